@@ -1,0 +1,234 @@
+"""One frozen `Settings`, read once from the environment (`PENNY_…`); a wrong value stops the start with one clear line.
+
+`PENNY_<NAME>_FILE` names a file that holds the value of `PENNY_<NAME>`, for secrets. Unknown `PENNY_` names are refused,
+so that a spelling mistake never passes for a default. `docs/settings.md` is generated from this file.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+PREFIX = "PENNY_"
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the text is one line for the person who starts PENNY."""
+
+
+class Secret(str):
+    """A value that is never shown: its `repr` is stars, so that no log or traceback carries it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'" if self else "''"
+
+
+def setting(  # noqa: PLR0913 - the attributes of a setting
+    description: str,
+    *,
+    default: Any = MISSING,
+    choices: tuple[str, ...] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """Declare a setting; without a default it must be given. `minimum` and `maximum` are inclusive."""
+    metadata = {"description": description, "choices": choices, "minimum": minimum, "maximum": maximum}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """All that can be set, with its default, unit and limits."""
+
+    environment: str = setting(
+        "`development` shows the mail page and allows plain HTTP cookies.", default="production", choices=("development", "production")
+    )
+    public_url: str = setting("The address that users see; links in mails and cookie security follow from it.", default="http://localhost:8000")
+    host: str = setting("Address that the web process binds to.", default="127.0.0.1")
+    port: int = setting("Port that the web process binds to.", default=8000, minimum=0, maximum=65535)
+    allowed_origins: tuple[str, ...] = setting("Other origins whose pages may use the API with cookies, separated by commas.", default=())
+    log_level: str = setting("Least severity that is logged.", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
+    log_format: str = setting("`json` for machines, `console` for people.", default="json", choices=("json", "console"))
+    graphiql: bool = setting("Serve GraphiQL at `/graphiql`.", default=True)
+    introspection: bool = setting("Answer introspection queries.", default=True)
+
+    database_url: Secret = setting("PostgreSQL address as the role `penny_app`: web and worker.")
+    database_system_url: Secret = setting("PostgreSQL address as the role `penny_system`: sign-in, keys, sweeps.")
+    database_owner_url: Secret = setting("PostgreSQL address as the role `penny_owner`: migrations only.", default=Secret(""))
+    database_replica_url: Secret = setting("PostgreSQL address of a read replica as `penny_app`; empty reads from the primary.", default=Secret(""))
+    database_pool_size: int = setting("Connections a process keeps as `penny_app`.", default=8, minimum=1, maximum=200)
+    database_system_pool_size: int = setting("Connections a process keeps as `penny_system`.", default=3, minimum=1, maximum=50)
+    database_connect_seconds: float = setting("Longest wait for a new connection, in seconds.", default=2.0, minimum=0.1, maximum=60)
+    database_statement_seconds: float = setting("Longest run of one statement, in seconds.", default=5.0, minimum=0.1, maximum=600)
+    database_acquire_seconds: float = setting("Longest wait for a free connection of the pool, in seconds.", default=2.0, minimum=0.1, maximum=60)
+
+    valkey_url: Secret = setting("Valkey address: `valkey://host:port/0`, `valkeys://…` or `unix:///path?db=0`.")
+    valkey_prefix: str = setting("What every key in Valkey begins with.", default="penny")
+    valkey_timeout_seconds: float = setting("Longest wait for an answer of Valkey, in seconds.", default=2.0, minimum=0.1, maximum=60)
+
+    s3_endpoint: str = setting("Address of the S3 service; empty means AWS.", default="")
+    s3_region: str = setting("Region of the bucket.", default="us-east-1")
+    s3_bucket: str = setting("The bucket for files, exports and backups.", default="penny")
+    s3_access_key: Secret = setting("Access key; empty uses the machine's own role.", default=Secret(""))
+    s3_secret_key: Secret = setting("Secret of the access key.", default=Secret(""))
+
+    key_provider: str = setting("Where the key-encryption key lives.", default="local", choices=("local", "aws_kms"))
+    key_file: Path = setting("The local key-encryption key: 32 bytes, readable by its owner only.", default=Path(".penny/key-encryption.key"))
+    kms_key_id: str = setting("The AWS KMS key's id or ARN, with `key_provider=aws_kms`.", default="")
+    kms_region: str = setting("The AWS KMS key's region; empty uses `s3_region`.", default="")
+    kms_endpoint: str = setting("Address of the KMS service; empty means AWS.", default="")
+    key_cache_seconds: float = setting("How long a process keeps an unwrapped tenant key, in seconds.", default=300.0, minimum=1, maximum=86400)
+    key_cache_tenants: int = setting("How many tenants' keys a process keeps.", default=10_000, minimum=1, maximum=10_000_000)
+
+    session_hours: int = setting("Life of a session, in hours.", default=720, minimum=1, maximum=8760)
+    session_cache_seconds: float = setting(
+        "How long a web process trusts a session it has just checked, in seconds; revocation is pushed.", default=30.0, minimum=0, maximum=600
+    )
+    invitation_hours: int = setting("Life of an invitation, in hours.", default=168, minimum=1, maximum=8760)
+    email_verification_hours: int = setting("Life of an e-mail verification link, in hours.", default=48, minimum=1, maximum=8760)
+    password_reset_minutes: int = setting("Life of a password reset link, in minutes.", default=60, minimum=1, maximum=10080)
+    password_min_length: int = setting("Shortest password, in characters (NIST SP 800-63B).", default=10, minimum=8, maximum=64)
+    password_memory_kib: int = setting("Argon2id memory, in KiB (OWASP's minimum).", default=19_456, minimum=8, maximum=4_194_304)
+    password_time_cost: int = setting("Argon2id passes over the memory (OWASP's minimum).", default=2, minimum=1, maximum=100)
+    password_workers: int = setting("Passwords hashed at once in a process.", default=2, minimum=1, maximum=64)
+    sign_in_account_attempts: int = setting("Failed sign-ins of one account before it must wait.", default=10, minimum=1, maximum=10_000)
+    sign_in_address_attempts: int = setting("Failed sign-ins of one address before it must wait.", default=100, minimum=1, maximum=1_000_000)
+    sign_in_window_seconds: int = setting("Window in which failed sign-ins count, in seconds.", default=900, minimum=1, maximum=86_400)
+    sign_up_address_attempts: int = setting("Accounts and mails that one address may ask for in the window.", default=100, minimum=1, maximum=1_000_000)
+    trusted_proxies: tuple[str, ...] = setting("Addresses whose `X-Forwarded-For` is believed, separated by commas.", default=())
+    api_key_rotation_hours: int = setting("How long a rotated API key's old secret still works, in hours.", default=24, minimum=0, maximum=720)
+
+    mail_from: str = setting("Sender of mails.", default="PENNY <penny@localhost>")
+    smtp_host: str = setting("SMTP server; empty prints mails (development only).", default="")
+    smtp_port: int = setting("Port of the SMTP server.", default=587, minimum=1, maximum=65535)
+    smtp_username: str = setting("Account at the SMTP server; empty sends without signing in.", default="")
+    smtp_password: Secret = setting("Password at the SMTP server.", default=Secret(""))
+    smtp_security: str = setting("How the connection is protected.", default="starttls", choices=("starttls", "tls", "none"))
+    mail_attempts: int = setting("How often a mail is tried before it is given up.", default=8, minimum=1, maximum=100)
+
+    model_provider: str = setting(
+        "Which model answers: any OpenAI-compatible endpoint (the embedded one too), or the scripted one.",
+        default="openai",
+        choices=("openai", "scripted"),
+    )
+    model_base_url: str = setting("The OpenAI-compatible endpoint, up to and with `/v1`.", default="https://api.openai.com/v1")
+    model_api_key: Secret = setting("Its key.", default=Secret(""))
+    model_name: str = setting("The model's name there.", default="gpt-4o-mini")
+    model_context_tokens: int = setting("The model's context window, in tokens.", default=128_000, minimum=256, maximum=100_000_000)
+    model_max_output_tokens: int = setting("Longest answer, in tokens.", default=4096, minimum=1, maximum=1_000_000)
+    model_connect_seconds: float = setting("Longest wait for a connection to the model, in seconds.", default=10.0, minimum=0.1, maximum=600)
+    model_silence_seconds: float = setting("Longest silence of the model before the run fails, in seconds.", default=120.0, minimum=0.1, maximum=3600)
+    scripted_token_ms: float = setting("Pause of the scripted model between tokens, in milliseconds.", default=0.0, minimum=0, maximum=60_000)
+
+    worker_runs: int = setting("Answers that one worker process makes at once.", default=64, minimum=1, maximum=10_000)
+    run_lease_seconds: float = setting("How long a worker owns a run without a sign of life, in seconds.", default=15.0, minimum=0.2, maximum=600)
+    run_sweep_seconds: float = setting("How often a worker looks for runs that nobody works on, in seconds.", default=2.0, minimum=0.05, maximum=600)
+    run_attempts: int = setting("How many workers may begin a run before it is given up.", default=3, minimum=1, maximum=100)
+    run_flush_ms: float = setting("Tokens are gathered for at most this long, in milliseconds; the first one is not.", default=20.0, minimum=0, maximum=5000)
+    run_save_ms: float = setting("A growing answer is saved to PostgreSQL at least this often, in milliseconds.", default=250.0, minimum=10, maximum=60_000)
+    run_save_tokens: int = setting("… or after this many deltas.", default=64, minimum=1, maximum=100_000)
+    run_log_seconds: int = setting("How long a run's log outlives its last event, in seconds.", default=3600, minimum=1, maximum=604_800)
+    run_log_finished_seconds: int = setting("How long a finished run's log is kept for readers, in seconds.", default=600, minimum=1, maximum=604_800)
+    run_stop_seconds: float = setting("How long a stopping worker lets its answers finish, in seconds.", default=20.0, minimum=0, maximum=3600)
+
+    message_max_bytes: int = setting("Longest message, in bytes of UTF-8.", default=131_072, minimum=1, maximum=16_777_216)
+    message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
+    chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)
+    metadata_max_bytes: int = setting("Longest `metadata`, in bytes of JSON.", default=16_384, minimum=2, maximum=1_048_576)
+    run_context_messages: int = setting("Most messages of a branch that a model is given.", default=200, minimum=1, maximum=100_000)
+    idempotency_hours: int = setting("How long an idempotency key is kept, in hours.", default=24, minimum=1, maximum=720)
+
+    graphql_max_body_bytes: int = setting("Largest request body, in bytes.", default=262_144, minimum=1024, maximum=104_857_600)
+    graphql_max_tokens: int = setting("Most lexical tokens of a document.", default=4000, minimum=10, maximum=1_000_000)
+    graphql_max_depth: int = setting("Deepest nesting of a document.", default=15, minimum=1, maximum=1000)
+    graphql_max_aliases: int = setting("Most aliases of a document, fragments counted where they are used.", default=50, minimum=0, maximum=10_000)
+    graphql_max_cost: int = setting("Most points a document may cost, before any resolver runs.", default=20_000, minimum=1, maximum=100_000_000)
+    graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
+    graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
+    graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
+    socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
+    socket_max_message_bytes: int = setting("Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216)
+    socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
+    socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
+    web_stop_seconds: int = setting("How long a stopping web process lets requests finish, in seconds.", default=15, minimum=0, maximum=600)
+
+    @property
+    def is_development(self) -> bool:
+        """Whether development-only pages and shortcuts are on."""
+        return self.environment == "development"
+
+    @property
+    def cookies_are_secure(self) -> bool:
+        """Whether cookies carry `Secure`: everywhere but on plain HTTP."""
+        return self.public_url.startswith("https://")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises `SettingsError` with the first thing that is wrong."""
+        given = os.environ if environment is None else environment
+        known = {PREFIX + one.name.upper(): one for one in fields(cls)}
+        values: dict[str, Any] = {}
+        for name in sorted(key for key in given if key.startswith(PREFIX)):
+            one = known.get(name) or known.get(name.removesuffix("_FILE"))
+            if one is None:
+                raise SettingsError(f"{name} is not a setting of PENNY; `penny settings` lists them.")
+            if name not in known and one.name in values:
+                raise SettingsError(f"{name} and {name.removesuffix('_FILE')} are both set; keep one.")
+            values[one.name] = _parsed(name, given[name] if name in known else _content(name, given[name]), one)
+        for name, one in known.items():
+            if one.name not in values and one.default is MISSING:
+                raise SettingsError(f"{name} is not set: {one.metadata['description']}")
+        return cls(**values)
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{name}: {path} cannot be read ({error.strerror}).") from error
+
+
+def _parsed(name: str, text: str, one: Field[Any]) -> Any:
+    choices, low, high = one.metadata["choices"], one.metadata["minimum"], one.metadata["maximum"]
+    if one.type in (int, float):
+        try:
+            number = one.type(text)
+        except ValueError:
+            raise SettingsError(f"{name} must be a number, not {text!r}.") from None
+        if not (low is None or number >= low) or not (high is None or number <= high):
+            raise SettingsError(f"{name} must be between {low:,} and {high:,}, not {text}.")
+        return number
+    if one.type is bool:
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+            raise SettingsError(f"{name} must be true or false, not {text!r}.")
+        return text.lower() in ("true", "1", "yes", "on")
+    if one.type in (Secret, Path):
+        return one.type(text)
+    if one.type == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if choices and text not in choices:
+        raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
+    return text
+
+
+def table() -> str:
+    """The settings as a Markdown table, for `docs/settings.md`."""
+    lines = ["| setting | default | meaning |", "|---|---|---|"]
+    for one in fields(Settings):
+        default = "required" if one.default is MISSING else _shown(one.default)
+        meaning = str(one.metadata["description"])
+        if one.metadata["choices"]:
+            meaning += f" One of {', '.join(f'`{choice}`' for choice in one.metadata['choices'])}."
+        elif one.metadata["minimum"] is not None:
+            meaning += f" From {one.metadata['minimum']:,} to {one.metadata['maximum']:,}."
+        lines.append(f"| `{PREFIX}{one.name.upper()}` | {default} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _shown(value: object) -> str:
+    if value in ("", ()):
+        return "empty"
+    return f"`{str(value).lower() if isinstance(value, bool) else value}`"
