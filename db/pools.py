@@ -1,0 +1,49 @@
+"""Connection pools to PostgreSQL, one a role, with every wait bounded."""
+
+import contextlib
+
+import asyncpg
+
+from errors import Unavailable
+from settings import Settings
+
+Pool = asyncpg.Pool
+
+
+class DatabaseIsUnavailable(Unavailable):
+    """PostgreSQL does not answer, or all connections are busy for too long."""
+
+
+async def _leave_nothing_open(connection: asyncpg.Connection) -> None:
+    """Stand in for asyncpg's reset query, which costs a round trip on every release.
+
+    All settings are transaction-local, so a closed transaction leaves nothing behind. One that is still open means that
+    its COMMIT or ROLLBACK was cut off: such a connection is thrown away.
+    """
+    if connection.is_in_transaction():
+        connection.terminate()
+
+
+async def open_pool(dsn: str, settings: Settings, *, size: int, application: str) -> Pool:
+    """Open a pool that connects when first used, so that PENNY starts before its database does."""
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=size,
+        reset=_leave_nothing_open,
+        timeout=settings.database_connect_seconds,
+        command_timeout=settings.database_statement_seconds,
+        server_settings={
+            "application_name": application,
+            "jit": "off",
+            "statement_timeout": str(int(settings.database_statement_seconds * 1000)),
+            "idle_in_transaction_session_timeout": "30000",
+        },
+    )
+
+
+async def warm(pool: Pool) -> None:
+    """Open a first connection, if the database is there already."""
+    with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
+        async with pool.acquire(timeout=1):
+            pass
