@@ -1,0 +1,32 @@
+"""The viewer: who is asking, for which tenant, and what the credential allows."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Viewer:
+    """A member of a tenant behind a session or an API key. `scopes` are what the role and the credential both grant."""
+
+    tenant_id: UUID
+    user_id: UUID
+    role_id: UUID
+    scopes: frozenset[str]
+    session_id: UUID | None = None
+    api_key_id: UUID | None = None
+    expires_at: datetime | None = None
+
+    def may(self, *scopes: str) -> bool:
+        """Whether one of these scopes is granted; no scopes asked for means any member may."""
+        return not scopes or not self.scopes.isdisjoint(scopes)
+
+    @property
+    def principal_id(self) -> UUID:
+        """Whose idempotency keys and limits these are: the API key's, or the person's."""
+        return self.api_key_id or self.user_id
+
+    @property
+    def credential_id(self) -> UUID:
+        """The session or API key that speaks."""
+        return self.session_id or self.api_key_id or self.user_id

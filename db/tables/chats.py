@@ -1,0 +1,47 @@
+"""Chats, the branches of their message trees, and the messages."""
+
+from piccolo.columns import UUID, Array, Bytea, Integer, Text, Timestamptz
+from piccolo.table import Table
+
+
+class Chat(Table, tablename="chats", schema="penny"):
+    tenant_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    owner_id = UUID(default=None)
+    title = Bytea(null=True, default=None)
+    metadata = Bytea(null=True, default=None)
+    visibility = Text(default="PRIVATE")
+    record_mode = Text(default="FULL")
+    head_message_id = UUID(null=True, default=None)
+    created_at = Timestamptz()
+    updated_at = Timestamptz()
+    archived_at = Timestamptz(null=True, default=None)
+    revision = Integer(default=1)
+
+
+class Branch(Table, tablename="branches", schema="penny"):
+    tenant_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    chat_id = UUID(default=None)
+    parent_branch_id = UUID(null=True, default=None)
+    fork_depth = Integer(default=-1)
+    segment_ids = Array(base_column=UUID())
+    segment_ends = Array(base_column=Integer())
+    created_at = Timestamptz()
+
+
+class Message(Table, tablename="messages", schema="penny"):
+    tenant_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    chat_id = UUID(default=None)
+    branch_id = UUID(default=None)
+    depth = Integer()
+    parent_id = UUID(null=True, default=None)
+    role = Text()
+    author_id = UUID(null=True, default=None)
+    run_id = UUID(null=True, default=None)
+    status = Text()
+    content = Bytea()
+    created_at = Timestamptz()
+    edited_at = Timestamptz(null=True, default=None)
+    revision = Integer(default=1)

@@ -1,0 +1,44 @@
+"""Runs: answers being made or made, and the idempotency keys that keep a retry from making a second one."""
+
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
+from piccolo.table import Table
+
+
+class Run(Table, tablename="runs", schema="penny"):
+    tenant_id = UUID(default=None)
+    id = UUID(primary_key=True, default=None)
+    chat_id = UUID(default=None)
+    input_message_id = UUID(default=None)
+    output_message_id = UUID(default=None)
+    created_by = UUID(default=None)
+    status = Text(default="QUEUED")
+    stop_reason = Text(null=True, default=None)
+    error_code = Text(null=True, default=None)
+    error_message = Text(null=True, default=None)
+    model = Text(null=True, default=None)
+    max_output_tokens = Integer(null=True, default=None)
+    background = Boolean(default=True)
+    created_at = Timestamptz()
+    started_at = Timestamptz(null=True, default=None)
+    finished_at = Timestamptz(null=True, default=None)
+    cancel_requested_at = Timestamptz(null=True, default=None)
+    first_token_ms = Integer(null=True, default=None)
+    last_seq = BigInt(default=1)
+    epoch = Integer(default=0)
+    worker = Text(null=True, default=None)
+    lease_until = Timestamptz(null=True, default=None)
+    input_tokens = BigInt(default=0)
+    output_tokens = BigInt(default=0)
+    cache_read_tokens = BigInt(default=0)
+    cache_write_tokens = BigInt(default=0)
+    reasoning_tokens = BigInt(default=0)
+    usage_estimated = Boolean(default=False)
+
+
+class IdempotencyKey(Table, tablename="idempotency_keys", schema="penny"):
+    tenant_id = UUID(default=None)
+    principal_id = UUID(default=None)
+    key_hash = Bytea(primary_key=True, default=None)
+    input_hash = Bytea()
+    result = JSONB()
+    created_at = Timestamptz()

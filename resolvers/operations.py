@@ -1,0 +1,77 @@
+"""What a resolver is given: one operation's viewer, works, loaders and tenant scopes."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from auth.accounts import Accounts
+from auth.api_keys import ApiKeys
+from auth.encryption import Keyring
+from auth.invitations import Invitations
+from auth.members import Members
+from auth.sessions import Sessions
+from auth.viewers import Viewer
+from chat.conversations import Conversations
+from chat.logs import RunLogs
+from db.scopes import TenantScopes
+from errors import Unauthenticated
+from loaders.loaders import Loaders
+from settings import Settings
+
+
+@dataclass(frozen=True)
+class Works:
+    """Everything that is built once a process and does the work."""
+
+    settings: Settings
+    scopes: TenantScopes
+    keyring: Keyring
+    accounts: Accounts
+    sessions: Sessions
+    api_keys: ApiKeys
+    invitations: Invitations
+    members: Members
+    conversations: Conversations
+    logs: RunLogs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Where a request came from; `address` is the client's, behind trusted proxies."""
+
+    address: str
+    user_agent: str | None
+    request_id: str
+
+
+@dataclass(kw_only=True)
+class Operation:
+    """One operation: made for it and thrown away with it, never kept for a socket."""
+
+    works: Works
+    caller: Caller
+    credential: Viewer | None
+    loaders: Loaders | None = None
+    session_cookie: str | None = field(default=None, repr=False)
+
+    @property
+    def viewer(self) -> Viewer:
+        """The signed-in viewer; raises `Unauthenticated` without one."""
+        if self.credential is None:
+            raise Unauthenticated
+        return self.credential
+
+    @property
+    def tenant_id(self) -> UUID:
+        """The viewer's tenant."""
+        return self.viewer.tenant_id
+
+    @property
+    def questions(self) -> Loaders:
+        """The loaders of this operation, bound to the viewer's tenant."""
+        if self.loaders is None:
+            self.loaders = Loaders(self.works.scopes, self.tenant_id)
+        return self.loaders
+
+    def keep_session(self, token: str | None) -> None:
+        """Ask the door to set the session cookie (an empty text removes it)."""
+        self.session_cookie = token

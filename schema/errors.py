@@ -1,0 +1,91 @@
+"""Typed errors: what a mutation could not do and what the user can do about it."""
+
+import enum
+from collections.abc import Callable
+
+import strawberry
+
+from errors import Conflict, Invalid, NotFound, PennyError, PermissionDenied, RateLimited
+
+
+@strawberry.enum(description="What kind of failure an error is; stable.")
+class ErrorCode(enum.Enum):
+    VALIDATION = strawberry.enum_value("VALIDATION", description="An input breaks a rule.")
+    NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or not for you.")
+    PERMISSION_DENIED = strawberry.enum_value("PERMISSION_DENIED", description="Your role or key does not allow it.")
+    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="Too much in too short a time.")
+    CONFLICT = strawberry.enum_value("CONFLICT", description="It changed meanwhile, or the name is taken.")
+    IDEMPOTENCY_MISMATCH = strawberry.enum_value("IDEMPOTENCY_MISMATCH", description="The idempotency key was used with another input.")
+    RUN_IN_PROGRESS = strawberry.enum_value("RUN_IN_PROGRESS", description="The chat is being answered already.")
+    MODEL_UNAVAILABLE = strawberry.enum_value("MODEL_UNAVAILABLE", description="The model did not answer.")
+    CONTEXT_OVERFLOW = strawberry.enum_value("CONTEXT_OVERFLOW", description="The conversation is longer than the model can read.")
+    CONTENT_BLOCKED = strawberry.enum_value("CONTENT_BLOCKED", description="The model's provider refused the content.")
+    INTERNAL = strawberry.enum_value("INTERNAL", description="Something failed on our side.")
+
+
+@strawberry.interface(description="A failure that a user can act on. Select `... on UserError` to be safe against new kinds.")
+class UserError:
+    message: str = strawberry.field(description="One sentence for people.")
+    code: ErrorCode = strawberry.field(description="The kind of failure, for programs.")
+    path: list[str] | None = strawberry.field(description="The input field it is about, from the mutation's input inwards.")
+
+
+@strawberry.type(description="An input breaks a rule.")
+class ValidationError(UserError):
+    constraint: str | None = strawberry.field(description="The rule that was broken, such as `max_bytes=131072`.")
+
+
+@strawberry.type(description="There is no such thing for this tenant.")
+class NotFoundError(UserError):
+    id: strawberry.ID | None = strawberry.field(description="The id that was not found, where it is known.", default=None)
+
+
+@strawberry.type(description="The role or key does not allow this.")
+class PermissionDeniedError(UserError):
+    required_scopes: list[str] = strawberry.field(description="One of these scopes would have been enough.")
+
+
+@strawberry.type(description="It changed meanwhile, or the name is taken.")
+class ConflictError(UserError):
+    current_revision: int | None = strawberry.field(description="The revision to start again from, where the type has one.")
+
+
+@strawberry.type(description="Too much in too short a time.")
+class RateLimitedError(UserError):
+    bucket: str = strawberry.field(description="Which limit it was.")
+    retry_after_ms: int = strawberry.field(description="When the same request may succeed, in milliseconds from now.")
+
+
+ALL_ERRORS = [ValidationError, NotFoundError, PermissionDeniedError, ConflictError, RateLimitedError]
+
+
+@strawberry.type
+class Payload:
+    """What every mutation's payload shares."""
+
+    errors: list[UserError] = strawberry.field(description="What could not be done; empty when all was.", default_factory=list)
+
+
+def _path(error: PennyError) -> list[str] | None:
+    return list(error.path) or None
+
+
+_DRESSES: dict[type[PennyError], Callable[..., UserError]] = {
+    Invalid: lambda e: ValidationError(message=e.message, code=ErrorCode[e.code], path=_path(e), constraint=e.constraint),
+    NotFound: lambda e: NotFoundError(message=e.message, code=ErrorCode[e.code], path=_path(e)),
+    PermissionDenied: lambda e: PermissionDeniedError(
+        message=e.message, code=ErrorCode[e.code], path=_path(e), required_scopes=list(e.required_scopes)
+    ),
+    Conflict: lambda e: ConflictError(message=e.message, code=ErrorCode[e.code], path=_path(e), current_revision=e.current_revision),
+    RateLimited: lambda e: RateLimitedError(
+        message=e.message, code=ErrorCode[e.code], path=_path(e), bucket=e.bucket, retry_after_ms=e.retry_after_ms
+    ),
+}
+
+
+def user_error(error: PennyError) -> UserError | None:
+    """Dress an exception for a payload; None for those that belong to the transport."""
+    for family, dress in _DRESSES.items():
+        if isinstance(error, family):
+            return dress(error)
+    return None

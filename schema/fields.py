@@ -1,0 +1,131 @@
+"""How a field is declared: where its value comes from, who may ask for it and what it costs, in one place each.
+
+The gateway, the SDL, the documentation and the proof tests read these declarations back.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import strawberry
+from strawberry.extensions import FieldExtension
+from strawberry.schema_directive import Location
+from strawberry.types.field import StrawberryField
+
+from errors import PennyError, PermissionDenied, Unauthenticated
+from resolvers.operations import Operation
+from schema.errors import Payload, user_error
+
+Info = strawberry.Info[Operation, None]
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION], name="scope", description="One of these scopes is needed; an empty list means any signed-in member."
+)
+class Scope:
+    any: list[str] = strawberry.directive_field(name="any")
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION], name="cost", description="Points that the field costs, times the arguments or page sizes named."
+)
+class Cost:
+    weight: int = strawberry.directive_field(name="weight")
+    multipliers: list[str] | None = strawberry.directive_field(name="multipliers", default=None)
+
+
+class Permission(FieldExtension):
+    """Refuses a field to a viewer without one of the scopes; `public` fields need no viewer."""
+
+    def __init__(self, scopes: Sequence[str] = (), *, public: bool = False) -> None:
+        self.scopes = tuple(scopes)
+        self.public = public
+
+    def check(self, operation: Operation) -> None:
+        """Raise `Unauthenticated` or `PermissionDenied` unless the viewer may."""
+        if not self.public and not operation.viewer.may(*self.scopes):
+            raise PermissionDenied("Your role or key does not allow this.", required_scopes=self.scopes)
+
+    def resolve(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
+        self.check(info.context)
+        return next_(source, info, **arguments)
+
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
+        self.check(info.context)
+        return await next_(source, info, **arguments)
+
+
+class TypedErrors(FieldExtension):
+    """Turns what a user can act on into the payload's `errors`; the rest goes to the transport."""
+
+    def __init__(self, payload: type[Payload]) -> None:
+        self.payload = payload
+
+    async def resolve_async(self, next_: Callable[..., Any], source: Any, info: Info, **arguments: Any) -> Any:
+        try:
+            return await next_(source, info, **arguments)
+        except PennyError as error:
+            if isinstance(error, Unauthenticated) or (shown := user_error(error)) is None:
+                raise
+            return self.payload(errors=[shown])
+
+
+def column(name: str, *, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
+    """Declare a field that is a column of the object's row; `convert` dresses the value."""
+
+    def read(root: Any) -> Any:
+        value = root.row[name]
+        return value if convert is None or value is None else convert(value)
+
+    return strawberry.field(resolver=read, description=description, metadata={"column": name, "convert": convert})
+
+
+def query(
+    resolver: Callable[..., Any],
+    *,
+    description: str,
+    scopes: Sequence[str] = (),
+    public: bool = False,
+    cost: int = 1,
+    multipliers: Sequence[str] = (),
+) -> Any:
+    """Declare a field with a resolver of its own; `multipliers` are arguments whose size multiplies its cost."""
+    return strawberry.field(
+        resolver=resolver,
+        description=description,
+        extensions=[Permission(scopes, public=public)],
+        directives=_directives(scopes, cost=cost, multipliers=multipliers),
+    )
+
+
+def mutation(
+    resolver: Callable[..., Any], *, payload: type[Payload], description: str, scopes: Sequence[str] = (), public: bool = False, cost: int = 10
+) -> Any:
+    """Declare a mutation: its failures that a user can act on come back typed in the payload."""
+    return strawberry.mutation(
+        resolver=resolver,
+        description=description,
+        extensions=[TypedErrors(payload), Permission(scopes, public=public)],
+        directives=_directives(scopes, cost=cost, public=public),
+    )
+
+
+def subscription(resolver: Callable[..., Any], *, description: str, scopes: Sequence[str] = (), cost: int = 10) -> Any:
+    """Declare a subscription; its generator checks the viewer when it begins, through `permit`."""
+    return strawberry.subscription(
+        resolver=resolver,
+        description=description,
+        directives=_directives(scopes, cost=cost),
+        metadata={"permission": Permission(scopes)},
+    )
+
+
+def permit(field: StrawberryField, operation: Operation) -> None:
+    """Check a subscription's declared permission."""
+    field.metadata["permission"].check(operation)
+
+
+def _directives(scopes: Sequence[str], *, cost: int, multipliers: Sequence[str] = (), public: bool = False) -> list[object]:
+    directives: list[object] = [] if public else [Scope(any=list(scopes))]
+    if cost != 1 or multipliers:
+        directives.append(Cost(weight=cost, multipliers=list(multipliers) or None))
+    return directives
