@@ -1,0 +1,57 @@
+"""What a message holds: its parts, kept as one encrypted document, so that a message costs one decryption."""
+
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from uuid_utils.compat import uuid7
+
+from auth.encryption.ciphers import TenantCipher
+
+
+class TextPart(msgspec.Struct, frozen=True, tag="text"):
+    """Text for people, in Markdown where a model wrote it."""
+
+    id: UUID
+    text: str
+
+
+class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning"):
+    """What a model thought aloud before its answer."""
+
+    id: UUID
+    text: str
+
+
+class NoticePart(msgspec.Struct, frozen=True, tag="notice"):
+    """What PENNY itself has to say of the answer, such as why it ended early."""
+
+    id: UUID
+    kind: str
+    text: str
+
+
+Part = TextPart | ReasoningPart | NoticePart
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(list[Part])
+
+
+def text_parts(texts: list[str]) -> list[Part]:
+    """Make the parts of a message that somebody wrote."""
+    return [TextPart(uuid7(), text) for text in texts]
+
+
+def plain_text(parts: list[Part]) -> str:
+    """Return what a model is given of a message: its texts, without thoughts and notices."""
+    return "\n\n".join(part.text for part in parts if isinstance(part, TextPart))
+
+
+def sealed(cipher: TenantCipher, message_id: UUID, parts: list[Part]) -> bytes:
+    """Encrypt a message's parts for its row."""
+    return cipher.encrypt("messages", "content", message_id, _encoder.encode(parts))
+
+
+def opened(cipher: TenantCipher, message_id: UUID, content: bytes) -> list[Part]:
+    """Decrypt a message's parts; raises `ContentIsUnreadable`."""
+    return _decoder.decode(cipher.decrypt("messages", "content", message_id, content))

@@ -1,0 +1,154 @@
+"""A run's log: a Valkey stream of encrypted events under the ids `<epoch>-<seq>`.
+
+Valkey refuses an id that is not above the last, so a worker that was paused and replaced cannot write: the epoch of its
+successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from valkey.asyncio import Valkey
+from valkey.exceptions import ResponseError
+
+from auth.encryption import Keyring
+from auth.encryption.ciphers import TenantCipher
+from chat.events import Event, RunFinished, RunSnapshot, decoded, encoded
+from events.tails import Entry, Tails
+from events.valkey import OUTAGES, ValkeyIsUnavailable
+from settings import Settings
+
+QUIET_SECONDS: Final = 5.0
+PAGE: Final = 1000
+
+
+class RunWasTaken(Exception):
+    """Another worker writes this run's log now; stop without a further word."""
+
+
+class RunState(NamedTuple):
+    """What PostgreSQL knows of a run: the truth when the log is silent or gone."""
+
+    status: str
+    last_seq: int
+    finished: bool
+    message_ids: list[UUID]
+    finished_at: float
+
+
+class RunLog:
+    """Writes one run's log for one epoch."""
+
+    def __init__(self, valkey: Valkey, cipher: TenantCipher, settings: Settings, run_id: UUID, epoch: int) -> None:
+        self._valkey = valkey
+        self._cipher = cipher
+        self._settings = settings
+        self._run_id = run_id
+        self._epoch = epoch
+        self._key = stream_key(settings, cipher.tenant_id, run_id)
+
+    async def append(self, *events: Event) -> None:
+        """Add events in their order; raises `RunWasTaken` when a later epoch has written."""
+        pipe = self._valkey.pipeline(transaction=False)
+        for event in events:
+            sealed = self._cipher.encrypt("runs", "events", _row(self._run_id, event.seq), encoded(event))
+            pipe.xadd(self._key, {"e": sealed}, id=f"{self._epoch}-{event.seq}")
+        last = events[-1]
+        finished = isinstance(last, RunFinished)
+        pipe.expire(self._key, self._settings.run_log_finished_seconds if finished else self._settings.run_log_seconds)
+        try:
+            await pipe.execute()
+        except ResponseError as error:
+            raise RunWasTaken from error
+        except OUTAGES as error:
+            raise ValkeyIsUnavailable("The run's log cannot be written.") from error
+
+
+class RunLogs:
+    """Opens and reads the logs of all runs."""
+
+    def __init__(self, *, valkey: Valkey, tails: Tails, keyring: Keyring, settings: Settings) -> None:
+        self._valkey = valkey
+        self._tails = tails
+        self._keyring = keyring
+        self._settings = settings
+
+    def writer(self, cipher: TenantCipher, run_id: UUID, epoch: int) -> RunLog:
+        """Open a run's log for writing in this epoch."""
+        return RunLog(self._valkey, cipher, self._settings, run_id, epoch)
+
+    async def written(self, cipher: TenantCipher, run_id: UUID, *, after: int = 0) -> list[Event]:
+        """Return the events that the log holds after a seq, in order."""
+        events: list[Event] = []
+        start = "-"
+        key = stream_key(self._settings, cipher.tenant_id, run_id)
+        while True:
+            page: list[tuple[bytes, dict[bytes, bytes]]] = await self._valkey.xrange(key, min=start, count=PAGE)
+            for entry_id, fields in page:
+                if _seq(entry_id.decode()) > after:
+                    events.append(self._opened(cipher, run_id, (entry_id.decode(), fields)))
+            if len(page) < PAGE:
+                return events
+            start = "(" + page[-1][0].decode()
+
+    async def read(
+        self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]
+    ) -> AsyncIterator[Event]:
+        """Yield every event after `after`, old and new, without gap or duplicate, until the run has finished.
+
+        What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.
+        """
+        cipher = await self._keyring.cipher(tenant_id)
+        tail = await self._tails.follow(stream_key(self._settings, tenant_id, run_id))
+        last = after
+        try:
+            entries: list[Entry] | None = None
+            while True:
+                if entries is None:
+                    events = await self.written(cipher, run_id, after=last)
+                else:
+                    fresh = [entry for entry in entries if _seq(entry[0]) > last]
+                    events = [self._opened(cipher, run_id, entry) for entry in fresh]
+                if events and events[0].seq > last + 1:
+                    events = await self.written(cipher, run_id, after=last)
+                if not events or events[0].seq > last + 1:
+                    events = _told(events, last, await state(), resumed=after > 0)
+                for event in events:
+                    yield event
+                    last = event.seq
+                    if isinstance(event, RunFinished):
+                        return
+                entries = await tail.wait(QUIET_SECONDS)
+        finally:
+            tail.close()
+
+    def _opened(self, cipher: TenantCipher, run_id: UUID, entry: Entry) -> Event:
+        seq = _seq(entry[0])
+        return decoded(cipher.decrypt("runs", "events", _row(run_id, seq), entry[1][b"e"]))
+
+
+def _told(events: list[Event], last: int, state: RunState, *, resumed: bool) -> list[Event]:
+    """Fill what the log lacks from what PostgreSQL knows: nothing, a snapshot before later events, or snapshot and end."""
+    reason = "RESUME_BEFORE_WINDOW" if resumed else "GAP"
+    if events:
+        gap = RunSnapshot(seq=events[0].seq - 1, at=events[0].at, reason=reason, message_ids=state.message_ids)
+        return [gap, *events]
+    if not state.finished:
+        return []
+    end = RunFinished(seq=max(state.last_seq, last + 1), at=state.finished_at, status=state.status)
+    if end.seq == last + 1:
+        return [end]
+    return [RunSnapshot(seq=end.seq - 1, at=state.finished_at, reason=reason, message_ids=state.message_ids), end]
+
+
+def stream_key(settings: Settings, tenant_id: UUID, run_id: UUID) -> str:
+    """Name a run's stream."""
+    return f"{settings.valkey_prefix}:{tenant_id}:run:{run_id}"
+
+
+def _row(run_id: UUID, seq: int) -> str:
+    return f"{run_id}:{seq}"
+
+
+def _seq(entry_id: str) -> int:
+    return int(entry_id.partition("-")[2])
