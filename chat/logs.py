@@ -112,7 +112,10 @@ class RunLogs:
                 if events and events[0].seq > last + 1:
                     events = await self.written(cipher, run_id, after=last)
                 if not events or events[0].seq > last + 1:
-                    events = _told(events, last, await state(), resumed=after > 0)
+                    known = await state()
+                    if known.finished and last >= known.last_seq:
+                        return
+                    events = _told(events, last, known, resumed=after > 0)
                 for event in events:
                     yield event
                     last = event.seq
@@ -135,7 +138,7 @@ def _told(events: list[Event], last: int, state: RunState, *, resumed: bool) -> 
         return [gap, *events]
     if not state.finished:
         return []
-    end = RunFinished(seq=max(state.last_seq, last + 1), at=state.finished_at, status=state.status)
+    end = RunFinished(seq=state.last_seq, at=state.finished_at, status=state.status)
     if end.seq == last + 1:
         return [end]
     return [RunSnapshot(seq=end.seq - 1, at=state.finished_at, reason=reason, message_ids=state.message_ids), end]

@@ -1,0 +1,100 @@
+"""Statements over messages and branches. A page of a branch is one range scan for each straight piece of it."""
+
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+from db.scopes import Reading, Row, Writing
+from db.tables.chats import Branch, Message
+
+ROW: Final = Message.all_columns()
+
+
+async def create(scope: Writing, *messages: Message) -> list[Row]:
+    """Write messages; they come back in the order given."""
+    return await scope.rows(Message.insert(*messages).returning(*ROW))
+
+
+async def create_branch(scope: Writing, branch: Branch) -> None:
+    await scope.run(Branch.insert(branch))
+
+
+async def branch_by_id(scope: Reading, tenant_id: UUID, branch_id: UUID) -> Row | None:
+    return await scope.row("SELECT * FROM penny.branches WHERE tenant_id = $1 AND id = $2", tenant_id, branch_id)
+
+
+async def by_id(scope: Reading, tenant_id: UUID, message_id: UUID) -> Row | None:
+    return await scope.row("SELECT * FROM penny.messages WHERE tenant_id = $1 AND id = $2", tenant_id, message_id)
+
+
+async def by_ids(scope: Reading, tenant_id: UUID, message_ids: Sequence[UUID]) -> list[Row]:
+    return await scope.rows("SELECT * FROM penny.messages WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(message_ids))
+
+
+async def taken(scope: Reading, tenant_id: UUID, branch_id: UUID, depth: int) -> bool:
+    """Whether a branch has a message at this depth."""
+    statement = "SELECT EXISTS (SELECT 1 FROM penny.messages WHERE tenant_id = $1 AND branch_id = $2 AND depth = $3)"
+    return bool(await scope.value(statement, tenant_id, branch_id, depth))
+
+
+async def by_parents(scope: Reading, tenant_id: UUID, parent_ids: Sequence[UUID]) -> list[Row]:
+    """Read the direct answers to messages, oldest first."""
+    return await scope.rows(
+        "SELECT * FROM penny.messages WHERE tenant_id = $1 AND parent_id = ANY($2::uuid[]) ORDER BY parent_id, id", tenant_id, list(parent_ids)
+    )
+
+
+_PAGES: Final = """
+    SELECT asked.ordinal, message.*
+    FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS asked (chat_id, leaf_id, ordinal)
+    JOIN penny.messages leaf ON leaf.tenant_id = $1 AND leaf.id = asked.leaf_id AND leaf.chat_id = asked.chat_id
+    JOIN penny.branches branch ON branch.tenant_id = $1 AND branch.id = leaf.branch_id
+    CROSS JOIN LATERAL (
+        SELECT piece.* FROM unnest(branch.segment_ids, branch.segment_ends) AS segment (id, ends)
+        CROSS JOIN LATERAL (
+            SELECT * FROM penny.messages m
+            WHERE m.tenant_id = $1 AND m.branch_id = segment.id AND m.depth > $4 AND m.depth < $5
+              AND m.depth <= least(segment.ends, leaf.depth) AND ($6::text[] IS NULL OR m.role = ANY($6))
+            ORDER BY m.depth {order} LIMIT $7
+        ) piece
+        ORDER BY piece.depth {order} LIMIT $7
+    ) message
+    ORDER BY asked.ordinal, message.depth {order}
+"""
+FIRST: Final = _PAGES.format(order="ASC")
+LAST: Final = _PAGES.format(order="DESC")
+
+
+async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page
+    scope: Reading,
+    tenant_id: UUID,
+    chats_and_leaves: Sequence[tuple[UUID, UUID]],
+    *,
+    newest_first: bool,
+    above: int,
+    below: int,
+    roles: Sequence[str] | None,
+    limit: int,
+) -> dict[tuple[UUID, UUID], list[Row]]:
+    """Read the same page of many branches at once: from each leaf towards the root, depths in (`above`, `below`)."""
+    rows = await scope.rows(
+        LAST if newest_first else FIRST,
+        tenant_id,
+        [chat_id for chat_id, _ in chats_and_leaves],
+        [leaf_id for _, leaf_id in chats_and_leaves],
+        above,
+        below,
+        None if roles is None else list(roles),
+        limit,
+    )
+    found: dict[tuple[UUID, UUID], list[Row]] = {}
+    for row in rows:
+        found.setdefault(chats_and_leaves[row["ordinal"] - 1], []).append(row)
+    return found
+
+
+async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: bytes, status: str) -> None:
+    """Write what has been said of an answer so far."""
+    await scope.run(
+        "UPDATE penny.messages SET content = $3, status = $4 WHERE tenant_id = $1 AND id = $2", tenant_id, message_id, content, status
+    )

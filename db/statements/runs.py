@@ -1,0 +1,131 @@
+"""Statements over runs: claims, leases and ends are guarded by the epoch, so that only one worker's writes count."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from db.scopes import Reading, Row, Writing
+from db.tables.runs import Run
+
+ROW: Final = Run.all_columns()
+OPEN: Final = "status IN ('QUEUED', 'RUNNING')"
+
+
+async def create(scope: Writing, run: Run) -> Row:
+    row = await scope.row(Run.insert(run).returning(*ROW))
+    assert row is not None
+    return row
+
+
+async def by_id(scope: Reading, tenant_id: UUID, run_id: UUID) -> Row | None:
+    return await scope.row("SELECT * FROM penny.runs WHERE tenant_id = $1 AND id = $2", tenant_id, run_id)
+
+
+async def by_ids(scope: Reading, tenant_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
+    return await scope.rows("SELECT * FROM penny.runs WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(run_ids))
+
+
+async def open_by_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID]) -> list[Row]:
+    """Read the runs that still answer in these chats, oldest first."""
+    return await scope.rows(
+        f"SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = ANY($2::uuid[]) AND {OPEN} ORDER BY created_at, id",  # noqa: S608 - constant
+        tenant_id,
+        list(chat_ids),
+    )
+
+
+async def queued_before(scope: Reading, tenant_id: UUID, run_id: UUID) -> int:
+    """Count the tenant's runs that wait and came before this one."""
+    statement = "SELECT count(*) FROM penny.runs WHERE tenant_id = $1 AND status = 'QUEUED' AND id < $2"
+    return int(str(await scope.value(statement, tenant_id, run_id)))
+
+
+async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, lease: timedelta) -> Row | None:
+    """Take a run that waits, or one whose worker gave no sign of life; None when another worker has it or it is over."""
+    return await scope.row(
+        """
+        UPDATE penny.runs SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4,
+            started_at = coalesce(started_at, now())
+        WHERE tenant_id = $1 AND id = $2 AND (status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < now()))
+        RETURNING *
+        """,
+        tenant_id,
+        run_id,
+        worker,
+        lease,
+    )
+
+
+async def renew(scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, lease: timedelta, last_seq: int) -> Row | None:
+    """Stay the owner; None when another worker took over."""
+    return await scope.row(
+        """
+        UPDATE penny.runs SET lease_until = now() + $4, last_seq = greatest(last_seq, $5)
+        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at
+        """,
+        tenant_id,
+        run_id,
+        epoch,
+        lease,
+        last_seq,
+    )
+
+
+async def finish(scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, values: dict[Any, Any]) -> bool:
+    """End a run, once: False when another worker took over or it had ended."""
+    query = Run.update(values).where(Run.tenant_id == tenant_id).where(Run.id == run_id)
+    query = query.where(Run.epoch == epoch).where(Run.status.is_in(["QUEUED", "RUNNING"]))
+    return await scope.row(query.returning(Run.id)) is not None
+
+
+async def ask_to_cancel(scope: Writing, tenant_id: UUID, run_id: UUID) -> Row | None:
+    """Note that an open run should stop; None when it is over already."""
+    return await scope.row(
+        f"UPDATE penny.runs SET cancel_requested_at = coalesce(cancel_requested_at, now())"  # noqa: S608 - constant
+        f" WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *",
+        tenant_id,
+        run_id,
+    )
+
+
+async def page(  # noqa: PLR0913 - the filters of the list
+    scope: Reading,
+    tenant_id: UUID,
+    user_id: UUID,
+    *,
+    chat_id: UUID | None,
+    statuses: Sequence[str] | None,
+    beyond: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Row]:
+    """Read a page of the runs that a user began, or of one chat's, the newest first."""
+    at, run_id = beyond or (None, None)
+    return await scope.rows(
+        """
+        SELECT * FROM penny.runs
+        WHERE tenant_id = $1 AND (created_by = $2 OR chat_id = $3) AND ($3::uuid IS NULL OR chat_id = $3)
+          AND ($4::text[] IS NULL OR status = ANY($4)) AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
+        ORDER BY created_at DESC, id DESC LIMIT $7
+        """,
+        tenant_id,
+        user_id,
+        chat_id,
+        None if statuses is None else list(statuses),
+        at,
+        run_id,
+        limit,
+    )
+
+
+async def abandoned(scope: Reading, *, older_than: timedelta, limit: int) -> list[Row]:
+    """Find runs of any tenant that nobody works on (as `penny_system`)."""
+    return await scope.rows(
+        """
+        SELECT tenant_id, id FROM penny.runs
+        WHERE (status = 'QUEUED' AND created_at < now() - $1) OR (status = 'RUNNING' AND lease_until < now())
+        ORDER BY created_at LIMIT $2
+        """,
+        older_than,
+        limit,
+    )
