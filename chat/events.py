@@ -91,4 +91,5 @@ def encoded(event: Event) -> bytes:
 
 def decoded(data: bytes) -> Event:
     """Read an event of the log."""
-    return _decoder.decode(data)
+    event: Event = _decoder.decode(data)
+    return event

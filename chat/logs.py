@@ -4,14 +4,14 @@ Valkey refuses an id that is not above the last, so a worker that was paused and
 successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
-from auth.encryption import Keyring
+from auth.encryption.keyring import Keyring
 from auth.encryption.ciphers import TenantCipher
 from chat.events import Event, RunFinished, RunSnapshot, decoded, encoded
 from events.tails import Entry, Tails
@@ -58,10 +58,20 @@ class RunLog:
         pipe.expire(self._key, self._settings.run_log_finished_seconds if finished else self._settings.run_log_seconds)
         try:
             await pipe.execute()
-        except ResponseError as error:
-            raise RunWasTaken from error
+        except ResponseError:
+            await self._append_rest(events)
         except OUTAGES as error:
             raise ValkeyIsUnavailable("The run's log cannot be written.") from error
+
+    async def _append_rest(self, events: Sequence[Event]) -> None:
+        """Find out why an id was refused: a later epoch wrote, or an append that seemed to fail had arrived."""
+        newest = await self._valkey.xrevrange(self._key, count=1)
+        epoch, _, seq = newest[0][0].decode().partition("-") if newest else ("0", "", "0")
+        rest = [event for event in events if event.seq > int(seq)]
+        if int(epoch) != self._epoch or len(rest) == len(events):
+            raise RunWasTaken
+        if rest:
+            await self.append(*rest)
 
 
 class RunLogs:
@@ -77,6 +87,11 @@ class RunLogs:
         """Open a run's log for writing in this epoch."""
         return RunLog(self._valkey, cipher, self._settings, run_id, epoch)
 
+    async def forget(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
+        """Remove the logs of runs that are gone."""
+        if run_ids:
+            await self._valkey.unlink(*(stream_key(self._settings, tenant_id, run_id) for run_id in run_ids))
+
     async def written(self, cipher: TenantCipher, run_id: UUID, *, after: int = 0) -> list[Event]:
         """Return the events that the log holds after a seq, in order."""
         events: list[Event] = []
@@ -91,9 +106,7 @@ class RunLogs:
                 return events
             start = "(" + page[-1][0].decode()
 
-    async def read(
-        self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]
-    ) -> AsyncIterator[Event]:
+    async def read(self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]) -> AsyncIterator[Event]:
         """Yield every event after `after`, old and new, without gap or duplicate, until the run has finished.
 
         What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.

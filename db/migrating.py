@@ -23,9 +23,10 @@ def statements(*sql: str) -> Callable[[], Awaitable[None]]:
     """Make the function that a migration hands to Piccolo: the statements one by one, in its transaction."""
 
     async def run() -> None:
-        connection = DB.current_transaction.get()
+        transaction = DB.current_transaction.get()
+        assert transaction is not None, "Piccolo wraps a migration in a transaction"
         for one in ("SET LOCAL lock_timeout = '5s'", *sql):
-            await connection.connection.execute(one)
+            await transaction.connection.execute(one)
 
     return run
 

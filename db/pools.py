@@ -1,13 +1,14 @@
 """Connection pools to PostgreSQL, one a role, with every wait bounded."""
 
 import contextlib
+from typing import Any
 
 import asyncpg
 
 from errors import Unavailable
 from settings import Settings
 
-Pool = asyncpg.Pool
+Pool = Any  # an asyncpg.Pool, whose library has no types
 
 
 class DatabaseIsUnavailable(Unavailable):

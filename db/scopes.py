@@ -6,8 +6,9 @@ be the outer tenant's, and two queries at once on one connection break both, so 
 """
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +16,8 @@ from piccolo.query import Query
 
 from db.pools import DatabaseIsUnavailable, Pool
 
-Row = asyncpg.Record
+Row = Mapping[str, Any]  # an asyncpg.Record, whose library has no types
+Statement = Query[Any, Any] | str
 _open_scope: ContextVar[str | None] = ContextVar("open_scope", default=None)
 
 
@@ -34,25 +36,26 @@ class Reading:
         self._connection = connection
         self._busy = False
 
-    async def rows(self, query: "Query | str", *arguments: object) -> list[Row]:
+    async def rows(self, query: Statement, *arguments: object) -> list[Row]:
         """Run a query and return all rows."""
         sql, values = _compiled(query, arguments)
         with self._alone():
             return list(await self._connection.fetch(sql, *values))
 
-    async def row(self, query: "Query | str", *arguments: object) -> Row | None:
+    async def row(self, query: Statement, *arguments: object) -> Row | None:
         """Run a query and return its first row, or None."""
         sql, values = _compiled(query, arguments)
         with self._alone():
-            return await self._connection.fetchrow(sql, *values)
+            row: Row | None = await self._connection.fetchrow(sql, *values)
+            return row
 
-    async def value(self, query: "Query | str", *arguments: object) -> object:
+    async def value(self, query: Statement, *arguments: object) -> object:
         """Run a query and return the first column of its first row, or None."""
         row = await self.row(query, *arguments)
-        return None if row is None else row[0]
+        return None if row is None else next(iter(row.values()))
 
     @contextlib.contextmanager
-    def _alone(self) -> "contextlib._GeneratorContextManager[None]":  # type: ignore[misc] # a generator function's own type
+    def _alone(self) -> Iterator[None]:
         if self._busy:
             raise ScopeIsBusy("Two queries at once in one scope; await them one after the other.")
         self._busy = True
@@ -65,7 +68,7 @@ class Reading:
 class Writing(Reading):
     """A transaction that commits when its block ends without an exception, and is undone otherwise."""
 
-    async def run(self, query: "Query | str", *arguments: object) -> int:
+    async def run(self, query: Statement, *arguments: object) -> int:
         """Run a statement and return how many rows it touched."""
         sql, values = _compiled(query, arguments)
         with self._alone():
@@ -79,7 +82,7 @@ class Writing(Reading):
         return str(statement.get_statusmsg())
 
 
-def _compiled(query: "Query | str", arguments: Sequence[object]) -> tuple[str, Sequence[object]]:
+def _compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Sequence[object]]:
     if isinstance(query, str):
         return query, arguments
     (querystring,) = query.default_querystrings
@@ -172,6 +175,6 @@ class SystemScopes(Scopes):
 
 def _tenant(tenant_id: UUID) -> str:
     """Name the tenant for this transaction. A UUID object prints as nothing but hex and dashes, so this text is safe."""
-    if not isinstance(tenant_id, UUID):
+    if type(tenant_id) is not UUID:
         raise TypeError("A scope needs a tenant.")
     return f"SET LOCAL app.tenant_id = '{tenant_id}'"

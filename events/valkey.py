@@ -16,9 +16,10 @@ class ValkeyIsUnavailable(Unavailable):
 
 def open_valkey(settings: Settings, *, waits_seconds: float = 0.0) -> Valkey:
     """Open a client; `waits_seconds` is added for connections whose commands block on purpose."""
-    return Valkey.from_url(
+    client: Valkey = Valkey.from_url(
         settings.valkey_url,
         socket_connect_timeout=settings.valkey_timeout_seconds,
         socket_timeout=settings.valkey_timeout_seconds + waits_seconds,
         health_check_interval=30,
     )
+    return client

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from auth.accounts import Accounts
 from auth.api_keys import ApiKeys
-from auth.encryption import Keyring
+from auth.encryption.keyring import Keyring
 from auth.invitations import Invitations
 from auth.members import Members
 from auth.sessions import Sessions

@@ -19,7 +19,9 @@ Info = strawberry.Info[Operation, None]
 
 
 @strawberry.schema_directive(
-    locations=[Location.FIELD_DEFINITION], name="scope", description="One of these scopes is needed; an empty list means any signed-in member."
+    locations=[Location.FIELD_DEFINITION],
+    name="scope",
+    description="One of these scopes is needed; an empty list means any signed-in member.",
 )
 class Scope:
     any: list[str] = strawberry.directive_field(name="any")
@@ -67,6 +69,9 @@ class TypedErrors(FieldExtension):
             if isinstance(error, Unauthenticated) or (shown := user_error(error)) is None:
                 raise
             return self.payload(errors=[shown])
+        finally:
+            # What was loaded before the change, or for the viewer before a sign-in, must not answer for after it.
+            info.context.loaders = None
 
 
 def column(name: str, *, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
@@ -93,12 +98,18 @@ def query(
         resolver=resolver,
         description=description,
         extensions=[Permission(scopes, public=public)],
-        directives=_directives(scopes, cost=cost, multipliers=multipliers),
+        directives=_directives(scopes, cost=cost, multipliers=multipliers, public=public),
     )
 
 
 def mutation(
-    resolver: Callable[..., Any], *, payload: type[Payload], description: str, scopes: Sequence[str] = (), public: bool = False, cost: int = 10
+    resolver: Callable[..., Any],
+    *,
+    payload: type[Payload],
+    description: str,
+    scopes: Sequence[str] = (),
+    public: bool = False,
+    cost: int = 10,
 ) -> Any:
     """Declare a mutation: its failures that a user can act on come back typed in the payload."""
     return strawberry.mutation(

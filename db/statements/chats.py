@@ -76,9 +76,6 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
 ) -> list[Row]:
     """Read a page of the user's own chats, or of those that others show to the tenant, by last change."""
-    if shown_by_others:
-        statement = SHOWN_NEWEST if newest_first else SHOWN_OLDEST
-    else:
-        statement = OWN_NEWEST if newest_first else OWN_OLDEST
+    newest, oldest = (SHOWN_NEWEST, SHOWN_OLDEST) if shown_by_others else (OWN_NEWEST, OWN_OLDEST)
     at, after_id = beyond or (None, None)
-    return await scope.rows(statement, tenant_id, user_id, archived, at, after_id, since, until, limit)
+    return await scope.rows(newest if newest_first else oldest, tenant_id, user_id, archived, at, after_id, since, until, limit)

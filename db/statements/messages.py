@@ -40,7 +40,9 @@ async def taken(scope: Reading, tenant_id: UUID, branch_id: UUID, depth: int) ->
 async def by_parents(scope: Reading, tenant_id: UUID, parent_ids: Sequence[UUID]) -> list[Row]:
     """Read the direct answers to messages, oldest first."""
     return await scope.rows(
-        "SELECT * FROM penny.messages WHERE tenant_id = $1 AND parent_id = ANY($2::uuid[]) ORDER BY parent_id, id", tenant_id, list(parent_ids)
+        "SELECT * FROM penny.messages WHERE tenant_id = $1 AND parent_id = ANY($2::uuid[]) ORDER BY parent_id, id",
+        tenant_id,
+        list(parent_ids),
     )
 
 

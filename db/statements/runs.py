@@ -129,3 +129,8 @@ async def abandoned(scope: Reading, *, older_than: timedelta, limit: int) -> lis
         older_than,
         limit,
     )
+
+
+async def ids_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[UUID]:
+    rows = await scope.rows("SELECT id FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 ORDER BY id", tenant_id, chat_id)
+    return [row["id"] for row in rows]

@@ -11,7 +11,6 @@ class Chat(Table, tablename="chats", schema="penny"):
     title = Bytea(null=True, default=None)
     metadata = Bytea(null=True, default=None)
     visibility = Text(default="PRIVATE")
-    record_mode = Text(default="FULL")
     head_message_id = UUID(null=True, default=None)
     created_at = Timestamptz()
     updated_at = Timestamptz()

@@ -1,0 +1,40 @@
+"""What a model is given: the branch up to the question, trimmed from its old end to what the model can read."""
+
+from uuid import UUID
+
+from auth.encryption.ciphers import TenantCipher
+from chat.contents import opened, plain_text
+from db.scopes import Reading, Row
+from db.statements import messages
+from inference.models import ModelMessage, ModelRequest
+from settings import Settings
+
+_ROLES = {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system"}
+# OpenAI's rule of thumb for English; a message costs four tokens more than its text.
+BYTES_PER_TOKEN = 4
+MESSAGE_TOKENS = 4
+BEGINNING, END = -1, 2_147_483_647
+
+
+async def read_branch(scope: Reading, tenant_id: UUID, run: Row, settings: Settings) -> list[Row]:
+    """Read the messages that lead to the run's question, the oldest first."""
+    asked = (run["chat_id"], run["input_message_id"])
+    pages = await messages.pages_of_branches(
+        scope, tenant_id, [asked], newest_first=True, above=BEGINNING, below=END, roles=None, limit=settings.run_context_messages
+    )
+    return list(reversed(pages.get(asked, [])))
+
+
+def request_for(run: Row, branch: list[Row], cipher: TenantCipher, settings: Settings) -> ModelRequest:
+    """Make the request: as many of the latest messages as fit beside the answer, and the question in any case."""
+    most = min(run["max_output_tokens"] or settings.model_max_output_tokens, settings.model_max_output_tokens)
+    room = settings.model_context_tokens - most
+    chosen: list[ModelMessage] = []
+    for row in reversed(branch):
+        text = plain_text(opened(cipher, row["id"], row["content"]))
+        room -= len(text.encode()) // BYTES_PER_TOKEN + MESSAGE_TOKENS
+        if chosen and room < 0:
+            break
+        if text and row["role"] in _ROLES:
+            chosen.append(ModelMessage(_ROLES[row["role"]], text))  # type: ignore[arg-type] # the table holds the literals
+    return ModelRequest(messages=tuple(reversed(chosen)), max_output_tokens=most)

@@ -1,0 +1,103 @@
+"""What is asked of a model and what comes back: requests, the events of a stream, and the one typed failure."""
+
+from enum import StrEnum
+from typing import Literal
+
+import msgspec
+
+from errors import Unavailable
+
+
+class ModelMessage(msgspec.Struct, frozen=True):
+    role: Literal["system", "user", "assistant"]
+    text: str
+
+
+class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What to answer; `temperature=None` leaves the choice to the endpoint (reasoning models accept no other)."""
+
+    messages: tuple[ModelMessage, ...]
+    max_output_tokens: int
+    temperature: float | None = None
+
+
+class StopReason(StrEnum):
+    """Why a model stopped by itself; the run knows further reasons."""
+
+    END_TURN = "END_TURN"
+    MAX_TOKENS = "MAX_TOKENS"
+    CONTENT_POLICY = "CONTENT_POLICY"
+
+
+class TextDelta(msgspec.Struct, frozen=True, gc=False):
+    text: str
+
+
+class ReasoningDelta(msgspec.Struct, frozen=True, gc=False):
+    text: str
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Five disjoint classes of tokens: their sum is all that was processed. `estimated` where the endpoint did not count."""
+
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: bool = False
+
+
+class Finished(msgspec.Struct, frozen=True, gc=False):
+    reason: StopReason
+
+
+ModelEvent = TextDelta | ReasoningDelta | Usage | Finished
+
+
+class FailureKind(StrEnum):
+    """What went wrong, in the words of fallback rules. AUTH is all that only the operator can mend: key, plan, model name."""
+
+    RATE_LIMIT = "RATE_LIMIT"
+    TIMEOUT = "TIMEOUT"
+    SERVER_ERROR = "SERVER_ERROR"
+    CONTEXT_WINDOW = "CONTEXT_WINDOW"
+    CONTENT_POLICY = "CONTENT_POLICY"
+    AUTH = "AUTH"
+
+
+_SENTENCES = {
+    FailureKind.RATE_LIMIT: "The model is asked too much at the moment.",
+    FailureKind.TIMEOUT: "The model did not answer in time.",
+    FailureKind.SERVER_ERROR: "The model failed to answer.",
+    FailureKind.CONTEXT_WINDOW: "The conversation is too long for the model.",
+    FailureKind.CONTENT_POLICY: "The model's provider refused this content.",
+    FailureKind.AUTH: "The model's provider refused the credentials, the plan or the model's name.",
+}
+
+
+class ProviderFailed(Unavailable):
+    """A model call failed. The sentence depends on the kind only, so it never holds a prompt, a key or a host.
+
+    `status` is the HTTP status, where there was one; `retry_after_ms` is what the provider asked for, where it did.
+    """
+
+    def __init__(self, kind: FailureKind, *, status: int | None = None, retry_after_ms: int | None = None) -> None:
+        super().__init__(_SENTENCES[kind])
+        self.kind = kind
+        self.status = status
+        self.retry_after_ms = retry_after_ms
+
+
+def estimated_usage(request: ModelRequest, *, output_bytes: int, reasoning_bytes: int = 0) -> Usage:
+    """Usage where nobody counted: four bytes of UTF-8 a token, and four tokens around each message.
+
+    Both figures are OpenAI's own rules of thumb (its tokenizer page and its cookbook on counting tokens).
+    """
+    input_bytes = sum(len(message.text.encode()) for message in request.messages)
+    return Usage(
+        input_tokens=-(-input_bytes // 4) + 4 * len(request.messages),
+        output_tokens=-(-output_bytes // 4),
+        reasoning_tokens=-(-reasoning_bytes // 4),
+        estimated=True,
+    )

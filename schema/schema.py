@@ -1,0 +1,50 @@
+"""The whole schema, put together from the nouns, and its text."""
+
+from typing import Final
+
+import strawberry
+from strawberry.printer import print_schema
+from strawberry.schema.config import StrawberryConfig
+
+from schema import accounts, api_keys, invitations, members, node, roles, sessions, tenants, viewers
+from schema.errors import ALL_ERRORS
+from schema.nodes import kinds
+from schema.scalars import SCALARS
+from settings import Settings
+
+QUERIES: Final = (node.Query, viewers.Query, tenants.Query)
+MUTATIONS: Final = (
+    accounts.Mutation,
+    sessions.Mutation,
+    members.Mutation,
+    invitations.Mutation,
+    roles.Mutation,
+    api_keys.Mutation,
+)
+SUBSCRIPTIONS: Final[tuple[type, ...]] = ()
+
+
+def build_schema(settings: Settings | None = None) -> strawberry.Schema:
+    """Build the schema; without introspection its errors suggest no names either. No settings mean the defaults."""
+    return strawberry.Schema(
+        query=_merged("Query", QUERIES, "Everything that can be read."),
+        mutation=_merged(
+            "Mutation", MUTATIONS, "Everything that can be changed. What a user can act on comes back in the payload's `errors`."
+        ),
+        subscription=_merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to.") if SUBSCRIPTIONS else None,
+        types=[*kinds().values(), *ALL_ERRORS],
+        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.introspection),
+    )
+
+
+def sdl(settings: Settings | None = None) -> str:
+    """Print the schema."""
+    return print_schema(build_schema(settings)) + "\n"
+
+
+def _merged(name: str, parts: tuple[type, ...], description: str) -> type:
+    """Make one root type of the nouns' own; raises `TypeError` when two of them have a field of the same name."""
+    fields = [field for part in parts for field in vars(part)["__annotations__"]]
+    if twice := {field for field in fields if fields.count(field) > 1}:
+        raise TypeError(f"{name} has two fields of the name {', '.join(sorted(twice))}.")
+    return strawberry.type(type(name, parts, {}), description=description)

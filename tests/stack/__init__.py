@@ -1,0 +1,1 @@
+"""The embedded stack itself: what it starts answers, and what it stops is gone."""
