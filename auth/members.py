@@ -1,35 +1,135 @@
 """Members and roles of a tenant, changed with effect at once."""
 
 from collections.abc import Sequence
+from typing import Any, Final
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
+from auth.clock import Clock, utc_now
+from auth.names import checked_name, checked_scopes
+from auth.policies.members import can_change_member, can_grant, can_remove_member
+from auth.roles import BUILTIN, OWNER
 from auth.viewers import Viewer
-from db.scopes import Row, TenantScopes
-from events.revocations import Revocations
+from db.scopes import Row, TenantScopes, Writing
+from db.statements import members, tenants
+from db.tables.members import Membership, Role
+from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.revocations import Revocations, Revoked
+
+_STATUSES: Final = ("ACTIVE", "DISABLED")
+_LONGEST_ROLE_NAME: Final = 64
+
+
+class LastOwnerStays(Conflict):
+    """A tenant without an owner could never be given one."""
+
+    def __init__(self) -> None:
+        super().__init__("The last owner cannot leave, be disabled or have another role; make somebody else an owner first.")
 
 
 class Members:
-    def __init__(self, *, scopes: TenantScopes, revocations: Revocations) -> None:
-        raise NotImplementedError
+    """Changes and removes members and defines roles; every process hears of it and checks those concerned again."""
+
+    def __init__(self, *, scopes: TenantScopes, revocations: Revocations, now: Clock = utc_now) -> None:
+        self._scopes = scopes
+        self._revocations = revocations
+        self._now = now
 
     async def change(self, viewer: Viewer, membership_id: UUID, *, role_id: UUID | None = None, status: str | None = None) -> Row:
-        """Row: memberships. None leaves as it is; status is ACTIVE or DISABLED."""
-        raise NotImplementedError
+        """Give a member another role, disable or enable them; None leaves a value as it is."""
+        if status is not None and status not in _STATUSES:
+            raise Invalid(f"A member's status is {' or '.join(_STATUSES)}.", path=["status"], constraint=f"one_of={','.join(_STATUSES)}")
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            owner = await _locked_owner_role(scope, viewer.tenant_id)
+            member = await _found_member(scope, viewer.tenant_id, membership_id)
+            if not can_change_member(viewer, member["scopes"]):
+                raise _denied()
+            role = member["role_id"] if role_id is None else await _grantable_role(scope, viewer, role_id)
+            values: dict[Any, Any] = {Membership.role_id: role, Membership.status: status or member["status"]}
+            if role != owner["id"] or values[Membership.status] != "ACTIVE":
+                await _refuse_last_owner(scope, member, owner)
+            row = await members.change_membership(scope, viewer.tenant_id, membership_id, values)
+        assert row is not None
+        await self._tell("user", viewer.tenant_id, row["user_id"], "MEMBER_CHANGED")
+        return row
 
     async def remove(self, viewer: Viewer, membership_id: UUID) -> UUID:
-        """Remove somebody, or leave."""
-        raise NotImplementedError
+        """Remove somebody, or leave; their sessions and API keys of this tenant go with them."""
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            owner = await _locked_owner_role(scope, viewer.tenant_id)
+            member = await _found_member(scope, viewer.tenant_id, membership_id)
+            if not can_remove_member(viewer, member):
+                raise _denied()
+            await _refuse_last_owner(scope, member, owner)
+            await members.delete_membership(scope, viewer.tenant_id, membership_id)
+        await self._tell("user", viewer.tenant_id, member["user_id"], "MEMBER_REMOVED")
+        return membership_id
 
     async def upsert_role(self, viewer: Viewer, *, id: UUID | None, name: str, scopes: Sequence[str]) -> Row:
-        raise NotImplementedError
+        """Define a role, or change one that the tenant defined; whoever has it is checked again."""
+        name, granted = checked_name(name, longest=_LONGEST_ROLE_NAME), checked_scopes(scopes)
+        if not can_grant(viewer, granted):
+            raise PermissionDenied("A role cannot allow more than yours does.", required_scopes=["members:admin", *granted])
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            # One at a time, so that two roles do not get the same name.
+            await tenants.locked(scope, viewer.tenant_id)
+            namesake = await members.role_named(scope, viewer.tenant_id, name)
+            if name.casefold() in BUILTIN or (namesake is not None and namesake["id"] != id):
+                raise Conflict("There is a role of this name already.", path=["name"])
+            if id is None:
+                role = Role(tenant_id=viewer.tenant_id, id=uuid7(), name=name, scopes=granted, created_at=self._now())
+                row = await members.create_role(scope, role)
+            else:
+                await _changeable_role(scope, viewer, id)
+                row = await members.change_role(scope, viewer.tenant_id, id, name=name, scopes=granted)
+        assert row is not None
+        if id is not None:
+            await self._tell("role", viewer.tenant_id, id, "ROLE_CHANGED")
+        return row
 
-    async def page(
-        self, viewer: Viewer, *, limit: int, beyond: UUID | None = None, newest_first: bool = True, role: str | None = None,
-        query: str | None = None,
-    ) -> list[Row]:
-        """Memberships by id, filtered by the role's name and by a part of name or e-mail."""
-        raise NotImplementedError
+    async def _tell(self, kind: Any, tenant_id: UUID, id: UUID, reason: str) -> None:
+        await self._revocations.publish(Revoked(kind=kind, tenant_id=tenant_id, id=id, reason=reason))
 
-    async def roles(self, viewer: Viewer) -> list[Row]:
-        """All roles, built-in ones first, then by name."""
-        raise NotImplementedError
+
+async def _locked_owner_role(scope: Writing, tenant_id: UUID) -> Row:
+    """The owner role, locked: changes of members come one after the other, so that two last owners cannot both leave."""
+    role = await members.locked_builtin_role(scope, tenant_id, OWNER)
+    assert role is not None
+    return role
+
+
+async def _found_member(scope: Writing, tenant_id: UUID, membership_id: UUID) -> Row:
+    member = await members.locked_membership(scope, tenant_id, membership_id)
+    if member is None:
+        raise NotFound("There is no member with this id.")
+    return member
+
+
+async def _refuse_last_owner(scope: Writing, member: Row, owner: Row) -> None:
+    is_owner = member["role_id"] == owner["id"] and member["status"] == "ACTIVE"
+    if is_owner and await members.count_active(scope, owner["tenant_id"], owner["id"]) == 1:
+        raise LastOwnerStays
+
+
+async def _grantable_role(scope: Writing, viewer: Viewer, role_id: UUID) -> UUID:
+    role = await members.role(scope, viewer.tenant_id, role_id)
+    if role is None:
+        raise NotFound("There is no role with this id.", path=["roleId"])
+    if not can_grant(viewer, role["scopes"]):
+        raise PermissionDenied("You cannot give a role that allows more than yours.", required_scopes=["members:admin"])
+    return role_id
+
+
+async def _changeable_role(scope: Writing, viewer: Viewer, role_id: UUID) -> None:
+    role = await members.locked_role(scope, viewer.tenant_id, role_id)
+    if role is None:
+        raise NotFound("There is no role with this id.")
+    if role["builtin"]:
+        raise Conflict("Built-in roles cannot change; define one of your own.")
+    if not can_grant(viewer, role["scopes"]):
+        raise PermissionDenied("You cannot change a role that allows more than yours.", required_scopes=["members:admin"])
+
+
+def _denied() -> PermissionDenied:
+    return PermissionDenied("You cannot change somebody who may do more than you.", required_scopes=["members:admin"])

@@ -247,4 +247,6 @@ async def _refusal(response: ClientResponse) -> ProviderFailed:
         body = b""  # the status says enough
     finally:
         response.close()
+    if response.status == 200:
+        return failure_in_stream(body)
     return failure_of_status(response.status, response.headers, body)

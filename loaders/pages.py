@@ -10,7 +10,7 @@ from uuid import UUID
 
 import msgspec
 
-from auth.encryption import TenantCipher
+from auth.encryption.ciphers import TenantCipher
 from db.scopes import Row
 from errors import Invalid
 

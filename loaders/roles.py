@@ -9,8 +9,3 @@ from db.scopes import Reading, Row
 async def role_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID]) -> Mapping[UUID, Row]:
     rows = await scope.rows("SELECT * FROM penny.roles WHERE tenant_id = $1 AND id = ANY($2)", tenant_id, ids)
     return {row["id"]: row for row in rows}
-
-
-async def roles_of_tenant(scope: Reading, tenant_id: UUID) -> list[Row]:
-    """All roles, the ones that every tenant begins with first."""
-    return await scope.rows("SELECT * FROM penny.roles WHERE tenant_id = $1 ORDER BY builtin DESC, id", tenant_id)

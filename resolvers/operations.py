@@ -45,11 +45,15 @@ class Caller:
 
 @dataclass(kw_only=True)
 class Operation:
-    """One operation: made for it and thrown away with it, never kept for a socket."""
+    """One operation: made for it and thrown away with it, never kept for a socket.
+
+    `refusal` is why a cookie that came along no longer counts: public operations such as `signIn` run all the same.
+    """
 
     works: Works
     caller: Caller
     credential: Viewer | None
+    refusal: Unauthenticated | None = None
     loaders: Loaders | None = None
     session_cookie: str | None = field(default=None, repr=False)
 
@@ -57,7 +61,7 @@ class Operation:
     def viewer(self) -> Viewer:
         """The signed-in viewer; raises `Unauthenticated` without one."""
         if self.credential is None:
-            raise Unauthenticated
+            raise self.refusal or Unauthenticated
         return self.credential
 
     @property

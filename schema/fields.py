@@ -4,7 +4,7 @@ The gateway, the SDL, the documentation and the proof tests read these declarati
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import strawberry
 from strawberry.extensions import FieldExtension
@@ -16,6 +16,7 @@ from resolvers.operations import Operation
 from schema.errors import Payload, user_error
 
 Info = strawberry.Info[Operation, None]
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 @strawberry.schema_directive(
@@ -32,7 +33,7 @@ class Scope:
 )
 class Cost:
     weight: int = strawberry.directive_field(name="weight")
-    multipliers: list[str] | None = strawberry.directive_field(name="multipliers", default=None)
+    multipliers: list[str] | None = strawberry.directive_field(name="multipliers", default=strawberry.UNSET)
 
 
 class Permission(FieldExtension):
@@ -84,7 +85,16 @@ def column(name: str, *, description: str, convert: Callable[[Any], Any] | None 
     return strawberry.field(resolver=read, description=description, metadata={"column": name, "convert": convert})
 
 
-def query(
+def computed(*, description: str) -> Callable[[Method], Method]:
+    """Declare a field that is computed from the object alone by the method below."""
+
+    def declare(method: Method) -> Method:
+        return cast("Method", strawberry.field(method, description=description))
+
+    return declare
+
+
+def query(  # noqa: PLR0913 - all that is said of a field
     resolver: Callable[..., Any],
     *,
     description: str,
@@ -102,7 +112,7 @@ def query(
     )
 
 
-def mutation(
+def mutation(  # noqa: PLR0913 - all that is said of a field
     resolver: Callable[..., Any],
     *,
     payload: type[Payload],
@@ -138,5 +148,5 @@ def permit(field: StrawberryField, operation: Operation) -> None:
 def _directives(scopes: Sequence[str], *, cost: int, multipliers: Sequence[str] = (), public: bool = False) -> list[object]:
     directives: list[object] = [] if public else [Scope(any=list(scopes))]
     if cost != 1 or multipliers:
-        directives.append(Cost(weight=cost, multipliers=list(multipliers) or None))
+        directives.append(Cost(weight=cost, multipliers=list(multipliers) or strawberry.UNSET))
     return directives

@@ -27,7 +27,7 @@ def link(question: str, *, column: str, to: str, description: str) -> Any:
 
     async def follow(root: Any, info: Info) -> Any:
         key = root.row[column]
-        row = root.known.get(question)
+        row = root.known.get(question) if root.known else None
         if row is None and key is not None:
             row = await getattr(info.context.questions, question).load(key)
         return None if row is None else kinds()[to](row=row)

@@ -1,30 +1,29 @@
 """The interface of everything that has an id of its own."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
 import strawberry
 
 from resolvers.operations import Operation
+from schema.fields import computed
 from schema.ids import global_id
 
-_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _KINDS: dict[str, "type[Node]"] = {}
 
 
 @strawberry.interface(description="Anything with a global id, which `node` finds again.")
 class Node:
     row: strawberry.Private[Any]
-    known: strawberry.Private[Mapping[str, Any]] = _NOTHING
+    known: strawberry.Private[Mapping[str, Any] | None] = None
     id_column: ClassVar[str] = "id"
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         _KINDS[cls.__name__] = cls
 
-    @strawberry.field(description="Global id; opaque, and unique over all types.")
+    @computed(description="Global id; opaque, and unique over all types.")
     def id(self) -> strawberry.ID:
         return strawberry.ID(global_id(type(self).__name__, self.row[self.id_column]))
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock, Thread
@@ -157,7 +157,6 @@ def command_line(pid: int) -> str:
     return subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
 
 
-@cache
 def setpriv() -> str | None:
     """The program setpriv of util-linux, if this machine has it; BusyBox's lacks what is needed here."""
     program = shutil.which("setpriv") if sys.platform == "linux" else None

@@ -1,5 +1,6 @@
 """Fixtures of the models' tests: a model server, and settings that point to it."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
@@ -36,8 +37,9 @@ async def until_failure(stream: AsyncGenerator[ModelEvent, None]) -> tuple[list[
     """What was said before the failure, and the failure."""
     said: list[ModelEvent] = []
     try:
-        async for event in stream:
-            said.append(event)  # noqa: PERF401 - a comprehension would lose what came before the failure
+        async with asyncio.timeout(5):
+            async for event in stream:
+                said.append(event)  # noqa: PERF401 - a comprehension would lose what came before the failure
     except ProviderFailed as failed:
         return said, failed
     pytest.fail("The stream ended well.")

@@ -24,7 +24,7 @@ from inference.models import (
 from inference.openai_wire import OpenAIProvider, length_field
 from inference.providers import Provider
 from settings import Settings
-from tests.inference.conftest import KEY, asking
+from tests.inference.conftest import KEY, asking, until_failure
 from tests.inference.model_server import Answer, ModelServer, answer_of, chunk, event
 
 WORDS = ["Grüße ", "aus ", "東京 ", "🙂"]
@@ -43,9 +43,7 @@ async def whole(provider: Provider, request: ModelRequest | None = None) -> list
 
 
 async def failure(provider: Provider) -> ProviderFailed:
-    with pytest.raises(ProviderFailed) as caught:
-        await whole(provider)
-    return caught.value
+    return (await until_failure(provider.stream(asking("hello"))))[1]
 
 
 def texts(events: list[ModelEvent]) -> list[str]:
@@ -251,7 +249,11 @@ async def test_the_wait_that_a_provider_asks_for_is_passed_on(
 
 @pytest.mark.parametrize(
     ("body", "kind"),
-    [(b'{"error":{"message":"x"}}', FailureKind.SERVER_ERROR), (b'{"choices":[{"message":{"content":"x"}}]}', FailureKind.SERVER_ERROR)],
+    [
+        (b'{"error":{"message":"x"}}', FailureKind.SERVER_ERROR),
+        (b'{"error":{"message":"x","code":429}}', FailureKind.RATE_LIMIT),
+        (b'{"choices":[{"message":{"content":"x"}}]}', FailureKind.SERVER_ERROR),
+    ],
 )
 async def test_plain_json_in_place_of_a_stream_is_a_failure(
     provider: Provider, model_server: ModelServer, body: bytes, kind: FailureKind
@@ -267,7 +269,6 @@ async def test_plain_json_in_place_of_a_stream_is_a_failure(
         pytest.param([b"data: [1]\n\n"], id="not an object"),
         pytest.param([b'data: {"choices": "x"}\n\n'], id="another shape"),
         pytest.param([b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n'], id="not UTF-8"),
-        pytest.param([b"data: " + b"x" * 1_100_000], id="an endless line"),
         pytest.param([], id="nothing"),
         pytest.param([b"<html>hello</html>\n"], id="a web page"),
         pytest.param([chunk("word0 ")], id="an end without a goodbye"),
@@ -279,6 +280,11 @@ async def test_bytes_that_are_no_whole_answer_are_a_server_error(
 ) -> None:
     model_server.answer = Answer(pieces)
     assert (await failure(provider)).kind is FailureKind.SERVER_ERROR
+
+
+async def test_a_line_without_an_end_is_not_waited_for(provider: Provider, model_server: ModelServer) -> None:
+    model_server.answer = Answer([b"data: " + b"x" * 1_100_000], hang_after=1)
+    assert (await failure(provider)).kind is FailureKind.SERVER_ERROR  # waiting would be a TIMEOUT
 
 
 async def test_a_connection_cut_in_mid_answer_is_a_server_error_after_what_was_said(provider: Provider, model_server: ModelServer) -> None:
@@ -321,6 +327,7 @@ async def test_keep_alives_are_a_sign_of_life(provider: Provider, model_server: 
 
 
 async def test_a_whole_answer_leaves_its_connection_to_the_next(provider: Provider, model_server: ModelServer) -> None:
+    model_server.answer = Answer(pause_seconds=0.01)  # so that the end of the body comes later than the end of the answer
     for _ in range(3):
         await whole(provider)
     assert len(model_server.connections) == 1

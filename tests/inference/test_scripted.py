@@ -106,3 +106,11 @@ async def test_the_first_token_may_be_late() -> None:
     begun = time.perf_counter()
     await answer("!script tokens=1 first_ms=50")
     assert time.perf_counter() - begun >= 0.05
+
+
+async def test_it_falls_silent_for_as_long_as_a_silence_may_last() -> None:
+    begun = time.perf_counter()
+    said, failed = await until_failure(ScriptedProvider(token_ms=0, silence_seconds=0.05).stream(asking("!script hang_at=2")))
+    assert time.perf_counter() - begun >= 0.05
+    assert texts(said) == ["word0 ", "word1 "]
+    assert failed.kind is FailureKind.TIMEOUT

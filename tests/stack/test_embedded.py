@@ -292,6 +292,14 @@ def test_a_missing_wheel_is_named_in_one_line(tmp_path: Path, monkeypatch: pytes
     assert not recorded(tmp_path / ".penny")
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs setpriv")
+def test_root_without_setpriv_is_told_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StackError, match=r"^PostgreSQL refuses to run as root, .*install util-linux or start PENNY as another user\.$"):
+        Stack(tmp_path / ".penny", durable=False, model=False).start(lambda _: None)
+    assert not recorded(tmp_path / ".penny")
+
+
 def test_a_server_that_fails_shows_the_end_of_its_log_and_stops_the_others(tmp_path: Path) -> None:
     (tmp_path / ".penny" / "postgres").mkdir(parents=True)
     with pytest.raises(ServerFailed, match=r"PostgreSQL ended with status \d+:\n.*postgres"):

@@ -1,0 +1,68 @@
+"""Viewers that a process has just checked, kept for a moment and forgotten when something about them changes."""
+
+from collections import OrderedDict
+from datetime import timedelta
+
+from auth.clock import Clock
+from auth.viewers import Viewer
+from events.revocations import Revoked
+
+
+class ViewerCache:
+    """Keeps at most `most` viewers by their token's hash, each for `seconds` and never beyond its own end."""
+
+    def __init__(self, *, seconds: float, now: Clock, most: int = 20_000) -> None:
+        self._life = timedelta(seconds=seconds)
+        self._now = now
+        self._most = most
+        self._kept: OrderedDict[bytes, tuple[float, Viewer]] = OrderedDict()
+        self._generation = 0
+
+    @property
+    def generation(self) -> int:
+        """Counts what was forgotten: take it before a look-up, and `keep` refuses what was found before a change."""
+        return self._generation
+
+    def find(self, token_hash: bytes) -> Viewer | None:
+        """The viewer, if it may be trusted without another look."""
+        kept = self._kept.get(token_hash)
+        if kept is None:
+            return None
+        if kept[0] <= self._now().timestamp():
+            del self._kept[token_hash]
+            return None
+        return kept[1]
+
+    def keep(self, token_hash: bytes, viewer: Viewer, *, generation: int) -> None:
+        """Remember a viewer, unless something was forgotten since the look-up began."""
+        if generation != self._generation:
+            return
+        until = self._now() + self._life
+        end = until if viewer.expires_at is None else min(until, viewer.expires_at)
+        self._kept[token_hash] = (end.timestamp(), viewer)
+        self._kept.move_to_end(token_hash)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def forget(self, revoked: Revoked | None) -> None:
+        """Drop the viewers that this is about; all of them for None."""
+        self._generation += 1
+        if revoked is None:
+            self._kept.clear()
+            return
+        for token_hash in [key for key, (_, viewer) in self._kept.items() if is_about(revoked, viewer)]:
+            del self._kept[token_hash]
+
+
+def is_about(revoked: Revoked, viewer: Viewer) -> bool:
+    """Whether this viewer must be checked again."""
+    if revoked.tenant_id != viewer.tenant_id:
+        return False
+    named = {
+        "session": viewer.session_id,
+        "api_key": viewer.api_key_id,
+        "user": viewer.user_id,
+        "role": viewer.role_id,
+        "tenant": viewer.tenant_id,
+    }
+    return named[revoked.kind] == revoked.id

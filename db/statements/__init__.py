@@ -1,0 +1,1 @@
+"""Verbs over tables: each states its tenant beside the policy, and none decides who may."""

@@ -1,0 +1,34 @@
+"""Members of the tenant: who may see and change them."""
+
+from uuid import UUID
+
+from db.scopes import Row
+from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.operations import Operation
+
+
+async def by_id(operation: Operation, id: UUID) -> Row | None:
+    """Find a membership: one's own always, others for those who may see the members."""
+    row = await operation.questions.membership_by_id.load(id)
+    visible = row is not None and (row["user_id"] == operation.viewer.user_id or operation.viewer.may("members:read"))
+    return row if visible else None
+
+
+async def page(operation: Operation, arguments: PageArguments, *, role: str | None, text: str | None) -> Page:
+    """Page through the members in the order in which they joined."""
+    cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "members")
+    start = arguments.start(cursors)
+    rows = await operation.works.members.page(
+        operation.viewer, limit=arguments.limit, beyond=start[0] if start else None, newest_first=False, role=role, query=text
+    )
+    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+
+
+async def change(operation: Operation, id: UUID, *, role_id: UUID | None, status: str | None) -> Row:
+    """Give a member another role or status."""
+    return await operation.works.members.change(operation.viewer, id, role_id=role_id, status=status)
+
+
+async def remove(operation: Operation, id: UUID) -> UUID:
+    """Remove a member, or leave."""
+    return await operation.works.members.remove(operation.viewer, id)

@@ -1,0 +1,25 @@
+"""Roles of the tenant."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from db.scopes import Row
+from resolvers.operations import Operation
+
+
+async def by_id(operation: Operation, id: UUID) -> Row | None:
+    """Find a role: one's own always, others for those who may see the members."""
+    viewer = operation.viewer
+    if id != viewer.role_id and not viewer.may("members:read"):
+        return None
+    return await operation.questions.role_by_id.load(id)
+
+
+async def of_tenant(operation: Operation) -> list[Row]:
+    """Return all roles."""
+    return await operation.works.members.roles(operation.viewer)
+
+
+async def upsert(operation: Operation, id: UUID | None, *, name: str, scopes: Sequence[str]) -> Row:
+    """Define a role, or define it anew."""
+    return await operation.works.members.upsert_role(operation.viewer, id=id, name=name, scopes=scopes)

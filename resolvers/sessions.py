@@ -1,0 +1,29 @@
+"""The viewer's sessions, and ending them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from db.scopes import Row
+from resolvers.operations import Operation
+from resolvers.viewers import person
+
+
+async def by_id(operation: Operation, id: UUID) -> Row | None:
+    """Find a session: one's own, or anybody's in the tenant for those who administer its members."""
+    row = await operation.questions.session_by_id.load(id)
+    visible = row is not None and (row["user_id"] == operation.viewer.user_id or operation.viewer.may("members:admin"))
+    return row if visible else None
+
+
+async def of_viewer(operation: Operation) -> list[Row]:
+    """Return the person's own sessions."""
+    return await operation.works.sessions.of_viewer(operation.viewer)
+
+
+async def revoke(operation: Operation, ids: Sequence[UUID], *, all_others: bool) -> list[UUID]:
+    """End these sessions, and all one's own but the one that speaks if asked to."""
+    sessions, viewer = operation.works.sessions, person(operation)
+    ended = await sessions.revoke(viewer, ids) if ids else []
+    if all_others:
+        ended += await sessions.revoke_all_of_user(None, viewer.user_id, except_id=viewer.session_id, reason="Signed out elsewhere.")
+    return list(dict.fromkeys(ended))

@@ -1,0 +1,106 @@
+"""Tenants: the organisations that people work in."""
+
+import enum
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+import msgspec
+import strawberry
+from strawberry.scalars import JSON
+
+from resolvers import api_keys, invitations, members, roles, tenants
+from resolvers.operations import Operation
+from schema.api_keys import ApiKey
+from schema.connections import After, Connection, First, asked
+from schema.fields import Info, column, query
+from schema.invitations import Invitation
+from schema.members import TenantMembership
+from schema.nodes import Node
+from schema.roles import TenantRole
+
+
+@strawberry.enum(description="Where a tenant is in its life.")
+class TenantStatus(enum.Enum):
+    PROVISIONING = strawberry.enum_value("PROVISIONING", description="Being set up.")
+    ACTIVE = strawberry.enum_value("ACTIVE", description="In use.")
+    PAST_DUE = strawberry.enum_value("PAST_DUE", description="In use, with an unpaid invoice.")
+    SUSPENDED = strawberry.enum_value("SUSPENDED", description="Closed for now: nobody can sign in.")
+    DELETING = strawberry.enum_value("DELETING", description="Being deleted.")
+    DELETED = strawberry.enum_value("DELETED", description="Gone; only the record of it is left.")
+
+
+async def _members(  # noqa: PLR0913 - the arguments of the field
+    root: Any,
+    info: Info,
+    first: First = None,
+    after: After = None,
+    role: Annotated[str | None, strawberry.argument(description="Only members whose role has this name.")] = None,
+    query: Annotated[str | None, strawberry.argument(description="Only members whose name or e-mail address contains this text.")] = None,
+) -> Connection[TenantMembership]:
+    tenants.check_current(info.context, root.row["tenant_id"])
+    page = await members.page(info.context, asked(info, first=first, after=after), role=role, text=query)
+    return Connection.of(page, TenantMembership)
+
+
+async def _invitations(root: Any, info: Info, first: First = None, after: After = None) -> Connection[Invitation]:
+    tenants.check_current(info.context, root.row["tenant_id"])
+    return Connection.of(await invitations.page(info.context, asked(info, first=first, after=after)), Invitation)
+
+
+async def _api_keys(root: Any, info: Info, first: First = None, after: After = None) -> Connection[ApiKey]:
+    tenants.check_current(info.context, root.row["tenant_id"])
+    return Connection.of(await api_keys.page(info.context, asked(info, first=first, after=after), everyone=True), ApiKey)
+
+
+async def _roles(root: Any, info: Info) -> list[TenantRole]:
+    tenants.check_current(info.context, root.row["tenant_id"])
+    return [TenantRole(row=row) for row in await roles.of_tenant(info.context)]
+
+
+async def _settings(root: Any, info: Info) -> JSON:
+    tenants.check_current(info.context, root.row["tenant_id"])
+    settings: JSON = msgspec.json.decode((await tenants.current(info.context))["settings"])
+    return settings
+
+
+@strawberry.type(description="An organisation. Its data is walled off from every other tenant's.")
+class Tenant(Node):
+    id_column = "tenant_id"
+
+    slug: str = column("slug", description="Its short name, unique in PENNY: lower-case letters, digits and dashes.")
+    name: str = column("name", description="Its name for people.")
+    status: TenantStatus = column("status", convert=TenantStatus, description="Where it is in its life.")
+    region: str = column("region", description="Where its data lives.")
+    created_at: datetime = column("created_at", description="When it was made.")
+    members: Connection[TenantMembership] = query(
+        _members, scopes=["members:read"], multipliers=["first"], description="Its members, in the order in which they joined."
+    )
+    invitations: Connection[Invitation] = query(
+        _invitations,
+        scopes=["members:read"],
+        multipliers=["first"],
+        description="Invitations that were neither accepted nor revoked, the newest first; expired ones are among them.",
+    )
+    roles: list[TenantRole] = query(_roles, scopes=["members:read"], description="Its roles, the built-in ones first.")
+    api_keys: Connection[ApiKey] = query(
+        _api_keys,
+        scopes=["keys:admin"],
+        multipliers=["first"],
+        description="Everybody's API keys, the newest first; ended ones are among them.",
+    )
+    settings: JSON = query(_settings, scopes=["tenant:read"], description="Its settings, by name.")
+    revision: int = column("revision", description="Counts its changes.")
+
+    @classmethod
+    async def find(cls, operation: Operation, id: UUID) -> Self | None:
+        return cls.of(await tenants.by_id(operation, id))
+
+
+async def _tenant(info: Info) -> Tenant:
+    return Tenant(row=await tenants.current(info.context))
+
+
+@strawberry.type
+class Query:
+    tenant: Tenant = query(_tenant, description="The tenant that your session or key is for.")

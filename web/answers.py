@@ -1,0 +1,77 @@
+"""What leaves the process: results with errors that are safe to read, everything unknown masked behind a request id."""
+
+from typing import Any
+
+import structlog
+from graphql import ExecutionResult, GraphQLError
+
+from errors import Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated
+
+log = structlog.get_logger()
+
+_TRANSPORT_CODES = {"VALIDATION": "BAD_USER_INPUT", "RATE_LIMITED": "THROTTLED"}
+
+
+def answer(result: ExecutionResult, request_id: str) -> dict[str, Any]:
+    """Make the response's JSON of a result."""
+    shown: dict[str, Any] = {}
+    if result.errors:
+        shown["errors"] = [safe_error(error, request_id) for error in result.errors]
+    if result.data is not None or not result.errors or any(error.path for error in result.errors):
+        shown["data"] = result.data
+    if result.extensions:
+        shown["extensions"] = result.extensions
+    return shown
+
+
+def refusal(code: str, message: str, **extensions: Any) -> dict[str, Any]:
+    """Make the response's JSON where nothing ran."""
+    return {"errors": [{"message": message, "extensions": {"code": code, **extensions}}]}
+
+
+def safe_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """Show an error: our own in their words, a document's mistakes as they are, the rest masked and logged."""
+    cause = _cause(error)
+    shown: dict[str, Any] = {"message": error.message}
+    if error.locations:
+        shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
+    if error.path:
+        shown["path"] = error.path
+    if isinstance(cause, PennyError):
+        shown["message"] = cause.message
+        shown["extensions"] = _extensions(cause)
+    elif cause is None:
+        shown["extensions"] = {"code": "BAD_USER_INPUT", **(error.extensions or {})}
+    else:
+        log.error("operation_failed", request_id=request_id, path=error.path, exc_info=cause)
+        shown["message"] = "Something failed on our side."
+        shown["extensions"] = {"code": "INTERNAL", "requestId": request_id}
+    return shown
+
+
+def code_of(error: PennyError) -> str:
+    """Name a failure for the transport."""
+    if isinstance(error, Unauthenticated):
+        return error.reason
+    return _TRANSPORT_CODES.get(error.code, error.code)
+
+
+def _extensions(error: PennyError) -> dict[str, Any]:
+    extensions: dict[str, Any] = {"code": code_of(error)}
+    if isinstance(error, RateLimited):
+        extensions["retryAfterMs"] = error.retry_after_ms
+    elif isinstance(error, PermissionDenied):
+        extensions["requiredScopes"] = list(error.required_scopes)
+    elif isinstance(error, Invalid) and error.constraint:
+        extensions["constraint"] = error.constraint
+    if isinstance(error, Invalid | NotFound) and error.path:
+        extensions["argument"] = list(error.path)
+    return extensions
+
+
+def _cause(error: GraphQLError) -> BaseException | None:
+    """Find what was raised first; a GraphQLError all the way down is a mistake of the document or its variables."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    return cause

@@ -1,0 +1,84 @@
+"""The application that uvicorn serves: Litestar with GraphQL, health and pages, and the start and stop of its works."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import structlog
+from litestar import Litestar, Request, Response, asgi
+from litestar.exceptions import HTTPException
+
+from errors import Unavailable
+from events.valkey import OUTAGES
+from schema.schema import build_schema
+from settings import Settings
+from web import pages
+from web.answers import refusal
+from web.door import Door
+from web.graphql import GraphQLApp
+from web.headers import Headers
+from web.logs import configure_logs
+from web.sockets import Sockets
+from web.works import open_works
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> Headers:
+    """Make the application; without settings they are read from the environment."""
+    settings = settings or Settings.from_environment()
+    configure_logs(settings)
+    door = Door(settings, build_schema(settings))
+    sockets = Sockets(door)
+    handlers: list[Any] = [asgi("/graphql", copy_scope=False)(GraphQLApp(door, sockets)), *pages.health(door)]
+    if settings.graphiql:
+        handlers += pages.graphiql()
+    if settings.is_development:
+        handlers.append(pages.mails(door))
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with open_works(settings, application="penny web") as process:
+            door.opened = process
+            listening = asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")
+            log.info("web_ready", environment=settings.environment)
+            try:
+                yield
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+
+    app = Litestar(
+        route_handlers=handlers,
+        lifespan=[lifespan],
+        openapi_config=None,
+        logging_config=None,
+        exception_handlers={Exception: _masked},
+    )
+    return Headers(app, settings)
+
+
+async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
+    """End what a revoked credential authorised, in this process, at once."""
+    works = door.process.works
+    while True:
+        try:
+            async for revoked in door.process.revocations.listen():
+                works.sessions.forget(revoked)
+                works.api_keys.forget(revoked)
+                await sockets.recheck(revoked)
+        except (*OUTAGES, Unavailable):
+            log.warning("revocations_lost_valkey")
+        except Exception:
+            log.exception("revocations_broke")
+        await asyncio.sleep(0.5)
+
+
+def _masked(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Answer what no handler answered, in the API's own form."""
+    if isinstance(error, HTTPException):
+        return Response(refusal(f"HTTP_{error.status_code}", error.detail or "Refused."), status_code=error.status_code)
+    request_id = request.headers.get("x-request-id", "")
+    log.error("request_failed", request_id=request_id, path=request.url.path, exc_info=error)
+    return Response(refusal("INTERNAL", "Something failed on our side.", requestId=request_id), status_code=500)

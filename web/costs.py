@@ -1,0 +1,142 @@
+"""What a document may cost: measured before any resolver runs, fragments counted wherever they are used."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLSchema,
+    InlineFragmentNode,
+    IntValueNode,
+    ListValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+    get_named_type,
+    is_composite_type,
+)
+
+from schema.fields import Cost
+from settings import Settings
+
+# How many rows a list without a page size is taken to have.
+USUAL_LIST: Final = 10
+PAGED: Final = ("edges", "nodes")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Cost in points, nesting, aliases and top-level fields of a selection."""
+
+    cost: int = 0
+    depth: int = 0
+    aliases: int = 0
+    fields: int = 0
+
+    def beside(self, other: "Measure") -> "Measure":
+        return Measure(self.cost + other.cost, max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
+
+
+class Refused(Exception):
+    """The document is beyond a limit; nothing of it ran."""
+
+    def __init__(self, code: str, message: str, **numbers: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.numbers = numbers
+
+
+class Measuring:
+    """Measures one operation; each fragment once for each type it is used on."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> None:
+        self._schema = schema
+        self._variables = variables
+        self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        self._known: dict[str, Measure] = {}
+
+    def operation(self, node: OperationDefinitionNode) -> Measure:
+        root = self._schema.get_root_type(node.operation)
+        return self._selections(node.selection_set, root)
+
+    def _selections(self, selections: SelectionSetNode, parent: Any) -> Measure:
+        measure = Measure()
+        for node in selections.selections:
+            if isinstance(node, FieldNode):
+                measure = measure.beside(self._field(node, parent))
+            elif isinstance(node, InlineFragmentNode):
+                on = self._schema.get_type(node.type_condition.name.value) if node.type_condition else parent
+                measure = measure.beside(self._selections(node.selection_set, on))
+            elif isinstance(node, FragmentSpreadNode):
+                measure = measure.beside(self._fragment(node.name.value))
+        return measure
+
+    def _fragment(self, name: str) -> Measure:
+        if name not in self._known:
+            fragment = self._fragments[name]
+            self._known[name] = self._selections(fragment.selection_set, self._schema.get_type(fragment.type_condition.name.value))
+        return self._known[name]
+
+    def _field(self, node: FieldNode, parent: Any) -> Measure:
+        field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
+        alias = 1 if node.alias else 0
+        if field is None:  # introspection's own fields
+            inner = self._selections(node.selection_set, None) if node.selection_set else Measure()
+            return Measure(inner.cost + 1, inner.depth + 1, inner.aliases + alias, 1)
+        declared = _declared_cost(field)
+        composite = is_composite_type(get_named_type(field.type))
+        weight = declared.weight if declared else int(composite)
+        size = self._size(node, field, declared)
+        inner = self._selections(node.selection_set, get_named_type(field.type)) if node.selection_set else Measure()
+        inside = inner.cost * size
+        if declared and declared.multipliers:
+            weight *= size
+        return Measure(weight + inside, inner.depth + 1, inner.aliases + alias, 1)
+
+    def _size(self, node: FieldNode, field: GraphQLField, declared: Cost | None) -> int:
+        """How many rows the field may give: its page size, the length of an argument, or a usual list's."""
+        names = (declared.multipliers if declared else None) or [name for name in ("first", "last") if name in field.args]
+        if names:
+            sizes = [self._number(argument.value) for argument in node.arguments or () if argument.name.value in names]
+            return max([1, *sizes]) if sizes else USUAL_LIST
+        of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
+        if isinstance(of, GraphQLList) and is_composite_type(get_named_type(of)) and node.name.value not in PAGED:
+            return USUAL_LIST
+        return 1
+
+    def _number(self, value: Any) -> int:
+        if isinstance(value, VariableNode):
+            given = self._variables.get(value.name.value)
+            if isinstance(given, list):
+                return len(given)
+            return given if isinstance(given, int) else USUAL_LIST
+        if isinstance(value, ListValueNode):
+            return len(value.values)
+        return int(value.value) if isinstance(value, IntValueNode) else USUAL_LIST
+
+
+def _declared_cost(field: GraphQLField) -> Cost | None:
+    definition = field.extensions.get("strawberry-definition")
+    return next((one for one in getattr(definition, "directives", ()) if isinstance(one, Cost)), None)
+
+
+def check(measure: Measure, operation: OperationDefinitionNode, settings: Settings) -> None:
+    """Raise `Refused` for an operation beyond the limits."""
+    limits = (
+        (measure.depth, settings.graphql_max_depth, "DEPTH_LIMIT", "The document is nested too deeply."),
+        (measure.aliases, settings.graphql_max_aliases, "COST_LIMIT", "The document has too many aliases."),
+        (measure.cost, settings.graphql_max_cost, "COST_LIMIT", "The document costs too much."),
+    )
+    for number, limit, code, message in limits:
+        if number > limit:
+            raise Refused(code, f"{message} {number:,} of at most {limit:,}.", requested=number, maximum=limit)
+    if operation.operation.value == "mutation" and measure.fields > settings.graphql_max_mutations:
+        most = settings.graphql_max_mutations
+        raise Refused("COST_LIMIT", f"An operation has at most {most} mutations.", requested=measure.fields, maximum=most)

@@ -1,0 +1,89 @@
+"""Pages beside the API: health for machines, GraphiQL for developers, and the mails of a development process."""
+
+import asyncio
+import html
+from collections.abc import Awaitable
+from pathlib import Path
+from typing import Any, Final
+
+from litestar import MediaType, Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.router import Router
+from litestar.static_files import create_static_files_router
+
+from errors import PennyError
+from inference.models import ProviderFailed
+from web.door import Door
+
+GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
+CHECK_SECONDS: Final = 3.0
+
+
+def health(door: Door) -> list[HTTPRouteHandler]:
+    """Make `/health/live` (the process runs) and `/health/ready` (and everything it needs answers)."""
+
+    @get("/health/live", sync_to_thread=False)
+    def live() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @get("/health/ready")
+    async def ready() -> Response[dict[str, Any]]:
+        process = door.process
+        checks = {
+            "postgresql": process.works.scopes.check(),
+            "postgresql_system": process.system.check(),
+            "valkey": _ping(process.valkey.ping()),
+            "s3": process.store.check(),
+        }
+        words = await asyncio.gather(*(_word(check) for check in checks.values()))
+        parts = dict(zip(checks, words, strict=True))
+        well = all(word == "ok" for word in parts.values())
+        return Response({"status": "ok" if well else "unavailable", "parts": parts}, status_code=200 if well else 503)
+
+    return [live, ready]
+
+
+async def _ping(ping: Awaitable[Any]) -> None:
+    await ping
+
+
+async def _word(check: Awaitable[None]) -> str:
+    """Say how a part is in a word or a sentence that names no address."""
+    try:
+        await asyncio.wait_for(check, CHECK_SECONDS)
+    except (PennyError, ProviderFailed) as error:
+        return error.message
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS:.0f} s"
+    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, the answer is that it is down
+        return f"down ({type(error).__name__})"
+    return "ok"
+
+
+def graphiql() -> list[Router | HTTPRouteHandler]:
+    """Make `/graphiql`; a page that says how to build it where it was not built."""
+    if (GRAPHIQL / "index.html").exists():
+        return [create_static_files_router("/graphiql", directories=[GRAPHIQL], html_mode=True, name="graphiql")]
+
+    @get("/graphiql", media_type=MediaType.HTML, sync_to_thread=False)
+    def missing() -> str:
+        return "<!doctype html><title>GraphiQL</title><p>GraphiQL is not built here: run <code>make web/graphiql/dist/index.html</code>."
+
+    return [missing]
+
+
+def mails(door: Door) -> HTTPRouteHandler:
+    """Make `/dev/mails`, the newest mails of a development process; it is not there in production."""
+
+    @get("/dev/mails", media_type=MediaType.HTML)
+    async def page() -> str:
+        rows = await door.process.mail_queue.recent(50)
+        shown = "".join(
+            f"<article><h2>{html.escape(mail.subject)}</h2><p>to {html.escape(mail.to)}</p><pre>{html.escape(mail.text)}</pre></article>"
+            for mail in (row.mail for row in rows)
+        )
+        style = "body{font:16px system-ui;margin:2rem auto;max-width:48rem}pre{white-space:pre-wrap;background:#8881;padding:1rem}"
+        head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Mails</title><style>{style}</style>'
+        return f"{head}<h1>Mails</h1>{shown or '<p>None yet.'}"
+
+    return page

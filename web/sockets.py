@@ -1,0 +1,305 @@
+"""GraphQL over WebSocket: `graphql-transport-ws` to the letter, and no other subprotocol.
+
+Close codes follow what npm's graphql-ws does with them: it never retries 4400, 4401, 4409 and 4429, and it does retry 4403
+(so an expired token closes 4403, a revoked one 4401) and 1012, which uvicorn sends when the process stops.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from http import HTTPStatus
+from typing import Any, Final
+
+import orjson
+import structlog
+from graphql import ExecutionResult, GraphQLError, OperationType
+
+from auth.viewers import Viewer
+from errors import PennyError, Unauthenticated
+from events.revocations import Revoked
+from web.answers import answer, refusal, safe_error
+from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, viewer_of_token
+from web.documents import DocumentIsBad
+from web.door import Door
+from web.requests import Asked, BadRequest, well_formed
+
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+log = structlog.get_logger()
+
+PROTOCOL: Final = "graphql-transport-ws"
+SILENT_PINGS: Final = 3
+MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE = (
+    4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001,
+)  # fmt: skip
+
+
+class Closing(Exception):
+    """The socket must be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+class Sockets:
+    """All open sockets of this process."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._open: set[Socket] = set()
+
+    async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve one socket until it closes."""
+        connected = Socket(self._door, scope, receive, send)
+        self._open.add(connected)
+        try:
+            await connected.serve()
+        finally:
+            self._open.discard(connected)
+
+    async def recheck(self, revoked: Revoked | None) -> None:
+        """Look again at the credentials that a revocation touches (all of them when something may have been missed)."""
+        touched = [one for one in self._open if one.is_touched_by(revoked)]
+        await asyncio.gather(*(one.recheck() for one in touched), return_exceptions=True)
+
+
+class Socket:
+    """One connection. The viewer is its own; context and loaders are made anew for each operation."""
+
+    def __init__(self, door: Door, scope: Any, receive: Receive, send: Send) -> None:
+        self._door = door
+        self._settings = door.settings
+        self._scope = scope
+        self._receive = receive
+        self._raw_send = send
+        self._headers = headers_of(scope)
+        self._caller = caller_of(scope, self._headers, door.settings)
+        self._token: str | None = None
+        self._viewer: Viewer | None = None
+        self._acknowledged = False
+        self._heard_at = time.monotonic()
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+        self._closed = False
+
+    async def serve(self) -> None:
+        """Speak the protocol until either side closes."""
+        if not await self._accepted():
+            return
+        listening = asyncio.create_task(self._listen())
+        watching = asyncio.create_task(self._watch())
+        try:
+            waited: set[asyncio.Future[Any]] = {listening, watching, self._closing}
+            done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            closing = self._closing.result() if self._closing in done else _reason(listening, watching)
+            if closing is not None:
+                await self._close(closing)
+        finally:
+            self._closed = True
+            tasks = [listening, watching, *self._operations.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def is_touched_by(self, revoked: Revoked | None) -> bool:
+        """Whether a revocation is about this socket's credential."""
+        viewer = self._viewer
+        if viewer is None:
+            return False
+        if revoked is None:
+            return True
+        mine = {
+            "session": viewer.session_id, "api_key": viewer.api_key_id, "user": viewer.user_id,
+            "role": viewer.role_id, "tenant": viewer.tenant_id,
+        }  # fmt: skip
+        return mine.get(revoked.kind) == revoked.id
+
+    async def recheck(self) -> None:
+        """Ask again who this is; end the socket when the credential no longer counts or counts for something else."""
+        if self._token is None:
+            return
+        try:
+            viewer = await viewer_of_token(self._door.process.works, self._token)
+        except Unauthenticated as error:
+            self._end(_refused(error))
+        except PennyError:
+            return
+        else:
+            if viewer.scopes != (self._viewer.scopes if self._viewer else frozenset()):
+                self._end(Closing(FORBIDDEN, "Your permissions have changed"))
+
+    async def _accepted(self) -> bool:
+        await self._receive()
+        if cookie_token(self._headers, self._settings) and not origin_may_use_cookies(self._headers, self._settings):
+            await self._raw_send({"type": "websocket.close", "code": FORBIDDEN})
+            return False
+        spoken = PROTOCOL in self._scope.get("subprotocols", ())
+        await self._raw_send({"type": "websocket.accept", "subprotocol": PROTOCOL if spoken else None})
+        if not spoken:
+            await self._close(Closing(WRONG_PROTOCOL, f"Subprotocol {PROTOCOL} only"))
+        return spoken
+
+    async def _listen(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] != "websocket.receive":
+                return
+            self._heard_at = time.monotonic()
+            text = message.get("text")
+            if text is None:
+                raise Closing(MALFORMED, "Messages are JSON text")
+            try:
+                sent = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                raise Closing(MALFORMED, "Messages are JSON text") from None
+            await self._obey(sent)
+
+    async def _obey(self, sent: Any) -> None:
+        if not isinstance(sent, dict) or not isinstance(sent.get("type"), str) or not isinstance(sent.get("payload"), dict | None):
+            raise Closing(MALFORMED, "Messages are objects with a type")
+        match sent["type"]:
+            case "connection_init":
+                await self._init(sent.get("payload") or {})
+            case "ping":
+                await self._send({"type": "pong"})
+            case "pong":
+                pass
+            case "subscribe":
+                self._subscribe(_id(sent), sent.get("payload"))
+            case "complete":
+                if (task := self._operations.pop(_id(sent), None)) is not None:
+                    task.cancel()
+            case _:
+                raise Closing(MALFORMED, "Unknown message type")
+
+    async def _init(self, payload: dict[str, Any]) -> None:
+        if self._acknowledged:
+            raise Closing(INIT_TWICE, "Too many initialisation requests")
+        given = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
+        try:
+            if isinstance(given, str):
+                self._token = bearer_token(given)
+            elif (header := self._headers.get("authorization")) is not None:
+                self._token = bearer_token(header)
+            else:
+                self._token = cookie_token(self._headers, self._settings)
+            if self._token is not None:
+                self._viewer = await viewer_of_token(self._door.process.works, self._token)
+        except Unauthenticated as error:
+            raise _refused(error) from error
+        self._acknowledged = True
+        await self._send({"type": "connection_ack"})
+
+    def _subscribe(self, operation_id: str, payload: dict[str, Any] | None) -> None:
+        if not self._acknowledged:
+            raise Closing(UNAUTHORIZED, "Unauthorized")
+        if operation_id in self._operations:
+            raise Closing(ID_TAKEN, f"Subscriber for {operation_id} already exists")
+        task = asyncio.create_task(self._operate(operation_id, payload))
+        self._operations[operation_id] = task
+        task.add_done_callback(lambda done: self._ended(operation_id, done))
+
+    def _ended(self, operation_id: str, task: "asyncio.Task[None]") -> None:
+        if self._operations.get(operation_id) is task:
+            del self._operations[operation_id]
+        if not task.cancelled() and (error := task.exception()) is not None and not self._closed:
+            log.error("subscription_broke", request_id=self._caller.request_id, exc_info=error)
+            self._end(Closing(GONE, "Something failed on our side"))
+
+    async def _operate(self, operation_id: str, payload: dict[str, Any] | None) -> None:
+        """Run one operation: `next` for each result, then `complete`; `error` when it could not begin or broke."""
+        try:
+            asked = self._asked(payload)
+            prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
+            operation = self._door.operation(self._caller, self._viewer)
+            if prepared.kind is not OperationType.SUBSCRIPTION:
+                await self._next(operation_id, await self._door.run(prepared, operation, asked.variables))
+            else:
+                begun = await self._door.follow(prepared, operation, asked.variables)
+                if isinstance(begun, ExecutionResult):
+                    await self._send({"type": "error", "id": operation_id, "payload": answer(begun, self._caller.request_id)["errors"]})
+                    return
+                await self._pass_on(operation_id, begun)
+        except BadRequest as bad:
+            await self._send({"type": "error", "id": operation_id, "payload": refusal(bad.code, str(bad))["errors"]})
+        except DocumentIsBad as bad:
+            await self._send({"type": "error", "id": operation_id, "payload": answer(bad.result, "")["errors"]})
+        except Exception as error:  # noqa: BLE001 - whatever breaks a subscription is told, masked, and breaks nothing else
+            shown = safe_error(GraphQLError(str(error), original_error=error), self._caller.request_id)
+            await self._send({"type": "error", "id": operation_id, "payload": [shown]})
+        else:
+            await self._send({"type": "complete", "id": operation_id})
+
+    def _asked(self, payload: dict[str, Any] | None) -> Asked:
+        most = self._settings.socket_max_subscriptions
+        if len(self._operations) > most:
+            raise BadRequest(HTTPStatus.BAD_REQUEST, "SUBSCRIPTION_LIMIT", f"A socket has at most {most} operations at once.")
+        return well_formed(payload)
+
+    async def _pass_on(self, operation_id: str, results: AsyncIterator[ExecutionResult]) -> None:
+        try:
+            async for result in results:
+                await self._next(operation_id, result)
+        finally:
+            if (close := getattr(results, "aclose", None)) is not None:
+                await close()
+
+    async def _next(self, operation_id: str, result: ExecutionResult) -> None:
+        await self._send({"type": "next", "id": operation_id, "payload": answer(result, self._caller.request_id)})
+
+    async def _watch(self) -> None:
+        """Close a socket that never begins, ping one that is silent, end one whose credential runs out."""
+        await asyncio.sleep(self._settings.socket_init_seconds)
+        if not self._acknowledged:
+            raise Closing(INIT_TIMEOUT, "Connection initialisation timeout")
+        pause = self._settings.socket_ping_seconds
+        while True:
+            left = pause if self._viewer is None or self._viewer.expires_at is None else self._viewer.expires_at.timestamp() - time.time()
+            if left <= 0:
+                raise Closing(FORBIDDEN, "Token expired")
+            await asyncio.sleep(min(pause, left))
+            if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
+                raise Closing(GONE, "No answer to pings")
+            await self._send({"type": "ping"})
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        if not self._closed:
+            await self._raw_send({"type": "websocket.send", "text": orjson.dumps(message, default=str).decode()})
+
+    def _end(self, closing: Closing) -> None:
+        if not self._closing.done():
+            self._closing.set_result(closing)
+
+    async def _close(self, closing: Closing) -> None:
+        self._closed = True
+        with contextlib.suppress(RuntimeError, OSError):
+            await self._raw_send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+
+
+def _id(sent: dict[str, Any]) -> str:
+    operation_id = sent.get("id")
+    if not isinstance(operation_id, str) or not operation_id or len(operation_id) > 128:
+        raise Closing(MALFORMED, "An operation needs an id")
+    return operation_id
+
+
+def _refused(error: Unauthenticated) -> Closing:
+    """An expired token may be renewed and tried again; any other refusal is final."""
+    if error.reason == "TOKEN_EXPIRED":
+        return Closing(FORBIDDEN, "Token expired")
+    return Closing(UNAUTHORIZED, error.reason)
+
+
+def _reason(*tasks: "asyncio.Task[None]") -> Closing | None:
+    """Say why a task of the socket ended; None when the client closed it."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, Closing):
+                return error
+            if not isinstance(error, OSError):
+                log.error("socket_broke", exc_info=error)
+            return Closing(GONE, "Something failed on our side")
+    return None

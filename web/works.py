@@ -1,0 +1,152 @@
+"""The composition root: everything is built here from Settings, handed down, and closed again."""
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+import structlog
+from artifacts.objects import ObjectStore
+from valkey.asyncio import Valkey
+
+from auth.accounts import Accounts
+from auth.api_keys import ApiKeys
+from auth.background import Background
+from auth.encryption.keyring import Keyring
+from auth.encryption.providers import open_key_encryption_key
+from auth.invitations import Invitations
+from auth.key_store import KeyStore
+from auth.mail_queue import MailQueue
+from auth.mailer import open_mailer
+from auth.members import Members
+from auth.passwords import Passwords
+from auth.sessions import Sessions
+from auth.throttle import Throttle
+from chat.conversations import Conversations
+from chat.logs import RunLogs
+from chat.queues import RunQueue
+from chat.workers import Worker
+from db.pools import open_pool, warm
+from db.scopes import SystemScopes, TenantScopes
+from errors import Unavailable
+from events.revocations import Revocations
+from events.tails import Tails
+from events.valkey import OUTAGES, open_valkey
+from inference.providers import open_provider
+from resolvers.operations import Works
+from settings import Settings
+
+log = structlog.get_logger()
+
+BLOCKING_SECONDS: Final = 10.0
+MAILS_AT_ONCE: Final = 20
+MAIL_PAUSE: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Process:
+    """What a process holds beside the works that resolvers are given."""
+
+    works: Works
+    system: SystemScopes
+    valkey: Valkey
+    blocking: Valkey
+    revocations: Revocations
+    mail_queue: MailQueue
+    queue: RunQueue
+    store: ObjectStore
+
+
+@contextlib.asynccontextmanager
+async def open_works(settings: Settings, *, application: str) -> AsyncIterator[Process]:
+    """Build everything; nothing here waits for a server, so a process starts before what it needs does."""
+    async with contextlib.AsyncExitStack() as closing:
+        pool = await open_pool(settings.database_url, settings, size=settings.database_pool_size, application=application)
+        closing.push_async_callback(_end, pool.close, pool.terminate)
+        system_pool = await open_pool(
+            settings.database_system_url, settings, size=settings.database_system_pool_size, application=f"{application} system"
+        )
+        closing.push_async_callback(_end, system_pool.close, system_pool.terminate)
+        valkey, blocking = open_valkey(settings), open_valkey(settings, waits_seconds=BLOCKING_SECONDS)
+        closing.push_async_callback(valkey.aclose)
+        closing.push_async_callback(blocking.aclose)
+        tails = Tails(blocking, valkey, settings.valkey_prefix)
+        closing.push_async_callback(tails.close)
+        scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds)
+        system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds)
+        kek = open_key_encryption_key(settings)
+        closing.push_async_callback(kek.close)
+        passwords = Passwords(settings)
+        closing.callback(passwords.close)
+        background = Background()
+        closing.push_async_callback(background.close)
+        store = ObjectStore(settings)
+        closing.push_async_callback(store.close)
+        keyring = Keyring(kek, KeyStore(scopes=scopes, system=system, kek=kek), settings)
+        revocations = Revocations(valkey, settings)
+        throttle = Throttle(valkey, settings)
+        mail_queue = MailQueue(system, keyring, open_mailer(settings), settings)
+        sessions = Sessions(scopes=scopes, system=system, revocations=revocations, background=background, settings=settings)
+        logs = RunLogs(valkey=valkey, tails=tails, keyring=keyring, settings=settings)
+        queue = RunQueue(valkey, settings)
+        works = Works(
+            settings=settings,
+            scopes=scopes,
+            keyring=keyring,
+            accounts=Accounts(
+                system=system, keyring=keyring, passwords=passwords, throttle=throttle, sessions=sessions,
+                mail_queue=mail_queue, background=background, settings=settings,
+            ),
+            sessions=sessions,
+            api_keys=ApiKeys(scopes=scopes, revocations=revocations, background=background, settings=settings),
+            invitations=Invitations(scopes=scopes, system=system, throttle=throttle, mail_queue=mail_queue, settings=settings),
+            members=Members(scopes=scopes, revocations=revocations),
+            conversations=Conversations(scopes=scopes, keyring=keyring, logs=logs, queue=queue, settings=settings),
+            logs=logs,
+        )  # fmt: skip
+        await warm(pool)
+        yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)
+
+
+async def _end(close: Callable[[], Coroutine[Any, Any, None]], terminate: Callable[[], None]) -> None:
+    """Close a pool in order, or at once when a connection does not come back."""
+    try:
+        await asyncio.wait_for(close(), 5)
+    except (TimeoutError, OSError):
+        terminate()
+
+
+async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
+    """Be a worker until `stop` is set: make answers, and send the mails that wait."""
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    async with open_works(settings, application="penny worker") as process:
+        provider = open_provider(settings)
+        # The stream of waiting runs and the channel of cancellations each hold a connection.
+        worker = Worker(
+            name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
+            queue=process.queue, blocking=process.blocking, provider=provider, settings=settings,
+        )  # fmt: skip
+        mails = asyncio.create_task(_send_mails(process.mail_queue), name="mails")
+        log.info("worker_ready", worker=name, model=settings.model_name)
+        try:
+            await worker.work(stop)
+        finally:
+            mails.cancel()
+            await asyncio.gather(mails, return_exceptions=True)
+            await provider.close()
+
+
+async def _send_mails(queue: MailQueue) -> None:
+    while True:
+        try:
+            sent = await queue.send_due(MAILS_AT_ONCE)
+        except (*OUTAGES, Unavailable):
+            sent = 0
+        except Exception:
+            log.exception("mails_broke")
+            sent = 0
+        if sent < MAILS_AT_ONCE:
+            await asyncio.sleep(MAIL_PAUSE)
