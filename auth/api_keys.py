@@ -39,7 +39,7 @@ class ApiKeys:
         self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
 
     async def viewer_of(self, text: str) -> Viewer:
-        """Whom this key speaks for; raises `Unauthenticated` with UNAUTHENTICATED, TOKEN_EXPIRED, SESSION_TERMINATED or TENANT_SUSPENDED."""
+        """Whom this key speaks for; raises `Unauthenticated` with the reasons that sessions have."""
         named = parse_api_key(text)
         if named is None:
             raise Unauthenticated("This is no API key.")

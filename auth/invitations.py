@@ -6,13 +6,14 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth.clock import Clock, utc_now
+from auth.limits import Limits
 from auth.mail_queue import MailQueue, SealedMail
 from auth.mails import invitation_mail
 from auth.names import checked_email, same_email
 from auth.policies.accounts import can_manage_account
 from auth.policies.members import can_grant
 from auth.standing import OPEN_TENANTS
-from auth.throttle import Bucket, Throttle
+from auth.throttle import Throttle
 from auth.tokens import hash_token, new_link_token, parse_link_token
 from auth.viewers import Viewer
 from db.scopes import Row, SystemScopes, TenantScopes, Writing
@@ -40,13 +41,14 @@ class Invitations:
         self._throttle = throttle
         self._mail_queue = mail_queue
         self._settings = settings
+        self._limits = Limits(settings)
         self._now = now
 
     async def invite(self, viewer: Viewer, *, email: str, role_id: UUID) -> Row:
         """Mail somebody a link into the tenant; an open invitation of the same address ends."""
         email = checked_email(email)
         _check(viewer)
-        await self._charge(viewer)
+        await self._throttle.charge(self._limits.invitations_of(viewer.tenant_id))
         now, token = self._now(), new_link_token(viewer.tenant_id)
         mail = await self._mail(viewer, email, token)
         invitation = Invitation(
@@ -111,11 +113,6 @@ class Invitations:
         mail = invitation_mail(self._settings, to=email, tenant=tenant["name"], invited_by=inviter["name"], token=token)
         return await self._mail_queue.seal(mail)
 
-    async def _charge(self, viewer: Viewer) -> None:
-        """Invitations go to strangers' addresses: a tenant sends as many as one address may ask for mails."""
-        limit, window = self._settings.sign_up_address_attempts, self._settings.sign_in_window_seconds
-        await self._throttle.charge(Bucket("invitations", str(viewer.tenant_id), limit, window))
-
 
 def invited_to(token: str) -> UUID:
     """The tenant that an invitation's token names; raises `Invalid` for a text that is no such token."""
@@ -131,9 +128,9 @@ async def join(scope: Writing, tenant_id: UUID, token: str, *, user_id: UUID, em
     if invitation is None or invitation["accepted_at"] or invitation["revoked_at"] or invitation["tenant_status"] not in OPEN_TENANTS:
         raise _not_valid()
     if invitation["expires_at"] <= now:
-        raise Invalid("This invitation has expired; ask for another one.", path=["invitationToken"], constraint="not_expired")
+        raise Invalid("This invitation has expired; ask for another one.", constraint="not_expired")
     if not same_email(invitation["email"], email):
-        raise Invalid("This invitation is for another e-mail address.", path=["invitationToken"], constraint="same_email")
+        raise Invalid("This invitation is for another e-mail address.", constraint="same_email")
     member = Membership(tenant_id=tenant_id, id=uuid7(), user_id=user_id, role_id=invitation["role_id"], joined_at=now)
     row = await members.create_membership(scope, member)
     if row is None:
@@ -148,4 +145,4 @@ def _check(viewer: Viewer) -> None:
 
 
 def _not_valid() -> Invalid:
-    return Invalid("This invitation is not valid any more.", path=["invitationToken"], constraint="valid_token")
+    return Invalid("This invitation is not valid any more.", constraint="valid_token")

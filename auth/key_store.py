@@ -33,15 +33,15 @@ class KeyStore:
 
     async def add(self, tenant_id: UUID, key: StoredKey) -> None:
         """Store a version, from which on the others only decrypt; raises asyncpg's UniqueViolationError for one that exists."""
-        parts = {"version": key.version, "state": key.state, "wrapped": key.wrapped, "key_id": key.key_id}
         if tenant_id == PLATFORM:
+            platform = PlatformKey(version=key.version, state=key.state, wrapped=key.wrapped, key_id=key.key_id)
             async with self._system.writing() as scope:
                 await credentials.retire_platform_keys(scope)
-                await credentials.add_platform_key(scope, PlatformKey(**parts))
+                await credentials.add_platform_key(scope, platform)
             return
         async with self._scopes.writing(tenant_id) as scope:
             await tenants.retire_keys(scope, tenant_id)
-            await tenants.add_key(scope, TenantKey(tenant_id=tenant_id, id=uuid7(), **parts))
+            await tenants.add_key(scope, key_row(tenant_id, key))
 
     async def _platform_keys(self) -> list[StoredKey]:
         async with self._system.reading() as scope:
@@ -53,6 +53,11 @@ class KeyStore:
         async with self._system.writing() as scope:
             await credentials.add_first_platform_key(scope, wrapped=wrapped, key_id=self._kek.id)
         return await self._platform_keys()
+
+
+def key_row(tenant_id: UUID, key: StoredKey) -> TenantKey:
+    """A tenant's key as it is written."""
+    return TenantKey(tenant_id=tenant_id, id=uuid7(), version=key.version, state=key.state, wrapped=key.wrapped, key_id=key.key_id)
 
 
 def _stored(row: Row) -> StoredKey:

@@ -109,4 +109,4 @@ class MailQueue:
 
 def _pause(attempts: int) -> timedelta:
     """The wait after so many failed attempts: a minute, then twice as long each time."""
-    return min(_FIRST_PAUSE * 2 ** min(attempts - 1, 20), _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * (1 << min(attempts - 1, 20)), _LONGEST_PAUSE)

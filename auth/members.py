@@ -15,7 +15,7 @@ from db.scopes import Row, TenantScopes, Writing
 from db.statements import members, tenants
 from db.tables.members import Membership, Role
 from errors import Conflict, Invalid, NotFound, PermissionDenied
-from events.revocations import Revocations, Revoked
+from events.revocations import Kind, Revocations, Revoked
 
 _STATUSES: Final = ("ACTIVE", "DISABLED")
 _LONGEST_ROLE_NAME: Final = 64
@@ -74,6 +74,8 @@ class Members:
         async with self._scopes.writing(viewer.tenant_id) as scope:
             # One at a time, so that two roles do not get the same name.
             await tenants.locked(scope, viewer.tenant_id)
+            if id is not None:
+                await _check_changeable(scope, viewer, id)
             namesake = await members.role_named(scope, viewer.tenant_id, name)
             if name.casefold() in BUILTIN or (namesake is not None and namesake["id"] != id):
                 raise Conflict("There is a role of this name already.", path=["name"])
@@ -81,14 +83,13 @@ class Members:
                 role = Role(tenant_id=viewer.tenant_id, id=uuid7(), name=name, scopes=granted, created_at=self._now())
                 row = await members.create_role(scope, role)
             else:
-                await _changeable_role(scope, viewer, id)
                 row = await members.change_role(scope, viewer.tenant_id, id, name=name, scopes=granted)
         assert row is not None
         if id is not None:
             await self._tell("role", viewer.tenant_id, id, "ROLE_CHANGED")
         return row
 
-    async def _tell(self, kind: Any, tenant_id: UUID, id: UUID, reason: str) -> None:
+    async def _tell(self, kind: Kind, tenant_id: UUID, id: UUID, reason: str) -> None:
         await self._revocations.publish(Revoked(kind=kind, tenant_id=tenant_id, id=id, reason=reason))
 
 
@@ -121,7 +122,7 @@ async def _grantable_role(scope: Writing, viewer: Viewer, role_id: UUID) -> UUID
     return role_id
 
 
-async def _changeable_role(scope: Writing, viewer: Viewer, role_id: UUID) -> None:
+async def _check_changeable(scope: Writing, viewer: Viewer, role_id: UUID) -> None:
     role = await members.locked_role(scope, viewer.tenant_id, role_id)
     if role is None:
         raise NotFound("There is no role with this id.")

@@ -33,9 +33,15 @@ def normalised_email(text: str) -> str:
 def checked_email(text: str, *, path: Sequence[str] = ("email",)) -> str:
     """The normalised address; raises `Invalid` for what no mail would reach."""
     email = normalised_email(text)
-    if len(email) > _LONGEST_EMAIL or _EMAIL.fullmatch(email) is None:
+    if not is_email(email):
         raise Invalid("This is not an e-mail address.", path=path, constraint="email")
     return email
+
+
+def is_email(text: str) -> bool:
+    """Whether the text, normalised, is an address that mail can reach."""
+    email = normalised_email(text)
+    return len(email) <= _LONGEST_EMAIL and _EMAIL.fullmatch(email) is not None
 
 
 def same_email(one: str, other: str) -> bool:

@@ -59,7 +59,9 @@ class Sessions:
         self._now = now
         self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
 
-    async def open(self, user_id: UUID, tenant_id: UUID, *, transport: Transport, address: str | None, user_agent: str | None) -> OpenedSession:
+    async def open(
+        self, user_id: UUID, tenant_id: UUID, *, transport: Transport, address: str | None, user_agent: str | None
+    ) -> OpenedSession:
         """Open a session of a member; raises `NotFound` for no member, `Unauthenticated` for a disabled one or a closed tenant."""
         token, now = new_session_token(), self._now()
         session = Session(

@@ -9,11 +9,11 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from auth.encryption.keyring import Keyring, StoredKey
+from auth.key_store import key_row
 from auth.names import slug_of
 from auth.roles import BUILTIN, OWNER
 from db.scopes import Writing
 from db.statements import members, tenants
-from db.tables.credentials import TenantKey
 from db.tables.members import Membership, Role
 from db.tables.tenants import Tenant
 
@@ -43,19 +43,7 @@ async def found(scope: Writing, new: NewTenant, owner_id: UUID, now: datetime) -
     """Write a tenant and its first owner; the scope is the system's, for this tenant."""
     slug = await _free_slug(scope, new)
     await tenants.create(scope, Tenant(tenant_id=new.tenant_id, slug=slug, name=new.name, created_at=now))
-    key = new.key
-    await tenants.add_key(
-        scope,
-        TenantKey(
-            tenant_id=new.tenant_id,
-            id=uuid7(),
-            version=key.version,
-            state=key.state,
-            wrapped=key.wrapped,
-            key_id=key.key_id,
-            created_at=now,
-        ),
-    )
+    await tenants.add_key(scope, key_row(new.tenant_id, new.key))
     roles: dict[str, UUID] = {}
     for name, scopes in BUILTIN.items():
         roles[name] = uuid7()

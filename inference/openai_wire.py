@@ -94,14 +94,22 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class OpenAIProvider:
-    """One endpoint and one model there. It owns the session that it is given."""
+    """One endpoint and one model there. It owns the session that it is given.
+
+    Connections are kept for the next answer only where TLS makes them dear: llama.cpp promises to keep one and closes it after
+    each stream (seen in the 2026-10 server), so that the next question, which must not be sent twice, would fail.
+    """
 
     name = "openai"
 
-    def __init__(self, session: ClientSession, *, base_url: str, api_key: str, model: str, connect_seconds: float) -> None:
+    def __init__(  # noqa: PLR0913 - the attributes of an endpoint
+        self, session: ClientSession, *, base_url: str, api_key: str, model: str, connect_seconds: float, keeps_connections: bool
+    ) -> None:
         self._session = session
         self._base_url = base_url.rstrip("/")
-        self._headers = {"Authorization": Secret(f"Bearer {api_key}")} if api_key else {}
+        self._headers = {} if keeps_connections else {"Connection": "close"}
+        if api_key:
+            self._headers["Authorization"] = Secret(f"Bearer {api_key}")
         self._model = model
         self._connect_seconds = connect_seconds
 
@@ -113,6 +121,7 @@ class OpenAIProvider:
             api_key=settings.model_api_key,
             model=settings.model_name,
             connect_seconds=settings.model_connect_seconds,
+            keeps_connections=settings.model_base_url.startswith("https://"),
         )
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
@@ -130,7 +139,7 @@ class OpenAIProvider:
                     break
             for event in answer.end(request):
                 yield event
-            await _drain(response)
+            await _drain(response)  # a kept connection then serves the next answer too
         except (ClientError, EgressRefused, OSError, ValueError) as error:
             raise failure_of_connection(error) from error
         finally:
@@ -232,7 +241,7 @@ async def _receive(response: ClientResponse, answer: _Answer) -> bytes:
 
 
 async def _drain(response: ClientResponse) -> None:
-    """Read to the end of the body, so that the connection serves the next answer too."""
+    """Read the little that follows the answer, up to the end of the body."""
     with suppress(ClientError, TimeoutError):
         async with asyncio.timeout(_DRAIN_SECONDS):
             while not response.content.at_eof():

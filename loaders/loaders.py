@@ -5,7 +5,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from db.scopes import Row, TenantScopes
-from loaders import api_keys, invitations, members, roles, sessions, tenants, users
+from loaders import api_keys, chats, invitations, members, messages, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
 K = TypeVar("K", bound=Hashable)
@@ -27,3 +27,10 @@ class Loaders:
         self.invitation_by_id: Question[UUID, Row] = question(invitations.invitation_by_id)
         self.session_by_id: Question[UUID, Row] = question(sessions.session_by_id)
         self.api_key_by_id: Question[UUID, Row] = question(api_keys.api_key_by_id)
+        self.chat_by_id: Question[UUID, Row] = question(chats.chat_by_id)
+        self.message_by_id: Question[UUID, Row] = question(messages.message_by_id)
+        self.children_by_message: Question[UUID, list[Row]] = question(messages.children_by_message)
+        self.messages_by_branch: Question[messages.BranchKey, list[Row]] = question(messages.messages_by_branch)
+        self.run_by_id: Question[UUID, Row] = question(runs.run_by_id)
+        self.open_runs_by_chat: Question[UUID, list[Row]] = question(runs.open_runs_by_chat)
+        self.runs_by_chat: Question[runs.RunsKey, list[Row]] = question(runs.runs_by_chat)

@@ -26,19 +26,20 @@ class CursorIsInvalid(Invalid):
 class Cursors:
     """Writes and reads the cursors of one kind of list of one tenant; a cursor of anything else is refused.
 
-    A cursor is the base64url of the row's sort values (MessagePack) and 12 bytes of their keyed hash. It is no secret, and
+    `kind` is named in the code; `owners` are the rows that the list belongs to, as many for every list of the kind. A cursor is the base64url of the row's sort values (MessagePack) and 12 bytes of their keyed hash. It is no secret, and
     it says nothing that its row does not.
     """
 
-    def __init__(self, cipher: TenantCipher, kind: str) -> None:
+    def __init__(self, cipher: TenantCipher, kind: str, *owners: UUID) -> None:
         self._cipher = cipher
         self._purpose = f"cursor {kind}"
+        self._owners = b"".join(owner.bytes for owner in owners)
 
     def write(self, values: Sequence[CursorValue]) -> str:
         """Spell the sort values of a row, the unique one last."""
         # MessagePack has no UUID; no other value is made of bytes.
         content = msgspec.msgpack.encode([value.bytes if isinstance(value, UUID) else value for value in values])
-        tag = self._cipher.hmac(self._purpose, content)[:_TAG_BYTES]
+        tag = self._cipher.hmac(self._purpose, self._owners + content)[:_TAG_BYTES]
         return base64.urlsafe_b64encode(tag + content).rstrip(b"=").decode()
 
     def read(self, text: str, *, path: Sequence[str] = ()) -> tuple[Any, ...]:
@@ -52,7 +53,9 @@ class Cursors:
             raise refusal from None
         tag, content = blob[:_TAG_BYTES], blob[_TAG_BYTES:]
         # A cursor outlives the rotation of the key that signed it.
-        signed = (self._cipher.hmac(self._purpose, content, version=version)[:_TAG_BYTES] for version in self._cipher.versions)
+        signed = (
+            self._cipher.hmac(self._purpose, self._owners + content, version=version)[:_TAG_BYTES] for version in self._cipher.versions
+        )
         if not any(hmac.compare_digest(tag, expected) for expected in signed):
             raise refusal
         return tuple(UUID(bytes=value) if isinstance(value, bytes) else value for value in msgspec.msgpack.decode(content))

@@ -33,7 +33,7 @@ class Question(Generic[K, V]):
             answer = self._answers[key] = loop.create_future()
             self._waiting.append(key)
             if len(self._waiting) == 1:
-                loop.call_soon(self._gather, loop, 1)
+                loop.call_soon(self._gather, loop, 0)
         # One field that is given up must not take the answer away from the others.
         return await asyncio.shield(answer)
 

@@ -6,7 +6,6 @@ from uuid import UUID
 from auth.sessions import OpenedSession, Transport
 from db.scopes import Row
 from resolvers.operations import Operation
-from resolvers.viewers import person, transport_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +54,10 @@ async def sign_out(operation: Operation) -> None:
 
 async def tenant_switch(operation: Operation, tenant_id: UUID, transport: Transport | None) -> OpenedSession:
     """Open a session in another tenant of the same person; without `transport`, it is carried as the present one is."""
-    caller, viewer = operation.caller, person(operation)
+    caller, viewer = operation.caller, operation.viewer
     if transport is None:
-        transport = await transport_of(operation)
+        present = await operation.questions.session_by_id.load(viewer.credential_id)
+        transport = "COOKIE" if present is None else present["transport"]
     opened = await operation.works.accounts.tenant_switch(
         viewer, tenant_id, transport=transport, address=caller.address, user_agent=caller.user_agent
     )
@@ -66,7 +66,7 @@ async def tenant_switch(operation: Operation, tenant_id: UUID, transport: Transp
 
 async def password_change(operation: Operation, *, current: str, new: str) -> None:
     """Change the password; other sessions end."""
-    await operation.works.accounts.password_change(person(operation), current, new)
+    await operation.works.accounts.password_change(operation.viewer, current, new)
 
 
 async def password_reset_request(operation: Operation, email: str) -> None:
@@ -86,7 +86,7 @@ async def email_verify(operation: Operation, token: str) -> None:
 
 async def profile_update(operation: Operation, *, name: str | None, locale: str | None, avatar_url: str | None) -> Row:
     """Change what others see of oneself: None leaves a value as it is, an empty text removes it."""
-    return await operation.works.accounts.profile_update(person(operation), name=name, locale=locale, avatar_url=avatar_url)
+    return await operation.works.accounts.profile_update(operation.viewer, name=name, locale=locale, avatar_url=avatar_url)
 
 
 def _entered(operation: Operation, opened: OpenedSession, transport: Transport) -> OpenedSession:

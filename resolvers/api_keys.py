@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from auth.policies.api_keys import can_see_all_keys
 from db.scopes import Row
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
@@ -12,7 +13,7 @@ from resolvers.operations import Operation
 async def by_id(operation: Operation, id: UUID) -> Row | None:
     """Find an API key: one's own, or anybody's for those who administer keys."""
     row = await operation.questions.api_key_by_id.load(id)
-    visible = row is not None and (row["user_id"] == operation.viewer.user_id or operation.viewer.may("keys:admin"))
+    visible = row is not None and (row["user_id"] == operation.viewer.user_id or can_see_all_keys(operation.viewer))
     return row if visible else None
 
 

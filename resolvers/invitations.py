@@ -5,7 +5,6 @@ from uuid import UUID
 from db.scopes import Row
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
-from resolvers.viewers import person
 
 
 async def by_id(operation: Operation, id: UUID) -> Row | None:
@@ -35,6 +34,6 @@ async def revoke(operation: Operation, id: UUID) -> Row:
 
 async def accept(operation: Operation, token: str) -> Row:
     """Join the invitation's tenant; return the person's membership there with its tenant and role, as `tenants_of` does."""
-    joined = await operation.works.invitations.accept(person(operation), token)
+    joined = await operation.works.invitations.accept(operation.viewer, token)
     rows = await operation.works.accounts.tenants_of(operation.viewer)
     return next(row for row in rows if row["id"] == joined["id"])

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from db.scopes import Row
+from db.statements import members
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
 
@@ -18,10 +19,17 @@ async def page(operation: Operation, arguments: PageArguments, *, role: str | No
     """Page through the members in the order in which they joined."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "members")
     start = arguments.start(cursors)
-    rows = await operation.works.members.page(
-        operation.viewer, limit=arguments.limit, beyond=start[0] if start else None, newest_first=False, role=role, query=text
-    )
+    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+        rows = await members.page_of_tenant(
+            scope, operation.tenant_id, role=role, text=text, beyond=start[0] if start else None, limit=arguments.limit
+        )
     return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+
+
+async def count(operation: Operation, *, role: str | None, text: str | None) -> int:
+    """Count the members on all pages."""
+    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+        return await members.count_of_tenant(scope, operation.tenant_id, role=role, text=text)
 
 
 async def change(operation: Operation, id: UUID, *, role_id: UUID | None, status: str | None) -> Row:

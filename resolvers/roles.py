@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from db.scopes import Row
+from db.statements import members
 from resolvers.operations import Operation
 
 
@@ -17,7 +18,8 @@ async def by_id(operation: Operation, id: UUID) -> Row | None:
 
 async def of_tenant(operation: Operation) -> list[Row]:
     """Return all roles."""
-    return await operation.works.members.roles(operation.viewer)
+    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+        return await members.roles_of_tenant(scope, operation.tenant_id)
 
 
 async def upsert(operation: Operation, id: UUID | None, *, name: str, scopes: Sequence[str]) -> Row:

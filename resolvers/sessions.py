@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from auth.policies.accounts import can_manage_account
 from db.scopes import Row
+from errors import PermissionDenied
 from resolvers.operations import Operation
-from resolvers.viewers import person
 
 
 async def by_id(operation: Operation, id: UUID) -> Row | None:
@@ -22,8 +23,10 @@ async def of_viewer(operation: Operation) -> list[Row]:
 
 async def revoke(operation: Operation, ids: Sequence[UUID], *, all_others: bool) -> list[UUID]:
     """End these sessions, and all one's own but the one that speaks if asked to."""
-    sessions, viewer = operation.works.sessions, person(operation)
+    sessions, viewer = operation.works.sessions, operation.viewer
+    if all_others and not can_manage_account(viewer):
+        raise PermissionDenied("Only a signed-in person can do this, not an API key.", path=["allOthers"])
     ended = await sessions.revoke(viewer, ids) if ids else []
     if all_others:
-        ended += await sessions.revoke_all_of_user(None, viewer.user_id, except_id=viewer.session_id, reason="Signed out elsewhere.")
+        ended += await sessions.revoke_all_of_user(None, viewer.user_id, except_id=viewer.session_id, reason="SESSION_REVOKED")
     return list(dict.fromkeys(ended))

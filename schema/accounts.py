@@ -22,7 +22,9 @@ class SignUpInput:
     email: str = strawberry.field(description="Your e-mail address; a mail asks you to confirm it.")
     password: str = strawberry.field(description="Your password, of at least 10 characters unless this server asks for more.")
     name: str = strawberry.field(description="What others call you.")
-    tenant_name: str | None = strawberry.field(description="Name of the tenant to make; you will own it.", default=None)
+    tenant_name: str | None = strawberry.field(
+        description="Name of the tenant to make, which you will own; without it, yours. With an invitation, none is made.", default=None
+    )
     invitation_token: str | None = strawberry.field(
         description="An invitation's token, to join its tenant instead of making one.", default=None
     )

@@ -2,6 +2,8 @@
 
 import enum
 from collections.abc import Callable
+from operator import attrgetter
+from typing import Any
 
 import strawberry
 
@@ -56,7 +58,7 @@ class RateLimitedError(UserError):
     retry_after_ms: int = strawberry.field(description="When the same request may succeed, in milliseconds from now.")
 
 
-ALL_ERRORS = [ValidationError, NotFoundError, PermissionDeniedError, ConflictError, RateLimitedError]
+ALL_ERRORS: list[type[UserError]] = []
 
 
 @strawberry.type
@@ -70,22 +72,29 @@ def _path(error: PennyError) -> list[str] | None:
     return list(error.path) or None
 
 
-_DRESSES: dict[type[PennyError], Callable[..., UserError]] = {
-    Invalid: lambda e: ValidationError(message=e.message, code=ErrorCode[e.code], path=_path(e), constraint=e.constraint),
-    NotFound: lambda e: NotFoundError(message=e.message, code=ErrorCode[e.code], path=_path(e)),
-    PermissionDenied: lambda e: PermissionDeniedError(
-        message=e.message, code=ErrorCode[e.code], path=_path(e), required_scopes=list(e.required_scopes)
-    ),
-    Conflict: lambda e: ConflictError(message=e.message, code=ErrorCode[e.code], path=_path(e), current_revision=e.current_revision),
-    RateLimited: lambda e: RateLimitedError(
-        message=e.message, code=ErrorCode[e.code], path=_path(e), bucket=e.bucket, retry_after_ms=e.retry_after_ms
-    ),
-}
+_DRESSES: dict[type[PennyError], Callable[[Any], UserError]] = {}
+
+
+def shown_as(family: type[PennyError], shown: type[UserError], **extra: Callable[[Any], Any]) -> None:
+    """Say as what a family of exceptions is shown, and where the further fields come from; a noun's module adds its own."""
+
+    def dress(error: PennyError) -> UserError:
+        return shown(
+            message=error.message, code=ErrorCode[error.code], path=_path(error), **{name: of(error) for name, of in extra.items()}
+        )
+
+    ALL_ERRORS.append(shown)
+    _DRESSES[family] = dress
+
+
+shown_as(Invalid, ValidationError, constraint=attrgetter("constraint"))
+shown_as(NotFound, NotFoundError)
+shown_as(PermissionDenied, PermissionDeniedError, required_scopes=lambda error: list(error.required_scopes))
+shown_as(Conflict, ConflictError, current_revision=attrgetter("current_revision"))
+shown_as(RateLimited, RateLimitedError, bucket=attrgetter("bucket"), retry_after_ms=attrgetter("retry_after_ms"))
 
 
 def user_error(error: PennyError) -> UserError | None:
-    """Dress an exception for a payload; None for those that belong to the transport."""
-    for family, dress in _DRESSES.items():
-        if isinstance(error, family):
-            return dress(error)
-    return None
+    """Dress an exception for a payload, as the nearest of its families says; None for those that belong to the transport."""
+    dress = next((_DRESSES[family] for family in type(error).__mro__ if family in _DRESSES), None)
+    return None if dress is None else dress(error)

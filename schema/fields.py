@@ -3,13 +3,13 @@
 The gateway, the SDL, the documentation and the proof tests read these declarations back.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 import strawberry
 from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
-from strawberry.types.field import StrawberryField
 
 from errors import PennyError, PermissionDenied, Unauthenticated
 from resolvers.operations import Operation
@@ -34,6 +34,15 @@ class Scope:
 class Cost:
     weight: int = strawberry.directive_field(name="weight")
     multipliers: list[str] | None = strawberry.directive_field(name="multipliers", default=strawberry.UNSET)
+
+
+@strawberry.schema_directive(
+    locations=[Location.INPUT_OBJECT],
+    name="idempotent",
+    description="A retry is safe: the same `idempotencyKey` with the same input gives the first result again and does nothing twice.",
+)
+class Idempotent:
+    pass
 
 
 class Permission(FieldExtension):
@@ -131,18 +140,21 @@ def mutation(  # noqa: PLR0913 - all that is said of a field
 
 
 def subscription(resolver: Callable[..., Any], *, description: str, scopes: Sequence[str] = (), cost: int = 10) -> Any:
-    """Declare a subscription; its generator checks the viewer when it begins, through `permit`."""
+    """Declare a subscription: `resolver` is a coroutine that checks what is asked for and returns the stream."""
+    permission = Permission(scopes)
+
+    # Field extensions do not reach a subscription's stream.
+    @functools.wraps(resolver)
+    def permitted(info: Info, **arguments: Any) -> Any:
+        permission.check(info.context)
+        return resolver(info, **arguments)
+
     return strawberry.subscription(
-        resolver=resolver,
+        resolver=permitted,
         description=description,
         directives=_directives(scopes, cost=cost),
-        metadata={"permission": Permission(scopes)},
+        metadata={"permission": permission},
     )
-
-
-def permit(field: StrawberryField, operation: Operation) -> None:
-    """Check a subscription's declared permission."""
-    field.metadata["permission"].check(operation)
 
 
 def _directives(scopes: Sequence[str], *, cost: int, multipliers: Sequence[str] = (), public: bool = False) -> list[object]:

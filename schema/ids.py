@@ -16,6 +16,7 @@ PREFIXES: Final = {
     "ApiKey": "key",
     "Chat": "chat",
     "Message": "msg",
+    "Part": "prt",
     "Run": "run",
 }
 _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}

@@ -11,9 +11,12 @@ from schema.nodes import kinds
 
 @dataclass(frozen=True)
 class Link:
-    """What a field's declaration says of it: the question asked, the column that holds the key, and the node it makes."""
+    """What a field's declaration says of it: the question asked, the column that holds the key, and the node it makes.
 
-    question: str
+    Without a question, the node's own `find` is asked, which knows who may see it.
+    """
+
+    question: str | None
     column: str
     to: str
 
@@ -33,3 +36,13 @@ def link(question: str, *, column: str, to: str, description: str) -> Any:
         return None if row is None else kinds()[to](row=row)
 
     return strawberry.field(resolver=follow, description=description, metadata={"link": Link(question, column, to)})
+
+
+def visible(to: str, *, column: str, description: str) -> Any:
+    """Declare a field that is the node named `to` as `node` would find it: null where the viewer may not see it."""
+
+    async def follow(root: Any, info: Info) -> Any:
+        key = root.row[column]
+        return None if key is None else await kinds()[to].find(info.context, key)
+
+    return strawberry.field(resolver=follow, description=description, metadata={"link": Link(None, column, to)})

@@ -41,7 +41,8 @@ class Session(Node):
 @strawberry.input(description="Sessions to end.")
 class SessionRevokeInput:
     session_ids: list[strawberry.ID] = strawberry.field(
-        description="Sessions to end: your own, or those of other members with `members:admin`. At most 100.", default_factory=list
+        description="Sessions to end: your own, or those of other members with `members:admin`. All are ended or none.",
+        default_factory=list,
     )
     all_others: bool = strawberry.field(description="Also end all your own sessions but the one that asks, in every tenant.", default=False)
 

@@ -2,6 +2,7 @@
 
 import enum
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -40,7 +41,7 @@ async def _members(  # noqa: PLR0913 - the arguments of the field
 ) -> Connection[TenantMembership]:
     tenants.check_current(info.context, root.row["tenant_id"])
     page = await members.page(info.context, asked(info, first=first, after=after), role=role, text=query)
-    return Connection.of(page, TenantMembership)
+    return Connection.of(page, TenantMembership, count=partial(members.count, info.context, role=role, text=query))
 
 
 async def _invitations(root: Any, info: Info, first: First = None, after: After = None) -> Connection[Invitation]:

@@ -55,7 +55,7 @@ FORWARDS = [
         created_at timestamptz NOT NULL DEFAULT now()
     )
     """,
-    "GRANT SELECT, INSERT ON directory.platform_keys TO penny_system",
+    "GRANT SELECT, INSERT, UPDATE ON directory.platform_keys TO penny_system",
     """
     CREATE TABLE directory.mails (
         id uuid PRIMARY KEY,

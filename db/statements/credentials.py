@@ -19,7 +19,7 @@ async def create_session(scope: Writing, session: Session) -> Row:
 
 
 # The token names no tenant, so this looks across all of them, in a system scope.
-SESSION_BY_TOKEN: Final = """
+SESSION_BY_HASH: Final = """
     SELECT s.tenant_id, s.id, s.user_id, s.last_seen_at, s.expires_at, s.revoked_at,
         m.role_id, m.status AS member_status, r.scopes, t.status AS tenant_status
     FROM penny.sessions s
@@ -32,7 +32,7 @@ SESSION_BY_TOKEN: Final = """
 
 async def session_by_token(scope: Reading, token_hash: bytes) -> Row | None:
     """Read a session with what its owner is in the tenant."""
-    return await scope.row(SESSION_BY_TOKEN, token_hash)
+    return await scope.row(SESSION_BY_HASH, token_hash)
 
 
 async def open_sessions(scope: Reading, tenant_id: UUID, user_id: UUID, now: datetime) -> list[Row]:
@@ -135,7 +135,7 @@ async def touch_api_key(scope: Writing, tenant_id: UUID, key_id: UUID, now: date
     await scope.run("UPDATE penny.api_keys SET last_used_at = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, key_id, now)
 
 
-async def page_of_api_keys(
+async def page_of_api_keys(  # noqa: PLR0913 - whose, and the place of a page
     scope: Reading, tenant_id: UUID, user_id: UUID | None, *, beyond: UUID | None, newest_first: bool, limit: int
 ) -> list[Row]:
     """Read a page of a person's API keys, or of everybody's, by creation; revoked ones are among them."""

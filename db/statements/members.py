@@ -192,3 +192,33 @@ async def page_of_open_invitations(scope: Reading, tenant_id: UUID, *, beyond: U
     if beyond is not None:
         query = query.where(Invitation.id < beyond if newest_first else Invitation.id > beyond)
     return await scope.rows(query.order_by(Invitation.id, ascending=not newest_first).limit(limit))
+
+
+async def roles_of_tenant(scope: Reading, tenant_id: UUID) -> list[Row]:
+    """Read all roles, the ones that every tenant begins with first."""
+    return await scope.rows("SELECT * FROM penny.roles WHERE tenant_id = $1 ORDER BY builtin DESC, id", tenant_id)
+
+
+# `strpos` and not LIKE: what somebody types is text, not a pattern.
+_MATCHING: Final = """
+    FROM penny.memberships m
+    JOIN directory.users u ON u.id = m.user_id
+    JOIN penny.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
+    WHERE m.tenant_id = $1
+        AND ($2::text IS NULL OR r.name = $2)
+        AND ($3::text IS NULL OR strpos(lower(u.name), lower($3)) > 0 OR strpos(lower(u.email), lower($3)) > 0)
+"""
+PAGE_OF_TENANT: Final = f"SELECT m.* {_MATCHING} AND ($4::uuid IS NULL OR m.id > $4) ORDER BY m.id LIMIT $5"
+COUNT_OF_TENANT: Final = f"SELECT count(*) {_MATCHING}"
+
+
+async def page_of_tenant(  # noqa: PLR0913 - the filters and the place of a page
+    scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None, beyond: UUID | None, limit: int
+) -> list[Row]:
+    """Read a page of memberships, in the order of joining: all, or those with the role of a name, or whose name or address has a text."""
+    return await scope.rows(PAGE_OF_TENANT, tenant_id, role, text, beyond, limit)
+
+
+async def count_of_tenant(scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None) -> int:
+    """Count the memberships that all pages together have."""
+    return int(str(await scope.value(COUNT_OF_TENANT, tenant_id, role, text)))

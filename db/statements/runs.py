@@ -89,28 +89,57 @@ async def ask_to_cancel(scope: Writing, tenant_id: UUID, run_id: UUID) -> Row | 
     )
 
 
-async def page(  # noqa: PLR0913 - the filters of the list
+async def page(
     scope: Reading,
     tenant_id: UUID,
     user_id: UUID,
     *,
-    chat_id: UUID | None,
     statuses: Sequence[str] | None,
     beyond: tuple[datetime, UUID] | None,
     limit: int,
 ) -> list[Row]:
-    """Read a page of the runs that a user began, or of one chat's, the newest first."""
+    """Read a page of the runs that a user began, the newest first."""
     at, run_id = beyond or (None, None)
     return await scope.rows(
         """
         SELECT * FROM penny.runs
-        WHERE tenant_id = $1 AND (created_by = $2 OR chat_id = $3) AND ($3::uuid IS NULL OR chat_id = $3)
-          AND ($4::text[] IS NULL OR status = ANY($4)) AND ($5::timestamptz IS NULL OR (created_at, id) < ($5, $6))
-        ORDER BY created_at DESC, id DESC LIMIT $7
+        WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3))
+          AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
+        ORDER BY created_at DESC, id DESC LIMIT $6
         """,
         tenant_id,
         user_id,
-        chat_id,
+        None if statuses is None else list(statuses),
+        at,
+        run_id,
+        limit,
+    )
+
+
+async def pages_of_chats(
+    scope: Reading,
+    tenant_id: UUID,
+    chat_ids: Sequence[UUID],
+    *,
+    statuses: Sequence[str] | None,
+    beyond: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[Row]:
+    """Read the same page of many chats' runs at once, the newest of each chat first."""
+    at, run_id = beyond or (None, None)
+    return await scope.rows(
+        """
+        SELECT run.* FROM unnest($2::uuid[]) AS asked (chat_id)
+        CROSS JOIN LATERAL (
+            SELECT * FROM penny.runs r
+            WHERE r.tenant_id = $1 AND r.chat_id = asked.chat_id AND ($3::text[] IS NULL OR r.status = ANY($3))
+              AND ($4::timestamptz IS NULL OR (r.created_at, r.id) < ($4, $5))
+            ORDER BY r.created_at DESC, r.id DESC LIMIT $6
+        ) run
+        ORDER BY run.chat_id, run.created_at DESC, run.id DESC
+        """,
+        tenant_id,
+        list(chat_ids),
         None if statuses is None else list(statuses),
         at,
         run_id,

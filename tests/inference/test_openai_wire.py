@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from egress import open_operator_session
 from inference import openai_wire
 from inference.models import (
     FailureKind,
@@ -326,7 +327,9 @@ async def test_keep_alives_are_a_sign_of_life(provider: Provider, model_server: 
     assert texts(await whole(provider)) == WORDS
 
 
-async def test_a_whole_answer_leaves_its_connection_to_the_next(provider: Provider, model_server: ModelServer) -> None:
+async def test_a_whole_answer_leaves_its_connection_to_the_next_where_connections_are_kept(model_server: ModelServer) -> None:
+    session = open_operator_session(connect_seconds=5)
+    provider = OpenAIProvider(session, base_url=model_server.base_url, api_key="", model="m", connect_seconds=5, keeps_connections=True)
     model_server.answer = Answer(pause_seconds=0.01)  # so that the end of the body comes later than the end of the answer
     for _ in range(3):
         await whole(provider)
@@ -336,6 +339,14 @@ async def test_a_whole_answer_leaves_its_connection_to_the_next(provider: Provid
     await stream.aclose()
     await whole(provider)
     assert len(model_server.connections) == 2
+    await provider.close()
+
+
+async def test_without_tls_each_question_has_a_connection_of_its_own(provider: Provider, model_server: ModelServer) -> None:
+    for _ in range(3):
+        await whole(provider)
+    assert len(model_server.connections) == 3
+    assert {headers["Connection"] for headers in model_server.headers} == {"close"}
 
 
 async def test_leaving_tells_the_server_within_a_second(provider: Provider, model_server: ModelServer) -> None:
@@ -411,3 +422,10 @@ async def test_an_endpoint_without_a_list_of_models_passes_the_check(provider: P
     model_server.answer = Answer(status=status)
     await provider.check()
     assert model_server.asked.is_set()
+
+
+@pytest.mark.parametrize(("base_url", "kept"), [("https://api.openai.com/v1", True), ("http://127.0.0.1:8080/v1", False)])
+async def test_connections_are_kept_only_with_tls(make_settings: Callable[..., Settings], base_url: str, *, kept: bool) -> None:
+    provider = OpenAIProvider.from_settings(make_settings(model_base_url=base_url))
+    await provider.close()
+    assert ("Connection" not in provider._headers) is kept

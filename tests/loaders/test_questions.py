@@ -63,37 +63,37 @@ def scopes() -> UnconnectedScopes:
     return UnconnectedScopes()
 
 
-async def test_siblings_share_one_read_and_each_gets_its_own_answer(squares, scopes):
+async def test_siblings_share_one_read_and_each_gets_its_own_answer(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
     assert await asyncio.gather(*(question.load(key) for key in (2, 3, 4, 2))) == [4, None, 16, 4]
     assert squares.asked == [[2, 3, 4]]
     assert len([sql for sql in scopes.driver.said if sql.startswith("BEGIN READ ONLY")]) == 1
 
 
-async def test_siblings_that_come_some_turns_later_get_in_too(squares, scopes):
+async def test_siblings_that_come_some_turns_later_get_in_too(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
 
     async def deep(key: int) -> int | None:
         # As deep as a field below a list: each level is a task of its own.
         return await question.load(key) if key % 10 == 0 else await asyncio.create_task(deep(key - 2))
 
-    assert await asyncio.gather(deep(10), deep(22), deep(34)) == [100, 400, 900]
+    assert await asyncio.gather(*(deep(key) for key in (10, 22, 34))) == [100, 400, 900]
     assert squares.asked == [[10, 20, 30]]
 
 
-async def test_an_answer_is_kept_for_the_operation(squares, scopes):
+async def test_an_answer_is_kept_for_the_operation(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
     assert [await question.load(2), await question.load(2), await question.load(3), await question.load(3)] == [4, 4, None, None]
     assert squares.asked == [[2], [3]]
 
 
-async def test_a_batch_has_a_largest_size(squares, scopes):
+async def test_a_batch_has_a_largest_size(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT, max_batch=2)
     assert await asyncio.gather(*(question.load(key) for key in (2, 4, 6, 8, 10))) == [4, 16, 36, 64, 100]
     assert squares.asked == [[2, 4], [6, 8], [10]]
 
 
-async def test_a_failure_reaches_all_who_asked_and_is_not_kept(squares, scopes):
+async def test_a_failure_reaches_all_who_asked_and_is_not_kept(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
     squares.fails = True
     answers = await asyncio.gather(question.load(2), question.load(4), return_exceptions=True)
@@ -103,7 +103,7 @@ async def test_a_failure_reaches_all_who_asked_and_is_not_kept(squares, scopes):
     assert await question.load(2) == 4
 
 
-async def test_a_question_asked_inside_an_open_scope_opens_its_own(squares, scopes):
+async def test_a_question_asked_inside_an_open_scope_opens_its_own(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
     async with scopes.reading(TENANT):
         assert await question.load(2) == 4
@@ -113,7 +113,7 @@ async def test_a_question_asked_inside_an_open_scope_opens_its_own(squares, scop
                 pass
 
 
-async def test_who_gives_up_does_not_take_the_answer_from_the_others(squares, scopes):
+async def test_who_gives_up_does_not_take_the_answer_from_the_others(squares: Squares, scopes: UnconnectedScopes) -> None:
     question = Question(squares, scopes, TENANT)
     impatient = asyncio.create_task(question.load(2))
     patient = asyncio.create_task(question.load(2))
@@ -124,7 +124,9 @@ async def test_who_gives_up_does_not_take_the_answer_from_the_others(squares, sc
         await impatient
 
 
-async def test_a_failure_that_nobody_waits_for_stays_quiet(squares, scopes, caplog):
+async def test_a_failure_that_nobody_waits_for_stays_quiet(
+    squares: Squares, scopes: UnconnectedScopes, caplog: pytest.LogCaptureFixture
+) -> None:
     question = Question(squares, scopes, TENANT)
     squares.fails = True
     waiting = asyncio.create_task(question.load(2))

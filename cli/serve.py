@@ -1,0 +1,33 @@
+"""`penny serve`: a web process."""
+
+import rich_click as click
+import uvicorn
+
+from settings import Settings
+
+
+@click.command("serve")
+@click.option("--host", help="Address to bind to, instead of PENNY_HOST.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to bind to, instead of PENNY_PORT.")
+@click.option("--workers", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes that share the port.")
+def command(*, host: str | None, port: int | None, workers: int) -> None:
+    """Answer the API. SIGTERM lets requests finish and asks the clients of WebSockets to come again elsewhere."""
+    settings = Settings.from_environment()
+    uvicorn.run(
+        "web.app:create_app",
+        factory=True,
+        host=host or settings.host,
+        port=settings.port if port is None else port,
+        workers=workers,
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
+        ws_max_size=settings.socket_max_message_bytes,
+        access_log=False,
+        server_header=False,
+        # PENNY itself decides whose word on the client's address it takes: `trusted_proxies`.
+        proxy_headers=False,
+        timeout_graceful_shutdown=settings.web_stop_seconds,
+        log_config=None,
+    )

@@ -1,0 +1,11 @@
+"""Questions about chats."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from db.scopes import Reading, Row
+from db.statements import chats
+
+
+async def chat_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID]) -> Mapping[UUID, Row]:
+    return {row["id"]: row for row in await chats.by_ids(scope, tenant_id, ids)}

@@ -1,0 +1,1 @@
+"""The run engine: logs, resumption, lost workers, what is encrypted."""

@@ -1,0 +1,126 @@
+"""Answers outlive workers, fail honestly, and stop when asked."""
+
+import asyncio
+import signal
+from uuid import uuid4
+
+from valkey.asyncio import Valkey
+
+from tests.chat.talking import ask, hear, new_chat, say, talk
+from tests.running import Api, Server, running, running_web
+
+CANCEL = "mutation ($id: ID!) { runCancel(input: {runId: $id}) { run { id status } alreadyFinished errors { message code } } }"
+
+
+async def test_a_model_that_fails_in_mid_answer_leaves_a_failed_run_with_what_was_said(api: Api) -> None:
+    ada = await api.sign_up()
+    heard = await talk(ada, "!script tokens=50 fail_at=10 kind=SERVER_ERROR")
+    assert heard.end["status"] == "FAILED"
+    assert heard.end["error"]["code"] == "MODEL_UNAVAILABLE"
+    assert heard.text.split() == [f"word{number}" for number in range(10)]
+    assert heard.end["outputs"] == [{"status": "FAILED", "parts": [{"text": heard.text}]}]
+
+
+async def test_a_cancelled_answer_keeps_what_was_said_and_stops_within_a_second(api: Api) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=1000 delay_ms=10")
+    await hear(ada, run_id, until=6)
+    began = asyncio.get_running_loop().time()
+    payload = (await ada.data(CANCEL, id=run_id))["runCancel"]
+    assert payload["errors"] == []
+    assert payload["alreadyFinished"] is False
+    heard = await hear(ada, run_id)
+    assert asyncio.get_running_loop().time() - began < 1.0
+    assert heard.end["status"] == "CANCELLED"
+    assert heard.end["stopReason"] == "USER_CANCEL"
+    assert 0 < len(heard.text.split()) < 1000
+    assert heard.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": heard.text}]}]
+    again = (await ada.data(CANCEL, id=run_id))["runCancel"]
+    assert again["alreadyFinished"] is True
+    assert again["run"]["status"] == "CANCELLED"
+
+
+async def test_a_run_that_nobody_began_can_be_cancelled(environment: dict[str, str]) -> None:
+    alone = {**environment, "PENNY_VALKEY_PREFIX": f"alone-{uuid4().hex}"}
+    async with running_web(alone) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        run_id = await ask(ada, await new_chat(ada), "hello")
+        payload = (await ada.data(CANCEL, id=run_id))["runCancel"]
+        assert payload["run"]["status"] == "CANCELLED"
+        heard = await hear(ada, run_id)
+        assert heard.types == ["RunQueued", "RunFinished"]
+
+
+async def test_a_killed_worker_leaves_nothing_running_and_nothing_lost(environment: dict[str, str]) -> None:
+    """Another worker takes the run over, and ends it honestly with everything that was said."""
+    lonely = {**environment, "PENNY_VALKEY_PREFIX": f"lonely-{uuid4().hex}", "PENNY_RUN_LEASE_SECONDS": "0.6"}
+    async with running_web(lonely) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(lonely, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=5000 delay_ms=5")
+            before = await hear(ada, run_id, until=12)
+            worker.send_signal(signal.SIGKILL)
+            await worker.wait()
+        async with running(lonely, "worker"):
+            rest = await hear(ada, run_id, after=before.seqs[-1])
+    assert before.seqs + rest.seqs == list(range(1, rest.seqs[-1] + 1))
+    assert rest.end["status"] == "INCOMPLETE"
+    text = before.text + rest.text
+    assert text.split() == [f"word{number}" for number in range(len(text.split()))]
+    assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": text}]}]
+
+
+async def test_a_worker_that_stops_lets_its_answers_finish(environment: dict[str, str]) -> None:
+    own = {**environment, "PENNY_VALKEY_PREFIX": f"stopping-{uuid4().hex}"}
+    async with running_web(own) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(own, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=60 delay_ms=10")
+            await hear(ada, run_id, until=4)
+            worker.send_signal(signal.SIGTERM)
+            heard = await hear(ada, run_id)
+            assert await asyncio.wait_for(worker.wait(), 10) == 0
+    assert heard.end["status"] == "COMPLETED"
+    assert len(heard.text.split()) == 60
+
+
+async def test_a_message_that_was_written_while_valkey_lost_the_hint_is_answered(api: Api, server: Server, valkey: Valkey) -> None:
+    """The queue is only a hint: a run that no hint tells of is found in PostgreSQL."""
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    server.processes["worker"].send_signal(signal.SIGSTOP)
+    try:
+        run_id = await ask(ada, chat_id, "!script tokens=5")
+        await valkey.unlink(f"{server.environment['PENNY_VALKEY_PREFIX']}:runs")
+    finally:
+        server.processes["worker"].send_signal(signal.SIGCONT)
+    assert (await hear(ada, run_id)).end["status"] == "COMPLETED"
+
+
+async def test_fifty_parallel_retries_make_one_message_and_one_run(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id, key = await new_chat(ada), uuid4().hex
+    payloads = await asyncio.gather(*(say(ada, chat_id, "!script tokens=3", key=key) for _ in range(50)))
+    assert all(payload["errors"] == [] for payload in payloads)
+    assert len({payload["runs"][0]["id"] for payload in payloads}) == 1
+    assert len({payload["message"]["id"] for payload in payloads}) == 1
+    assert [payload["reused"] for payload in payloads].count(False) == 1
+
+
+async def test_a_key_that_meant_another_input_is_refused(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id, key = await new_chat(ada), uuid4().hex
+    first = await say(ada, chat_id, "!script tokens=1", key=key)
+    await hear(ada, first["runs"][0]["id"])
+    payload = await say(ada, chat_id, "something else", key=key)
+    assert [error["code"] for error in payload["errors"]] == ["IDEMPOTENCY_MISMATCH"]
+    assert payload["runs"] is None
+
+
+async def test_a_chat_that_is_being_answered_refuses_a_second_message(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    run_id = await ask(ada, chat_id, "!script tokens=500 delay_ms=10")
+    payload = await say(ada, chat_id, "and another thing")
+    assert [(error["__typename"], error["code"]) for error in payload["errors"]] == [("RunInProgressError", "RUN_IN_PROGRESS")]
+    await ada.data(CANCEL, id=run_id)

@@ -1,0 +1,1 @@
+"""The door: HTTP, WebSocket, health, limits."""
