@@ -4,7 +4,7 @@ Valkey refuses an id that is not above the last, so a worker that was paused and
 successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -106,7 +106,9 @@ class RunLogs:
                 return events
             start = "(" + page[-1][0].decode()
 
-    async def read(self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]) -> AsyncIterator[Event]:
+    async def read(
+        self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]
+    ) -> AsyncGenerator[Event, None]:
         """Yield every event after `after`, old and new, without gap or duplicate, until the run has finished.
 
         What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.

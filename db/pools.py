@@ -15,7 +15,18 @@ class DatabaseIsUnavailable(Unavailable):
     """PostgreSQL does not answer, or all connections are busy for too long."""
 
 
-async def _leave_nothing_open(connection: asyncpg.Connection) -> None:
+class Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no types
+    """asyncpg's connection without the set_config by which it turns the JIT off before it looks at a type.
+
+    That function is revoked (an injected SELECT could switch tenants with it), and the JIT is off from the start.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._server_caps = self._server_caps._replace(jit=False)
+
+
+async def _leave_nothing_open(connection: Any) -> None:
     """Stand in for asyncpg's reset query, which costs a round trip on every release.
 
     All settings are transaction-local, so a closed transaction leaves nothing behind. One that is still open means that
@@ -31,6 +42,7 @@ async def open_pool(dsn: str, settings: Settings, *, size: int, application: str
         dsn,
         min_size=0,
         max_size=size,
+        connection_class=Connection,
         reset=_leave_nothing_open,
         timeout=settings.database_connect_seconds,
         command_timeout=settings.database_statement_seconds,

@@ -26,8 +26,9 @@ class CursorIsInvalid(Invalid):
 class Cursors:
     """Writes and reads the cursors of one kind of list of one tenant; a cursor of anything else is refused.
 
-    `kind` is named in the code; `owners` are the rows that the list belongs to, as many for every list of the kind. A cursor is the base64url of the row's sort values (MessagePack) and 12 bytes of their keyed hash. It is no secret, and
-    it says nothing that its row does not.
+    `kind` is named in the code; `owners` are the rows that the list belongs to, as many for every list of the kind. A cursor is
+    the base64url of the row's sort values (MessagePack) and 12 bytes of their keyed hash. It is no secret, and it says nothing
+    that its row does not.
     """
 
     def __init__(self, cipher: TenantCipher, kind: str, *owners: UUID) -> None:

@@ -6,13 +6,13 @@ import strawberry
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from schema import accounts, api_keys, invitations, members, node, roles, sessions, tenants, viewers
+from schema import accounts, api, api_keys, invitations, members, node, roles, sessions, tenants, viewers
 from schema.errors import ALL_ERRORS
 from schema.nodes import kinds
 from schema.scalars import SCALARS
 from settings import Settings
 
-QUERIES: Final = (node.Query, viewers.Query, tenants.Query)
+QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query)
 MUTATIONS: Final = (
     accounts.Mutation,
     sessions.Mutation,

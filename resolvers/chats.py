@@ -1,0 +1,76 @@
+"""Chats, as far as the viewer may see them."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from auth.policies.chats import actions_on_chat, can_read_chat
+from chat.conversations import ChatChange, ChatDraft, Sent, opened_metadata, opened_title
+from db.scopes import Row
+from db.statements import chats
+from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.operations import Operation
+
+
+async def by_id(operation: Operation, id: UUID) -> Row | None:
+    """Find a chat: one's own, or one that is shown to the tenant."""
+    row = await operation.questions.chat_by_id.load(id)
+    return row if row is not None and can_read_chat(operation.viewer, row) else None
+
+
+async def page(
+    operation: Operation,
+    arguments: PageArguments,
+    *,
+    archived: bool,
+    shown_by_others: bool,
+    since: datetime | None,
+    until: datetime | None,
+) -> Page:
+    """Page through the viewer's own chats, or those that others show to the tenant, the last changed first."""
+    cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
+    start = arguments.start(cursors)
+    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+        rows = await chats.page(
+            scope,
+            operation.tenant_id,
+            operation.viewer.user_id,
+            shown_by_others=shown_by_others,
+            archived=archived,
+            newest_first=not arguments.backwards,
+            beyond=start and (start[0], start[1]),
+            since=since,
+            until=until,
+            limit=arguments.limit,
+        )
+    return page_of(rows, arguments, lambda row: cursors.write([row["updated_at"], row["id"]]))
+
+
+async def title(operation: Operation, row: Row) -> str | None:
+    """Decrypt a chat's title."""
+    return opened_title(await operation.works.keyring.cipher(operation.tenant_id), row)
+
+
+async def metadata(operation: Operation, row: Row) -> Any:
+    """Decrypt a chat's metadata."""
+    return opened_metadata(await operation.works.keyring.cipher(operation.tenant_id), row)
+
+
+def actions(operation: Operation, row: Row) -> list[str]:
+    """Name what the viewer may do with a chat."""
+    return actions_on_chat(operation.viewer, row)
+
+
+async def create(operation: Operation, draft: ChatDraft, *, key: str) -> Sent:
+    """Begin a chat, with a first message where one is given."""
+    return await operation.works.conversations.begin(operation.viewer, draft, key=key)
+
+
+async def change(operation: Operation, id: UUID, change: ChatChange) -> Row:
+    """Change a chat."""
+    return await operation.works.conversations.change(operation.viewer, id, change)
+
+
+async def delete(operation: Operation, id: UUID) -> None:
+    """Delete a chat with all that was said in it."""
+    await operation.works.conversations.delete(operation.viewer, id)

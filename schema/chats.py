@@ -1,0 +1,238 @@
+"""Chats: conversations, and beginning, changing and deleting them."""
+
+import enum
+from datetime import datetime
+from typing import Annotated, Any, Self
+from uuid import UUID
+
+import msgspec
+import strawberry
+from strawberry.scalars import JSON
+
+from chat.conversations import ChatChange, ChatDraft, Draft
+from errors import Invalid
+from resolvers import chats, messages, runs
+from resolvers.operations import Operation
+from schema.connections import After, Before, Connection, First, Last, asked
+from schema.errors import Payload
+from schema.fields import Idempotent, Info, column, mutation, query
+from schema.ids import global_id, local_id
+from schema.links import link, visible
+from schema.messages import Message, MessageRole, PartInput, texts_of
+from schema.nodes import Node
+from schema.runs import Run, names_of, runs_of_chat
+from schema.users import User
+
+
+@strawberry.enum(description="Who may read a chat.")
+class Visibility(enum.Enum):
+    PRIVATE = strawberry.enum_value("PRIVATE", description="Its owner.")
+    TENANT = strawberry.enum_value("TENANT", description="Every member of the tenant who may read chats.")
+
+
+@strawberry.input(description="A span of time.")
+class TimeRange:
+    from_: datetime = strawberry.field(name="from", description="Its beginning, which belongs to it.")
+    to: datetime = strawberry.field(description="Its end, which does not.")
+
+
+async def _messages(
+    root: Any,
+    info: Info,
+    first: First = None,
+    last: Last = None,
+    after: After = None,
+    before: Before = None,
+    leaf: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="The message that the branch ends with; without it, the head. One of another chat gives an empty page."),
+    ] = None,
+    roles: Annotated[list[MessageRole] | None, strawberry.argument(description="Only messages in which one of these speaks.")] = None,
+) -> Connection[Message]:
+    leaf_id = None if leaf is None else local_id(leaf, "Message", path=["leaf"])
+    arguments = asked(info, first=first, last=last, after=after, before=before)
+    page = await messages.page_of_chat(info.context, root.row, arguments, leaf_id=leaf_id, roles=names_of(roles))
+    return Connection.of(page, Message)
+
+
+@strawberry.field(description="What it is called; null until somebody gives it a title.")
+async def _title(root: Any, info: Info) -> str | None:
+    return await chats.title(info.context, root.row)
+
+
+@strawberry.field(description="Whatever the client that made it keeps with it.")
+async def _metadata(root: Any, info: Info) -> JSON | None:
+    metadata: JSON | None = await chats.metadata(info.context, root.row)
+    return metadata
+
+
+@strawberry.field(description="What you may do with it: some of `read`, `write` and `delete`.")
+def _viewer_can(root: Any, info: Info) -> list[str]:
+    return chats.actions(info.context, root.row)
+
+
+async def _active_runs(root: Any, info: Info) -> list[Run]:
+    return [Run(row=row) for row in await runs.active(info.context, root.row)]
+
+
+@strawberry.type(description="A conversation. Only its owner writes in it.")
+class Chat(Node):
+    title: str | None = _title
+    visibility: Visibility = column("visibility", convert=Visibility, description="Who may read it.")
+    metadata: JSON | None = _metadata
+    created_at: datetime = column("created_at", description="When it was begun.")
+    updated_at: datetime = column("updated_at", description="When somebody last said something in it or changed it.")
+    archived_at: datetime | None = column("archived_at", description="When it was put into the archive; null outside of it.")
+    owner: User | None = visible(
+        "User", column="owner_id", description="Whose it is; null where they have left or you may not see the tenant's members."
+    )
+    head: Message | None = link(
+        "message_by_id", column="head_message_id", to="Message", description="The message after which the chat goes on; null while it is empty."
+    )
+    messages: Connection[Message] = query(
+        _messages,
+        scopes=["chats:read"],
+        multipliers=["first", "last"],
+        description="The messages of one branch, from the first one to the leaf.",
+    )
+    runs: Connection[Run] = query(
+        runs_of_chat, scopes=["chats:read"], multipliers=["first"], description="The runs that answer or answered in it, the newest first."
+    )
+    active_runs: list[Run] = query(_active_runs, scopes=["chats:read"], description="The runs that answer in it now, the oldest first.")
+    revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
+    viewer_can: list[str] = _viewer_can
+
+    @classmethod
+    async def find(cls, operation: Operation, id: UUID) -> Self | None:
+        return cls.of(await chats.by_id(operation, id))
+
+
+@strawberry.input(description="A first message.")
+class MessageDraftInput:
+    content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
+
+
+@strawberry.input(description="A chat to begin.", directives=[Idempotent()])
+class ChatCreateInput:
+    idempotency_key: str = strawberry.field(
+        description="Makes a retry safe for 24 hours: the same key with the same input makes one chat. 1 to 255 characters."
+    )
+    title: str | None = strawberry.field(description="What to call it: 1 to 200 characters.", default=None)
+    visibility: Visibility = strawberry.field(description="Who may read it.", default=Visibility.PRIVATE)
+    first_message: MessageDraftInput | None = strawberry.field(description="What to say in it at once.", default=None)
+    metadata: JSON | None = strawberry.field(description="Whatever you want to keep with it: at most 16384 bytes of JSON.", default=None)
+
+
+@strawberry.type(description="The chat that was begun.")
+class ChatCreatePayload(Payload):
+    chat: Chat | None = strawberry.field(description="The chat.", default=None)
+    run: Run | None = strawberry.field(description="The run that answers the first message, where there is one.", default=None)
+
+
+@strawberry.input(description="A change to a chat. What is left out stays as it is.")
+class ChatUpdateInput:
+    chat_id: strawberry.ID = strawberry.field(description="The chat.")
+    title: strawberry.Maybe[str | None] = strawberry.field(description="Another title of 1 to 200 characters; null removes it.", default=None)
+    visibility: strawberry.Maybe[Visibility] = strawberry.field(description="Who may read it from now on.", default=None)
+    archived: strawberry.Maybe[bool] = strawberry.field(description="Whether it belongs into the archive.", default=None)
+    metadata: strawberry.Maybe[JSON | None] = strawberry.field(
+        description="Other metadata of at most 16384 bytes of JSON, in place of all that there was; null removes it.", default=None
+    )
+    expected_revision: int | None = strawberry.field(
+        description="The revision that the change is made for; another one is a conflict. Without it the change is made in any case.", default=None
+    )
+
+
+@strawberry.type(description="The chat after the change.")
+class ChatUpdatePayload(Payload):
+    chat: Chat | None = strawberry.field(description="The chat as it is now.", default=None)
+
+
+@strawberry.input(description="A chat to delete.")
+class ChatDeleteInput:
+    chat_id: strawberry.ID = strawberry.field(description="The chat.")
+
+
+@strawberry.type(description="The chat that was deleted.")
+class ChatDeletePayload(Payload):
+    deleted_id: strawberry.ID | None = strawberry.field(description="Id of the chat, which is gone.", default=None)
+
+
+async def _chats(
+    info: Info,
+    first: First = None,
+    last: Last = None,
+    after: After = None,
+    before: Before = None,
+    archived: Annotated[bool, strawberry.argument(description="Whether to list the archive instead.")] = False,
+    shared_with_me: Annotated[
+        bool, strawberry.argument(description="Whether to list the chats that other members show to the tenant instead of your own.")
+    ] = False,
+    updated_between: Annotated[TimeRange | None, strawberry.argument(description="Only chats whose last change lies in this span.")] = None,
+) -> Connection[Chat]:
+    page = await chats.page(
+        info.context,
+        asked(info, first=first, last=last, after=after, before=before),
+        archived=archived,
+        shown_by_others=shared_with_me,
+        since=updated_between and updated_between.from_,
+        until=updated_between and updated_between.to,
+    )
+    return Connection.of(page, Chat)
+
+
+async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argument(description="The chat.")]) -> ChatCreatePayload:
+    first = input.first_message
+    draft = ChatDraft(
+        title=input.title,
+        visibility=input.visibility.value,
+        metadata=input.metadata,
+        first_message=None if first is None else Draft(texts=texts_of(first.content)),
+    )
+    sent = await chats.create(info.context, draft, key=input.idempotency_key)
+    return ChatCreatePayload(chat=Chat.of(sent.chat), run=Run.of(sent.runs[0]) if sent.runs else None)
+
+
+def _given(field: strawberry.Some[Any] | None) -> Any:
+    return msgspec.UNSET if field is None else field.value
+
+
+async def _update(info: Info, input: Annotated[ChatUpdateInput, strawberry.argument(description="The change.")]) -> ChatUpdatePayload:
+    visibility = _given(input.visibility)
+    change = ChatChange(
+        title=_given(input.title),
+        visibility=visibility.value if isinstance(visibility, Visibility) else visibility,
+        metadata=_given(input.metadata),
+        archived=_given(input.archived),
+        expected_revision=input.expected_revision,
+    )
+    return ChatUpdatePayload(chat=Chat.of(await chats.change(info.context, local_id(input.chat_id, "Chat", path=["chatId"]), change)))
+
+
+async def _delete(info: Info, input: Annotated[ChatDeleteInput, strawberry.argument(description="The chat.")]) -> ChatDeletePayload:
+    id = local_id(input.chat_id, "Chat", path=["chatId"])
+    await chats.delete(info.context, id)
+    return ChatDeletePayload(deleted_id=strawberry.ID(global_id("Chat", id)))
+
+
+@strawberry.type
+class Query:
+    chats: Connection[Chat] = query(
+        _chats, scopes=["chats:read"], multipliers=["first", "last"], description="Your chats, or those that others show you, the last changed first."
+    )
+
+
+@strawberry.type
+class Mutation:
+    chat_create: ChatCreatePayload = mutation(
+        _create, payload=ChatCreatePayload, scopes=["chats:write"], description="Begin a chat, and say something in it if you like."
+    )
+    chat_update: ChatUpdatePayload = mutation(
+        _update, payload=ChatUpdatePayload, scopes=["chats:write"], description="Change a chat of yours."
+    )
+    chat_delete: ChatDeletePayload = mutation(
+        _delete,
+        payload=ChatDeletePayload,
+        scopes=["chats:delete"],
+        description="Delete a chat of yours with all that was said in it, for good. An answer that is being made stops.",
+    )

@@ -1,0 +1,308 @@
+"""Runs: answers being made, stopping them, and the events that tell what they say."""
+
+import contextlib
+import enum
+from collections.abc import AsyncGenerator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from uuid import UUID
+
+import msgspec
+import strawberry
+
+from chat import events
+from chat.conversations import RunInProgress
+from errors import NotFound
+from inference.models import Usage
+from resolvers import runs
+from resolvers.operations import Operation
+from schema.connections import After, Connection, First, asked
+from schema.errors import ErrorCode, Payload, UserError, shown_as
+from schema.fields import Info, column, mutation, query, subscription
+from schema.ids import global_id, local_id
+from schema.links import link, visible
+from schema.messages import Message, MessagePart, dressed_part, part_id
+from schema.nodes import Node
+from schema.scalars import BigInt, Seq
+from schema.users import Principal
+from subscriptions import runs as streams
+
+if TYPE_CHECKING:
+    from schema.chats import Chat
+
+
+@strawberry.enum(description="Where a run is in its life.")
+class RunStatus(enum.Enum):
+    QUEUED = strawberry.enum_value("QUEUED", description="It waits for a worker.")
+    RUNNING = strawberry.enum_value("RUNNING", description="The answer is being made.")
+    REQUIRES_ACTION = strawberry.enum_value("REQUIRES_ACTION", description="It waits for a person's decision.")
+    COMPLETED = strawberry.enum_value("COMPLETED", description="The answer is whole.")
+    INCOMPLETE = strawberry.enum_value("INCOMPLETE", description="It ended early, as `stopReason` says; what was said is kept.")
+    FAILED = strawberry.enum_value("FAILED", description="It failed, as `error` says; what was said before is kept.")
+    CANCELLED = strawberry.enum_value("CANCELLED", description="Somebody stopped it; what was said is kept.")
+    EXPIRED = strawberry.enum_value("EXPIRED", description="It waited too long.")
+
+
+@strawberry.enum(description="Why an answer ended.")
+class StopReason(enum.Enum):
+    END_TURN = strawberry.enum_value("END_TURN", description="The model had said all.")
+    MAX_TOKENS = strawberry.enum_value("MAX_TOKENS", description="It reached the longest answer that was allowed.")
+    USER_CANCEL = strawberry.enum_value("USER_CANCEL", description="Somebody stopped it.")
+    CONTENT_POLICY = strawberry.enum_value("CONTENT_POLICY", description="The model's provider would not go on.")
+    PROVIDER_ERROR = strawberry.enum_value("PROVIDER_ERROR", description="The model or the worker failed.")
+
+
+@strawberry.type(description="Why something that works by itself failed.")
+class JobError:
+    code: ErrorCode = strawberry.field(description="The kind of failure, for programs.")
+    message: str = strawberry.field(description="One sentence for people.")
+
+
+@strawberry.type(description="Tokens that were used, in five classes that do not overlap.")
+class UsageTotals:
+    input_tokens: BigInt = strawberry.field(description="Tokens that the model read anew.")
+    output_tokens: BigInt = strawberry.field(description="Tokens of the answer.")
+    cache_read_tokens: BigInt = strawberry.field(description="Tokens that the provider had read before.")
+    cache_write_tokens: BigInt = strawberry.field(description="Tokens that the provider keeps for the next time.")
+    reasoning_tokens: BigInt = strawberry.field(description="Tokens that the model thought before its answer.")
+    estimated: bool = strawberry.field(description="Whether PENNY counted by rule of thumb, because the provider did not.")
+
+    @classmethod
+    def of(cls, usage: Usage) -> Self:
+        """Dress a count."""
+        return cls(**{name: getattr(usage, name) for name in usage.__struct_fields__})
+
+
+@strawberry.field(description="What it used; 0 until it has ended.")
+def _usage(root: Any) -> UsageTotals:
+    row = root.row
+    return UsageTotals(
+        input_tokens=row["input_tokens"],
+        output_tokens=row["output_tokens"],
+        cache_read_tokens=row["cache_read_tokens"],
+        cache_write_tokens=row["cache_write_tokens"],
+        reasoning_tokens=row["reasoning_tokens"],
+        estimated=row["usage_estimated"],
+    )
+
+
+@strawberry.field(description="Why it failed; null unless it did.")
+def _error(root: Any) -> JobError | None:
+    code, message = root.row["error_code"], root.row["error_message"]
+    return None if code is None else JobError(code=ErrorCode[code], message=message or "")
+
+
+@strawberry.field(description="The messages that it makes or made.")
+async def _outputs(root: Any, info: Info) -> list[Message]:
+    return [Message(row=row) for row in await runs.outputs(info.context, root.row)]
+
+
+@strawberry.type(description="One answer being made, or made. It goes on whether or not anybody reads.")
+class Run(Node):
+    chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link("chat_by_id", column="chat_id", to="Chat", description="The chat that it answers in.")
+    status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
+    input: Message = link("message_by_id", column="input_message_id", to="Message", description="The message that it answers.")
+    outputs: list[Message] = _outputs
+    created_by: Principal | None = visible(
+        "User", column="created_by", description="Who began it; null where they have left or you may not see the tenant's members."
+    )
+    created_at: datetime = column("created_at", description="When it was asked for.")
+    started_at: datetime | None = column("started_at", description="When a worker first took it.")
+    finished_at: datetime | None = column("finished_at", description="When it ended.")
+    first_token_ms: int | None = column("first_token_ms", description="How long the first token took from `createdAt`, in milliseconds.")
+    last_seq: Seq = column("last_seq", description="The `seq` of its last event that is known to be saved.")
+    stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
+    error: JobError | None = _error
+    background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
+    usage: UsageTotals = _usage
+
+    @classmethod
+    async def find(cls, operation: Operation, id: UUID) -> Self | None:
+        return cls.of(await runs.by_id(operation, id))
+
+
+@strawberry.type(description="The chat is being answered already.")
+class RunInProgressError(UserError):
+    run: Run = strawberry.field(description="The run that answers: wait for it or cancel it.")
+
+
+shown_as(RunInProgress, RunInProgressError, run=lambda error: Run(row=error.run))
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _part_ids(id: UUID) -> strawberry.ID:
+    return part_id(id)
+
+
+@strawberry.interface(description="Something that happened in a run. `seq` counts from 1 without gaps: resume with the last one you saw.")
+class RunEvent:
+    row: strawberry.Private[Any]
+
+    run_id: strawberry.ID = column("run_id", convert=lambda id: global_id("Run", id), description="The run.")
+    seq: Seq = column("seq", description="The event's place in the run, from 1.")
+    at: datetime = column("at", convert=_at, description="When it happened.")
+
+
+@strawberry.type(description="The run waits for a worker.")
+class RunQueued(RunEvent):
+    position: int = column("position", description="How many runs of the tenant wait before it.")
+
+
+@strawberry.type(description="A worker has taken the run.")
+class RunStarted(RunEvent):
+    output_message_ids: list[strawberry.ID] = column(
+        "message_ids", convert=lambda ids: [global_id("Message", id) for id in ids], description="The messages that it will make."
+    )
+    model: str = column("model", description="The model that answers.")
+
+
+@strawberry.type(description="A part of a message begins.")
+class PartStarted(RunEvent):
+    message_id: strawberry.ID = column("message_id", convert=lambda id: global_id("Message", id), description="The message.")
+    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    kind: str = column("kind", description="`text` or `reasoning`.")
+
+
+@strawberry.type(description="More of a text part.")
+class TextDelta(RunEvent):
+    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    offset: int = column("offset", description="Where the text goes in the part, in Unicode code points.")
+    text: str = column("text", description="The text.")
+
+
+@strawberry.type(description="More of a reasoning part.")
+class ReasoningDelta(RunEvent):
+    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    offset: int = column("offset", description="Where the text goes in the part, in Unicode code points.")
+    text: str = column("text", description="The text.")
+
+
+@strawberry.type(description="A part is whole.")
+class PartCompleted(RunEvent):
+    part: MessagePart = column("part", convert=dressed_part, description="The part.")
+
+
+@strawberry.type(description="What the run has used so far.")
+class UsageTick(RunEvent):
+    usage: UsageTotals = column("usage", convert=UsageTotals.of, description="Tokens so far.")
+
+
+@strawberry.enum(description="Why events are told by a snapshot.")
+class SnapshotReason(enum.Enum):
+    RESUME_BEFORE_WINDOW = strawberry.enum_value("RESUME_BEFORE_WINDOW", description="The log no longer has the events that were asked for.")
+    GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
+
+
+@strawberry.type(description="Stands for events that are no longer kept: throw away what you have and take the messages as they are.")
+class RunSnapshot(RunEvent):
+    reason: SnapshotReason = column("reason", convert=SnapshotReason, description="Why.")
+
+    @strawberry.field(description="The run's messages as they are saved.")
+    async def outputs(self, info: Info) -> list[Message]:
+        return [Message(row=row) for row in await runs.messages_of(info.context, self.row["message_ids"])]
+
+
+@strawberry.type(description="The last event.")
+class RunFinished(RunEvent):
+    @strawberry.field(description="The run as it ended.")
+    async def run(self, info: Info) -> Run:
+        if (run := await Run.find(info.context, self.row["run_id"])) is None:
+            raise NotFound("The run is gone.")
+        return run
+
+
+EVENTS: Final[dict[type[events.RunEvent], type[RunEvent]]] = {
+    events.RunQueued: RunQueued,
+    events.RunStarted: RunStarted,
+    events.PartStarted: PartStarted,
+    events.TextDelta: TextDelta,
+    events.ReasoningDelta: ReasoningDelta,
+    events.PartCompleted: PartCompleted,
+    events.UsageTick: UsageTick,
+    events.RunSnapshot: RunSnapshot,
+    events.RunFinished: RunFinished,
+}
+
+
+@strawberry.input(description="A run to stop.")
+class RunCancelInput:
+    run_id: strawberry.ID = strawberry.field(description="The run.")
+
+
+@strawberry.type(description="The run that was stopped.")
+class RunCancelPayload(Payload):
+    run: Run | None = strawberry.field(description="The run; it may go on for a moment until its worker has heard.", default=None)
+    already_finished: bool | None = strawberry.field(description="Whether it had ended before.", default=None)
+
+
+Statuses = Annotated[list[RunStatus] | None, strawberry.argument(description="Only runs with one of these statuses.")]
+
+
+def names_of(statuses: Sequence[enum.Enum] | None) -> list[str] | None:
+    """Spell enum values as rows hold them."""
+    return None if statuses is None else [status.value for status in statuses]
+
+
+async def _runs(
+    info: Info,
+    first: Annotated[int, strawberry.argument(description="How many runs to return, from 1 to 100.")],
+    after: After = None,
+    status: Statuses = None,
+) -> Connection[Run]:
+    return Connection.of(await runs.page(info.context, asked(info, first=first, after=after), statuses=names_of(status)), Run)
+
+
+async def runs_of_chat(root: Any, info: Info, first: First = None, after: After = None, status: Statuses = None) -> Connection[Run]:
+    """Resolve `Chat.runs`."""
+    page = await runs.page_of_chat(info.context, root.row, asked(info, first=first, after=after), statuses=names_of(status))
+    return Connection.of(page, Run)
+
+
+async def _cancel(info: Info, input: Annotated[RunCancelInput, strawberry.argument(description="The run.")]) -> RunCancelPayload:
+    row, already = await runs.cancel(info.context, local_id(input.run_id, "Run", path=["runId"]))
+    return RunCancelPayload(run=Run.of(row), already_finished=already)
+
+
+async def _run_events(
+    info: Info,
+    run_id: Annotated[strawberry.ID, strawberry.argument(description="The run.")],
+    after: Annotated[Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")] = None,
+) -> AsyncGenerator[RunEvent, None]:
+    operation, id = info.context, local_id(run_id, "Run", path=["runId"])
+    works = operation.works
+    return _told(operation, id, await streams.events(works.logs, works.scopes, operation.viewer, id, after=after or 0))
+
+
+async def _told(operation: Operation, run_id: UUID, stream: AsyncGenerator[events.Event, None]) -> AsyncGenerator[RunEvent, None]:
+    """Dress events. Loaders keep what they have read, and each event is told of the rows as they are then."""
+    async with contextlib.aclosing(stream):
+        async for event in stream:
+            operation.loaders = None
+            yield EVENTS[type(event)](row={"run_id": run_id, **msgspec.structs.asdict(event)})
+
+
+@strawberry.type
+class Query:
+    runs: Connection[Run] = query(_runs, scopes=["chats:read"], multipliers=["first"], description="The runs that you began, the newest first.")
+
+
+@strawberry.type
+class Mutation:
+    run_cancel: RunCancelPayload = mutation(
+        _cancel,
+        payload=RunCancelPayload,
+        scopes=["chats:write"],
+        description="Stop an answer, within a second and from anywhere; what was said is kept. One that has ended stays as it is.",
+    )
+
+
+@strawberry.type
+class Subscription:
+    run_events: AsyncGenerator[RunEvent, None] = subscription(
+        _run_events,
+        scopes=["chats:read"],
+        description="What a run says, as it comes, until it has finished. Closing the subscription does not stop the run.",
+    )
