@@ -11,8 +11,8 @@ from uuid import UUID
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
-from auth.encryption.keyring import Keyring
 from auth.encryption.ciphers import TenantCipher
+from auth.encryption.keyring import Keyring
 from chat.events import Event, RunFinished, RunSnapshot, decoded, encoded
 from events.tails import Entry, Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable

@@ -5,6 +5,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import rich_click as click
@@ -29,14 +30,14 @@ INTERRUPTED: Final = 130  # 128 and the number of SIGINT, as shells have it
 class LazyGroup(click.RichGroup):
     """Lists its commands without importing them; `penny NAME` imports `cli.NAME` and calls what it calls `command`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Return the names in the order in which they are explained."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
         """Return a stand-in that knows no more than what the list of commands shows."""
         sentence = COMMANDS.get(cmd_name)
-        return sentence and click.Command(cmd_name, help=sentence)
+        return click.Command(cmd_name, help=sentence) if sentence else None
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
         """Import the command that is called."""
@@ -53,6 +54,8 @@ def penny(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command of this process's arguments."""
+    # Piccolo's wheel brings a `piccolo_conf` of its own, which an editable installation would find first.
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     sys.exit(run(sys.argv[1:]))
 
 
@@ -63,7 +66,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except click.exceptions.Abort:
+    except click.Abort:
         sys.stderr.write("\n")
         return INTERRUPTED
     except BrokenPipeError:

@@ -27,7 +27,7 @@ class PartOfStack(Stack):
         self._children = Children(root)
         postgres, valkey = Postgres(root, sockets, durable=True), Valkey(root, sockets, durable=True)
         objects, model = Objects(root), Model(root)
-        servers = {"postgres": postgres, "valkey": valkey, "s3": objects, "model": model}
+        servers: dict[str, Postgres | Valkey | Objects | Model] = {"postgres": postgres, "valkey": valkey, "s3": objects, "model": model}
         self._start_all([server for name, server in servers.items() if name in self._wanted], progress)
         return Addresses(
             postgres_socket_dir=str(postgres.socket_dir),

@@ -23,7 +23,7 @@ class Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no typ
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._server_caps = self._server_caps._replace(jit=False)
+        self._server_caps: Any = self._server_caps._replace(jit=False)
 
 
 async def _leave_nothing_open(connection: Any) -> None:

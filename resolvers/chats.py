@@ -18,7 +18,7 @@ async def by_id(operation: Operation, id: UUID) -> Row | None:
     return row if row is not None and can_read_chat(operation.viewer, row) else None
 
 
-async def page(
+async def page(  # noqa: PLR0913 - the filters of the list
     operation: Operation,
     arguments: PageArguments,
     *,

@@ -54,7 +54,7 @@ async def outputs(operation: Operation, run: Row) -> list[Row]:
 
 async def messages_of(operation: Operation, ids: Sequence[UUID]) -> list[Row]:
     """Return messages of a run in this order; those that are gone are left out."""
-    rows = [await operation.questions.message_by_id.load(id) for id in ids]
+    rows = [await operation.questions.message_by_id.load(message_id) for message_id in ids]
     return [row for row in rows if row is not None]
 
 

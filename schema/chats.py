@@ -10,8 +10,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from chat.conversations import ChatChange, ChatDraft, Draft
-from errors import Invalid
-from resolvers import chats, messages, runs
+from resolvers import chats, messages
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
@@ -20,7 +19,7 @@ from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import Message, MessageRole, PartInput, texts_of
 from schema.nodes import Node
-from schema.runs import Run, names_of, runs_of_chat
+from schema.runs import Run, active_runs, names_of, runs_of_chat
 from schema.users import User
 
 
@@ -36,7 +35,7 @@ class TimeRange:
     to: datetime = strawberry.field(description="Its end, which does not.")
 
 
-async def _messages(
+async def _messages(  # noqa: PLR0913 - the arguments of the field
     root: Any,
     info: Info,
     first: First = None,
@@ -45,7 +44,9 @@ async def _messages(
     before: Before = None,
     leaf: Annotated[
         strawberry.ID | None,
-        strawberry.argument(description="The message that the branch ends with; without it, the head. One of another chat gives an empty page."),
+        strawberry.argument(
+            description="The message that the branch ends with; without it, the head. One of another chat gives an empty page."
+        ),
     ] = None,
     roles: Annotated[list[MessageRole] | None, strawberry.argument(description="Only messages in which one of these speaks.")] = None,
 ) -> Connection[Message]:
@@ -71,10 +72,6 @@ def _viewer_can(root: Any, info: Info) -> list[str]:
     return chats.actions(info.context, root.row)
 
 
-async def _active_runs(root: Any, info: Info) -> list[Run]:
-    return [Run(row=row) for row in await runs.active(info.context, root.row)]
-
-
 @strawberry.type(description="A conversation. Only its owner writes in it.")
 class Chat(Node):
     title: str | None = _title
@@ -87,7 +84,10 @@ class Chat(Node):
         "User", column="owner_id", description="Whose it is; null where they have left or you may not see the tenant's members."
     )
     head: Message | None = link(
-        "message_by_id", column="head_message_id", to="Message", description="The message after which the chat goes on; null while it is empty."
+        "message_by_id",
+        column="head_message_id",
+        to="Message",
+        description="The message after which the chat goes on; null while it is empty.",
     )
     messages: Connection[Message] = query(
         _messages,
@@ -98,7 +98,7 @@ class Chat(Node):
     runs: Connection[Run] = query(
         runs_of_chat, scopes=["chats:read"], multipliers=["first"], description="The runs that answer or answered in it, the newest first."
     )
-    active_runs: list[Run] = query(_active_runs, scopes=["chats:read"], description="The runs that answer in it now, the oldest first.")
+    active_runs: list[Run] = query(active_runs, scopes=["chats:read"], description="The runs that answer in it now, the oldest first.")
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
     viewer_can: list[str] = _viewer_can
 
@@ -132,14 +132,17 @@ class ChatCreatePayload(Payload):
 @strawberry.input(description="A change to a chat. What is left out stays as it is.")
 class ChatUpdateInput:
     chat_id: strawberry.ID = strawberry.field(description="The chat.")
-    title: strawberry.Maybe[str | None] = strawberry.field(description="Another title of 1 to 200 characters; null removes it.", default=None)
+    title: strawberry.Maybe[str | None] = strawberry.field(
+        description="Another title of 1 to 200 characters; null removes it.", default=None
+    )
     visibility: strawberry.Maybe[Visibility] = strawberry.field(description="Who may read it from now on.", default=None)
     archived: strawberry.Maybe[bool] = strawberry.field(description="Whether it belongs into the archive.", default=None)
     metadata: strawberry.Maybe[JSON | None] = strawberry.field(
         description="Other metadata of at most 16384 bytes of JSON, in place of all that there was; null removes it.", default=None
     )
     expected_revision: int | None = strawberry.field(
-        description="The revision that the change is made for; another one is a conflict. Without it the change is made in any case.", default=None
+        description="The revision that the change is made for; another one is a conflict. Without it the change is made in any case.",
+        default=None,
     )
 
 
@@ -158,12 +161,13 @@ class ChatDeletePayload(Payload):
     deleted_id: strawberry.ID | None = strawberry.field(description="Id of the chat, which is gone.", default=None)
 
 
-async def _chats(
+async def _chats(  # noqa: PLR0913 - the arguments of the field
     info: Info,
     first: First = None,
     last: Last = None,
     after: After = None,
     before: Before = None,
+    *,
     archived: Annotated[bool, strawberry.argument(description="Whether to list the archive instead.")] = False,
     shared_with_me: Annotated[
         bool, strawberry.argument(description="Whether to list the chats that other members show to the tenant instead of your own.")
@@ -210,15 +214,18 @@ async def _update(info: Info, input: Annotated[ChatUpdateInput, strawberry.argum
 
 
 async def _delete(info: Info, input: Annotated[ChatDeleteInput, strawberry.argument(description="The chat.")]) -> ChatDeletePayload:
-    id = local_id(input.chat_id, "Chat", path=["chatId"])
-    await chats.delete(info.context, id)
-    return ChatDeletePayload(deleted_id=strawberry.ID(global_id("Chat", id)))
+    chat_id = local_id(input.chat_id, "Chat", path=["chatId"])
+    await chats.delete(info.context, chat_id)
+    return ChatDeletePayload(deleted_id=strawberry.ID(global_id("Chat", chat_id)))
 
 
 @strawberry.type
 class Query:
     chats: Connection[Chat] = query(
-        _chats, scopes=["chats:read"], multipliers=["first", "last"], description="Your chats, or those that others show you, the last changed first."
+        _chats,
+        scopes=["chats:read"],
+        multipliers=["first", "last"],
+        description="Your chats, or those that others show you, the last changed first.",
     )
 
 

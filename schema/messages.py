@@ -66,7 +66,7 @@ MessagePart: TypeAlias = Annotated[
 ]
 
 
-def part_id(id: UUID) -> strawberry.ID:
+def id_of_part(id: UUID) -> strawberry.ID:
     """Spell a part's id for the world: parts are no nodes, but events name them."""
     return strawberry.ID(global_id("Part", id))
 
@@ -74,10 +74,10 @@ def part_id(id: UUID) -> strawberry.ID:
 def dressed_part(part: contents.Part) -> TextPart | ReasoningPart | NoticePart:
     """Dress a part of a message."""
     if isinstance(part, contents.TextPart):
-        return TextPart(id=part_id(part.id), text=part.text)
+        return TextPart(id=id_of_part(part.id), text=part.text)
     if isinstance(part, contents.ReasoningPart):
-        return ReasoningPart(id=part_id(part.id), text=part.text)
-    return NoticePart(id=part_id(part.id), kind=part.kind, text=part.text)
+        return ReasoningPart(id=id_of_part(part.id), text=part.text)
+    return NoticePart(id=id_of_part(part.id), kind=part.kind, text=part.text)
 
 
 async def _children(root: Any, info: Info, first: First = None, after: After = None) -> "Connection[Message]":
@@ -110,7 +110,9 @@ class Message(Node):
     parent: "Message | None" = link(
         "message_by_id", column="parent_id", to="Message", description="The message it follows; null for the first one."
     )
-    children: "Connection[Message]" = query(_children, multipliers=["first"], description="The messages that directly follow it, the oldest first.")
+    children: "Connection[Message]" = query(
+        _children, multipliers=["first"], description="The messages that directly follow it, the oldest first."
+    )
     siblings: "list[Message]" = query(
         _siblings, description="The messages that follow the same parent, this one among them, the oldest first."
     )
@@ -135,7 +137,7 @@ class PartInput:
 
 def texts_of(parts: Sequence[PartInput]) -> list[str]:
     """Return the texts of the parts; text is all that a part may be."""
-    return [part.text for part in parts if part.text]
+    return [part.text or "" for part in parts]
 
 
 @strawberry.input(description="Something to say in a chat.", directives=[Idempotent()])

@@ -4,6 +4,7 @@ import contextlib
 import enum
 from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Final, Self
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from schema.errors import ErrorCode, Payload, UserError, shown_as
 from schema.fields import Info, column, mutation, query, subscription
 from schema.ids import global_id, local_id
 from schema.links import link, visible
-from schema.messages import Message, MessagePart, dressed_part, part_id
+from schema.messages import Message, MessagePart, dressed_part, id_of_part
 from schema.nodes import Node
 from schema.scalars import BigInt, Seq
 from schema.users import Principal
@@ -99,7 +100,9 @@ async def _outputs(root: Any, info: Info) -> list[Message]:
 
 @strawberry.type(description="One answer being made, or made. It goes on whether or not anybody reads.")
 class Run(Node):
-    chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link("chat_by_id", column="chat_id", to="Chat", description="The chat that it answers in.")
+    chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link(
+        "chat_by_id", column="chat_id", to="Chat", description="The chat that it answers in."
+    )
     status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
     input: Message = link("message_by_id", column="input_message_id", to="Message", description="The message that it answers.")
     outputs: list[Message] = _outputs
@@ -133,15 +136,11 @@ def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _part_ids(id: UUID) -> strawberry.ID:
-    return part_id(id)
-
-
 @strawberry.interface(description="Something that happened in a run. `seq` counts from 1 without gaps: resume with the last one you saw.")
 class RunEvent:
     row: strawberry.Private[Any]
 
-    run_id: strawberry.ID = column("run_id", convert=lambda id: global_id("Run", id), description="The run.")
+    run_id: strawberry.ID = column("run_id", convert=partial(global_id, "Run"), description="The run.")
     seq: Seq = column("seq", description="The event's place in the run, from 1.")
     at: datetime = column("at", convert=_at, description="When it happened.")
 
@@ -154,28 +153,30 @@ class RunQueued(RunEvent):
 @strawberry.type(description="A worker has taken the run.")
 class RunStarted(RunEvent):
     output_message_ids: list[strawberry.ID] = column(
-        "message_ids", convert=lambda ids: [global_id("Message", id) for id in ids], description="The messages that it will make."
+        "message_ids",
+        convert=lambda ids: [global_id("Message", message_id) for message_id in ids],
+        description="The messages that it will make.",
     )
     model: str = column("model", description="The model that answers.")
 
 
 @strawberry.type(description="A part of a message begins.")
 class PartStarted(RunEvent):
-    message_id: strawberry.ID = column("message_id", convert=lambda id: global_id("Message", id), description="The message.")
-    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    message_id: strawberry.ID = column("message_id", convert=partial(global_id, "Message"), description="The message.")
+    part_id: strawberry.ID = column("part_id", convert=id_of_part, description="The part.")
     kind: str = column("kind", description="`text` or `reasoning`.")
 
 
 @strawberry.type(description="More of a text part.")
 class TextDelta(RunEvent):
-    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    part_id: strawberry.ID = column("part_id", convert=id_of_part, description="The part.")
     offset: int = column("offset", description="Where the text goes in the part, in Unicode code points.")
     text: str = column("text", description="The text.")
 
 
 @strawberry.type(description="More of a reasoning part.")
 class ReasoningDelta(RunEvent):
-    part_id: strawberry.ID = column("part_id", convert=_part_ids, description="The part.")
+    part_id: strawberry.ID = column("part_id", convert=id_of_part, description="The part.")
     offset: int = column("offset", description="Where the text goes in the part, in Unicode code points.")
     text: str = column("text", description="The text.")
 
@@ -192,7 +193,9 @@ class UsageTick(RunEvent):
 
 @strawberry.enum(description="Why events are told by a snapshot.")
 class SnapshotReason(enum.Enum):
-    RESUME_BEFORE_WINDOW = strawberry.enum_value("RESUME_BEFORE_WINDOW", description="The log no longer has the events that were asked for.")
+    RESUME_BEFORE_WINDOW = strawberry.enum_value(
+        "RESUME_BEFORE_WINDOW", description="The log no longer has the events that were asked for."
+    )
     GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
 
 
@@ -261,6 +264,11 @@ async def runs_of_chat(root: Any, info: Info, first: First = None, after: After 
     return Connection.of(page, Run)
 
 
+async def active_runs(root: Any, info: Info) -> list[Run]:
+    """Resolve `Chat.activeRuns`."""
+    return [Run(row=row) for row in await runs.active(info.context, root.row)]
+
+
 async def _cancel(info: Info, input: Annotated[RunCancelInput, strawberry.argument(description="The run.")]) -> RunCancelPayload:
     row, already = await runs.cancel(info.context, local_id(input.run_id, "Run", path=["runId"]))
     return RunCancelPayload(run=Run.of(row), already_finished=already)
@@ -269,11 +277,13 @@ async def _cancel(info: Info, input: Annotated[RunCancelInput, strawberry.argume
 async def _run_events(
     info: Info,
     run_id: Annotated[strawberry.ID, strawberry.argument(description="The run.")],
-    after: Annotated[Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")] = None,
+    after: Annotated[
+        Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")
+    ] = None,
 ) -> AsyncGenerator[RunEvent, None]:
-    operation, id = info.context, local_id(run_id, "Run", path=["runId"])
-    works = operation.works
-    return _told(operation, id, await streams.events(works.logs, works.scopes, operation.viewer, id, after=after or 0))
+    operation, works, asked_id = info.context, info.context.works, local_id(run_id, "Run", path=["runId"])
+    stream = await streams.events(works.logs, works.scopes, operation.viewer, asked_id, after=after or 0)
+    return _told(operation, asked_id, stream)
 
 
 async def _told(operation: Operation, run_id: UUID, stream: AsyncGenerator[events.Event, None]) -> AsyncGenerator[RunEvent, None]:
@@ -286,7 +296,9 @@ async def _told(operation: Operation, run_id: UUID, stream: AsyncGenerator[event
 
 @strawberry.type
 class Query:
-    runs: Connection[Run] = query(_runs, scopes=["chats:read"], multipliers=["first"], description="The runs that you began, the newest first.")
+    runs: Connection[Run] = query(
+        _runs, scopes=["chats:read"], multipliers=["first"], description="The runs that you began, the newest first."
+    )
 
 
 @strawberry.type

@@ -6,13 +6,13 @@ import strawberry
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from schema import accounts, api, api_keys, invitations, members, node, roles, sessions, tenants, viewers
+from schema import accounts, api, api_keys, chats, invitations, members, messages, node, roles, runs, sessions, tenants, viewers
 from schema.errors import ALL_ERRORS
 from schema.nodes import kinds
 from schema.scalars import SCALARS
 from settings import Settings
 
-QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query)
+QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query)
 MUTATIONS: Final = (
     accounts.Mutation,
     sessions.Mutation,
@@ -20,8 +20,11 @@ MUTATIONS: Final = (
     invitations.Mutation,
     roles.Mutation,
     api_keys.Mutation,
+    chats.Mutation,
+    messages.Mutation,
+    runs.Mutation,
 )
-SUBSCRIPTIONS: Final[tuple[type, ...]] = ()
+SUBSCRIPTIONS: Final = (runs.Subscription,)
 
 
 def build_schema(settings: Settings | None = None) -> strawberry.Schema:
@@ -31,7 +34,7 @@ def build_schema(settings: Settings | None = None) -> strawberry.Schema:
         mutation=_merged(
             "Mutation", MUTATIONS, "Everything that can be changed. What a user can act on comes back in the payload's `errors`."
         ),
-        subscription=_merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to.") if SUBSCRIPTIONS else None,
+        subscription=_merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to."),
         types=[*kinds().values(), *ALL_ERRORS],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.introspection),
     )

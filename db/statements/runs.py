@@ -45,7 +45,7 @@ async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, l
     """Take a run that waits, or one whose worker gave no sign of life; None when another worker has it or it is over."""
     return await scope.row(
         """
-        UPDATE penny.runs SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4,
+        UPDATE penny.runs SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4::interval,
             started_at = coalesce(started_at, now())
         WHERE tenant_id = $1 AND id = $2 AND (status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < now()))
         RETURNING *
@@ -57,11 +57,13 @@ async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, l
     )
 
 
-async def renew(scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, lease: timedelta, last_seq: int) -> Row | None:
+async def renew(  # noqa: PLR0913 - what a sign of life says
+    scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, lease: timedelta, last_seq: int
+) -> Row | None:
     """Stay the owner; None when another worker took over."""
     return await scope.row(
         """
-        UPDATE penny.runs SET lease_until = now() + $4, last_seq = greatest(last_seq, $5)
+        UPDATE penny.runs SET lease_until = now() + $4::interval, last_seq = greatest(last_seq, $5)
         WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at
         """,
         tenant_id,
@@ -89,7 +91,7 @@ async def ask_to_cancel(scope: Writing, tenant_id: UUID, run_id: UUID) -> Row | 
     )
 
 
-async def page(
+async def page(  # noqa: PLR0913 - the filters of the list
     scope: Reading,
     tenant_id: UUID,
     user_id: UUID,
@@ -116,7 +118,7 @@ async def page(
     )
 
 
-async def pages_of_chats(
+async def pages_of_chats(  # noqa: PLR0913 - the filters of the list
     scope: Reading,
     tenant_id: UUID,
     chat_ids: Sequence[UUID],
@@ -152,7 +154,7 @@ async def abandoned(scope: Reading, *, older_than: timedelta, limit: int) -> lis
     return await scope.rows(
         """
         SELECT tenant_id, id FROM penny.runs
-        WHERE (status = 'QUEUED' AND created_at < now() - $1) OR (status = 'RUNNING' AND lease_until < now())
+        WHERE (status = 'QUEUED' AND created_at < now() - $1::interval) OR (status = 'RUNNING' AND lease_until < now())
         ORDER BY created_at LIMIT $2
         """,
         older_than,

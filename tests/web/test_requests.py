@@ -16,7 +16,7 @@ async def sent(server: Server, body: bytes | str, **headers: str) -> tuple[int, 
         aiohttp.ClientSession() as session,
         session.post(f"{server.url}/graphql", data=body if isinstance(body, bytes) else body.encode(), headers=given) as answer,
     ):
-        return answer.status, dict(answer.headers), await answer.json()
+        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, await answer.json()
 
 
 @pytest.mark.parametrize("body", ['"abc"', "5", "null", "[1]", "[]", "{}", '{"query": 5}', '{"query": "{ apiInfo }", "variables": []}'])
