@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import environment
+from cli.options import data_option
 from cli.screen import working
 from cli.servers import PartOfStack
 from cli.supervision import Child
@@ -34,19 +35,12 @@ INTERRUPTED: Final = 130
 EMAIL: Final = "demo@penny.example"
 PASSWORD: Final = "open the door"  # noqa: S105 - printed for everybody, and made in the embedded database only
 STYLES: Final = {"web": "cyan", "worker": "magenta"}
-DATA_OPTION: Final = click.option(
-    "--data",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=environment.DATA,
-    show_default=True,
-    help="Folder of the data of `penny dev`.",
-)
 
 
 @click.command("dev")
 @click.option("--port", type=click.IntRange(0, 65535), help=f"Port of the API; {PORT}, or a free one where that is taken.")
 @click.option("--model/--no-model", default=True, help="Start the embedded language model, or answer with the scripted one.")
-@DATA_OPTION
+@data_option
 def command(*, port: int | None, model: bool, data: Path) -> None:
     """Run everything on this machine, servers included, for development.
 

@@ -174,7 +174,10 @@ class SystemScopes(Scopes):
 
 
 def _tenant(tenant_id: UUID) -> str:
-    """Name the tenant for this transaction. A UUID object prints as nothing but hex and dashes, so this text is safe."""
-    if type(tenant_id) is not UUID:
+    """Name the tenant for this transaction. A UUID prints as nothing but hex and dashes, so this text is safe.
+
+    asyncpg's rows have UUIDs of a class of their own, so what is printed here is made anew.
+    """
+    if not isinstance(tenant_id, UUID):
         raise TypeError("A scope needs a tenant.")
-    return f"SET LOCAL app.tenant_id = '{tenant_id}'"
+    return f"SET LOCAL app.tenant_id = '{UUID(int=tenant_id.int)}'"

@@ -134,7 +134,8 @@ def mutation(  # noqa: PLR0913 - all that is said of a field
     return strawberry.mutation(
         resolver=resolver,
         description=description,
-        extensions=[TypedErrors(payload), Permission(scopes, public=public)],
+        # The last one is the outermost: a refused permission is a typed error too.
+        extensions=[Permission(scopes, public=public), TypedErrors(payload)],
         directives=_directives(scopes, cost=cost, public=public),
     )
 

@@ -1,0 +1,11 @@
+"""`penny settings`: all that can be set."""
+
+import rich_click as click
+
+from settings import table
+
+
+@click.command("settings")
+def command() -> None:
+    """List all settings, as the Markdown table that `docs/settings.md` holds."""
+    click.echo(table(), nl=False)

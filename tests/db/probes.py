@@ -1,0 +1,269 @@
+"""Attempts of one tenant on the rows of another, for any table; each returns the sentences that say what was wrong.
+
+Every attempt that must fail has its control beside it: the same on the tenant's own rows, which must succeed. A probe
+that finds nothing has therefore tried something.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from tests.db.catalog import ForeignKey, Table, privileges
+from tests.db.databases import undone
+from tests.db.rows import Rows, Values, insert
+
+# A message's content is what a reader must never get; the rest of a statement's text says nothing of other tenants.
+GARBAGE = ("", "x", " " * 36, "0", "null", "{tenant}\n-", "{tenant},{tenant}", "{tenant}0", "%", "00000000-0000-0000-0000-000000000000")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A table with a row of mine and one of theirs, and for both the values of a row that could be inserted next."""
+
+    table: Table
+    role: str
+    may: frozenset[str]
+    me: UUID
+    them: UUID
+    mine: Values
+    theirs: Values
+    my_next: Values
+    their_next: Values
+
+    @property
+    def name(self) -> str:
+        return f"{self.table.full_name} as {self.role}"
+
+    def of_key(self, first: int = 1) -> str:
+        """Return the condition that names a row by its key."""
+        return " AND ".join(f"{name} = ${number}" for number, name in enumerate(self.table.key, first))
+
+    def key(self, values: Mapping[str, Any]) -> tuple[Any, ...]:
+        return tuple(values[name] for name in self.table.key)
+
+
+async def make_case(admin: Any, tables: Mapping[str, Table], table: Table, role: str, me: UUID, them: UUID) -> Case:
+    """Make the rows of a case; `admin` is the superuser's connection."""
+    rows = Rows(admin, tables)
+    mine, theirs = [await rows.own(table, tenant_id) for tenant_id in (me, them)]
+    my_next, their_next = [await rows.next(table, tenant_id) for tenant_id in (me, them)]
+    may = await privileges(admin, role, table.full_name)
+    return Case(table, role, may, me, them, mine, theirs, my_next, their_next)
+
+
+async def attempt(connection: Any, sql: str, *arguments: object) -> int | asyncpg.PostgresError:
+    """Run a statement in a savepoint; return how many rows it touched or why it was refused."""
+    try:
+        async with connection.transaction():
+            status = await connection.execute(sql, *arguments)
+    except asyncpg.PostgresError as error:
+        return error
+    return int(status.rsplit(" ", 1)[-1])
+
+
+def refused(outcome: int | asyncpg.PostgresError, *, granted: bool) -> bool:
+    """Whether a statement failed as it should: for want of a privilege, or else by row-level security."""
+    because = "violates row-level security policy" if granted else "permission denied"
+    return isinstance(outcome, asyncpg.InsufficientPrivilegeError) and because in str(outcome)
+
+
+async def reads(connection: Any, case: Case) -> list[str]:
+    """Ask for their row by key, in lists, counts and existence."""
+    table, found = case.table.full_name, []
+    if "SELECT" not in case.may:
+        async with undone(connection, case.me):
+            outcome = await attempt(connection, f"SELECT count(*) FROM {table}")
+        return [] if refused(outcome, granted=False) else [f"{case.name}: SELECT is not granted and gave {outcome!r}"]
+    by_key = f"SELECT tenant_id FROM {table} WHERE {case.of_key()}"
+    async with undone(connection, case.me):
+        theirs = await connection.fetch(by_key, *case.key(case.theirs))
+        mine = await connection.fetch(by_key, *case.key(case.mine))
+        everything = [row["tenant_id"] for row in await connection.fetch(f"SELECT tenant_id FROM {table}")]
+        count = await connection.fetchval(f"SELECT count(*) FROM {table}")
+        named = await connection.fetchval(f"SELECT count(*) FROM {table} WHERE tenant_id = $1", case.them)
+        exists = await connection.fetchval(f"SELECT EXISTS (SELECT 1 FROM {table} WHERE tenant_id <> $1)", case.me)
+    if theirs:
+        found.append(f"{case.name}: a foreign row was read by its key")
+    if [row["tenant_id"] for row in mine] != [case.me]:
+        found.append(f"{case.name}: the own row was not found by its key")
+    if set(everything) != {case.me} or count != len(everything):
+        found.append(f"{case.name}: a list has other rows than the own ones")
+    if named or exists:
+        found.append(f"{case.name}: foreign rows were counted")
+    return found
+
+
+async def reads_without_tenant(connection: Any, case: Case) -> list[str]:
+    """Read with no setting, with one that a transaction left behind, and with nonsense in it."""
+    if "SELECT" not in case.may:
+        return []
+    found, count = [], f"SELECT count(*) FROM {case.table.full_name}"
+    if await connection.fetchval(count):
+        found.append(f"{case.name}: rows were read without a tenant")
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL app.tenant_id = '{case.me}'")
+        if not await connection.fetchval(count):
+            found.append(f"{case.name}: no own rows were read with a tenant")
+    if await connection.fetchval(count):
+        found.append(f"{case.name}: rows were read after the tenant's transaction")
+    for garbage in GARBAGE:
+        async with undone(connection):
+            await connection.execute(f"SET LOCAL app.tenant_id = '{garbage.format(tenant=case.me)}'")
+            outcome = await attempt(connection, f"SELECT * FROM (SELECT tenant_id FROM {case.table.full_name}) AS rows")
+            if isinstance(outcome, int) and outcome:
+                found.append(f"{case.name}: rows were read with {garbage!r} as the tenant")
+            if isinstance(outcome, asyncpg.PostgresError) and not isinstance(outcome, asyncpg.InvalidTextRepresentationError):
+                found.append(f"{case.name}: reading with {garbage!r} as the tenant gave {outcome!r}")
+    return found
+
+
+async def inserts(connection: Any, case: Case) -> list[str]:
+    """Insert for the other tenant: plainly (an upsert or RETURNING would also meet the reading policy), returning, upserting."""
+    may = "INSERT" in case.may
+    key, set_tenant = ", ".join(case.table.primary_key), "tenant_id = excluded.tenant_id"
+    attempts = {
+        "a plain INSERT": insert(case.table, case.their_next),
+        "INSERT … RETURNING": insert(case.table, case.their_next, "RETURNING tenant_id"),
+        "an INSERT of a row that exists": insert(case.table, case.theirs),
+        "ON CONFLICT DO NOTHING": insert(case.table, case.theirs, "ON CONFLICT DO NOTHING"),
+    }
+    if "UPDATE" in case.may:
+        attempts["an upsert"] = insert(case.table, case.theirs, f"ON CONFLICT ({key}) DO UPDATE SET {set_tenant}")
+        attempts["an upsert of a new row"] = insert(case.table, case.their_next, f"ON CONFLICT ({key}) DO UPDATE SET {set_tenant}")
+    found = []
+    async with undone(connection, case.me):
+        for name, (sql, *arguments) in attempts.items():
+            if not refused(outcome := await attempt(connection, sql, *arguments), granted=may):
+                found.append(f"{case.name}: {name} for another tenant gave {outcome!r}")
+        if may and await attempt(connection, *insert(case.table, case.my_next)) != 1:
+            found.append(f"{case.name}: an INSERT of an own row failed")
+    async with undone(connection):
+        sql, *arguments = insert(case.table, case.my_next)
+        if not refused(outcome := await attempt(connection, sql, *arguments), granted=may):
+            found.append(f"{case.name}: an INSERT without a tenant gave {outcome!r}")
+    return found
+
+
+async def changes(connection: Any, case: Case) -> list[str]:
+    """Update and delete their row by key, by tenant and with all others, and move an own row to them."""
+    found = []
+    for privilege, verb in (("UPDATE", f"UPDATE {case.table.full_name} SET tenant_id = tenant_id"), ("DELETE", f"DELETE FROM {case.table.full_name}")):
+        for tenant_id in (case.me, None):
+            async with undone(connection, tenant_id):
+                by_key = await attempt(connection, f"{verb} WHERE {case.of_key()}", *case.key(case.theirs))
+                by_tenant = await attempt(connection, f"{verb} WHERE tenant_id = $1", case.them)
+            for outcome in (by_key, by_tenant):
+                if outcome != 0 if privilege in case.may else not refused(outcome, granted=False):
+                    found.append(f"{case.name}: {verb.split()[0]} of a foreign row gave {outcome!r}")
+    async with undone(connection, case.me):
+        found += await _controls(connection, case)
+    return found
+
+
+async def _controls(connection: Any, case: Case) -> list[str]:
+    found, by_key = [], f"WHERE {case.of_key()}"
+    if "UPDATE" in case.may:
+        update = f"UPDATE {case.table.full_name} SET tenant_id = tenant_id"
+        if await attempt(connection, f"{update} {by_key}", *case.key(case.mine)) != 1:
+            found.append(f"{case.name}: an UPDATE of the own row failed")
+        own = await connection.fetchval(f"SELECT count(*) FROM {case.table.full_name} WHERE tenant_id = $1", case.me)
+        if (touched := await attempt(connection, update)) != own:
+            found.append(f"{case.name}: an UPDATE without a condition touched {touched!r} rows of {own}")
+        moved = f"UPDATE {case.table.full_name} SET tenant_id = ${len(case.table.key) + 1} {by_key}"
+        for other in (case.them, uuid4()):
+            if not refused(outcome := await attempt(connection, moved, *case.key(case.mine), other), granted=True):
+                found.append(f"{case.name}: moving an own row to another tenant gave {outcome!r}")
+    if {"INSERT", "DELETE"} <= case.may:
+        await attempt(connection, *insert(case.table, case.my_next))
+        if await attempt(connection, f"DELETE FROM {case.table.full_name} {by_key}", *case.key(case.my_next)) != 1:
+            found.append(f"{case.name}: a DELETE of an own row failed")
+    return found
+
+
+async def grafts(connection: Any, case: Case) -> list[str]:
+    """Hang an own row on a parent of theirs: refused with the very words that a parent gets that never existed."""
+    found = []
+    keys = [key for key in case.table.foreign_keys if "tenant_id" in key.columns and len(key.columns) > 1]
+    for key in keys:
+        parents = [case.their_next, {name: uuid4() for name in key.columns}]
+        for verb in ("INSERT", "UPDATE") if case.may else ():
+            if verb in case.may and (sentence := await _graft(connection, case, key, parents, verb)):
+                found.append(f"{case.name}: {verb} with a foreign parent through {key.name} {sentence}")
+    return found
+
+
+async def _graft(connection: Any, case: Case, key: ForeignKey, parents: list[Values], verb: str) -> str | None:
+    columns = [name for name in key.columns if name != "tenant_id"]
+    texts = []
+    for parent in parents:
+        grafted = {name: parent.get(name) or case.theirs[name] for name in columns}
+        async with undone(connection, case.me):
+            if verb == "INSERT":
+                outcome = await attempt(connection, *insert(case.table, case.my_next | grafted))
+            else:
+                changed = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 1))
+                sql = f"UPDATE {case.table.full_name} SET {changed} WHERE {case.of_key(len(columns) + 1)}"
+                outcome = await attempt(connection, sql, *grafted.values(), *case.key(case.mine))
+        if not isinstance(outcome, asyncpg.ForeignKeyViolationError):
+            return f"gave {outcome!r}"
+        text = f"{outcome} {outcome.detail}"
+        for value in grafted.values():
+            text = text.replace(str(value), "…")
+        texts.append(text)
+    return None if texts[0] == texts[1] else f"tells whether the parent exists: {texts}"
+
+
+async def side_doors(connection: Any, case: Case) -> list[str]:
+    """Name partitions directly, empty a table, copy into it, refer to it, and see what may be done that nobody needs."""
+    found = []
+    statements = {
+        f"{verb} of the partition {partition}": sql
+        for partition in case.table.partitions
+        for verb, sql in {
+            "SELECT": f"SELECT 1 FROM {partition}",
+            "INSERT": f"INSERT INTO {partition} (tenant_id) VALUES (gen_random_uuid())",
+            "UPDATE": f"UPDATE {partition} SET tenant_id = tenant_id",
+            "DELETE": f"DELETE FROM {partition}",
+        }.items()
+    }
+    statements["TRUNCATE"] = f"TRUNCATE {case.table.full_name} CASCADE"
+    statements["CREATE TABLE … REFERENCES"] = f"CREATE TABLE penny.spy (tenant_id uuid REFERENCES {case.table.full_name})"
+    statements["CREATE TEMP TABLE … REFERENCES"] = f"CREATE TEMP TABLE spy (tenant_id uuid REFERENCES {case.table.full_name})"
+    statements["CREATE TRIGGER"] = (
+        f"CREATE TRIGGER spy BEFORE UPDATE ON {case.table.full_name} EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+    )
+    statements["DISABLE ROW LEVEL SECURITY"] = f"ALTER TABLE {case.table.full_name} DISABLE ROW LEVEL SECURITY"
+    statements["CREATE POLICY"] = f"CREATE POLICY spy ON {case.table.full_name} USING (true)"
+    async with undone(connection, case.me):
+        for name, sql in statements.items():
+            outcome = await attempt(connection, sql)
+            if not isinstance(outcome, asyncpg.InsufficientPrivilegeError) or "row-level" in str(outcome):
+                found.append(f"{case.name}: {name} gave {outcome!r}")
+    return found + await _copies(connection, case)
+
+
+async def _copies(connection: Any, case: Case) -> list[str]:
+    """COPY is refused outright under row-level security, in one way or the other."""
+    async with undone(connection, case.me):
+        try:
+            async with connection.transaction():
+                names = list(case.my_next)
+                await connection.copy_records_to_table(
+                    case.table.name, schema_name=case.table.schema, columns=names, records=[tuple(case.my_next.values())]
+                )
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.FeatureNotSupportedError):
+            return []
+    return [f"{case.name}: COPY FROM went through"]
+
+
+PROBES = {
+    "reads": reads,
+    "reads_without_tenant": reads_without_tenant,
+    "inserts": inserts,
+    "changes": changes,
+    "grafts": grafts,
+    "side_doors": side_doors,
+}
