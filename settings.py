@@ -26,7 +26,7 @@ class Secret(str):
         return "'***'" if self else "''"
 
 
-def setting(  # noqa: PLR0913 - the attributes of a setting
+def setting(
     description: str,
     *,
     default: Any = MISSING,
@@ -46,7 +46,9 @@ class Settings:
     environment: str = setting(
         "`development` shows the mail page and allows plain HTTP cookies.", default="production", choices=("development", "production")
     )
-    public_url: str = setting("The address that users see; links in mails and cookie security follow from it.", default="http://localhost:8000")
+    public_url: str = setting(
+        "The address that users see; links in mails and cookie security follow from it.", default="http://localhost:8000"
+    )
     host: str = setting("Address that the web process binds to.", default="127.0.0.1")
     port: int = setting("Port that the web process binds to.", default=8000, minimum=0, maximum=65535)
     allowed_origins: tuple[str, ...] = setting("Other origins whose pages may use the API with cookies, separated by commas.", default=())
@@ -58,12 +60,13 @@ class Settings:
     database_url: Secret = setting("PostgreSQL address as the role `penny_app`: web and worker.")
     database_system_url: Secret = setting("PostgreSQL address as the role `penny_system`: sign-in, keys, sweeps.")
     database_owner_url: Secret = setting("PostgreSQL address as the role `penny_owner`: migrations only.", default=Secret(""))
-    database_replica_url: Secret = setting("PostgreSQL address of a read replica as `penny_app`; empty reads from the primary.", default=Secret(""))
     database_pool_size: int = setting("Connections a process keeps as `penny_app`.", default=8, minimum=1, maximum=200)
     database_system_pool_size: int = setting("Connections a process keeps as `penny_system`.", default=3, minimum=1, maximum=50)
     database_connect_seconds: float = setting("Longest wait for a new connection, in seconds.", default=2.0, minimum=0.1, maximum=60)
     database_statement_seconds: float = setting("Longest run of one statement, in seconds.", default=5.0, minimum=0.1, maximum=600)
-    database_acquire_seconds: float = setting("Longest wait for a free connection of the pool, in seconds.", default=2.0, minimum=0.1, maximum=60)
+    database_acquire_seconds: float = setting(
+        "Longest wait for a free connection of the pool, in seconds.", default=2.0, minimum=0.1, maximum=60
+    )
 
     valkey_url: Secret = setting("Valkey address: `valkey://host:port/0`, `valkeys://…` or `unix:///path?db=0`.")
     valkey_prefix: str = setting("What every key in Valkey begins with.", default="penny")
@@ -76,16 +79,23 @@ class Settings:
     s3_secret_key: Secret = setting("Secret of the access key.", default=Secret(""))
 
     key_provider: str = setting("Where the key-encryption key lives.", default="local", choices=("local", "aws_kms"))
-    key_file: Path = setting("The local key-encryption key: 32 bytes, readable by its owner only.", default=Path(".penny/key-encryption.key"))
+    key_file: Path = setting(
+        "The local key-encryption key: 32 bytes, readable by its owner only.", default=Path(".penny/key-encryption.key")
+    )
     kms_key_id: str = setting("The AWS KMS key's id or ARN, with `key_provider=aws_kms`.", default="")
     kms_region: str = setting("The AWS KMS key's region; empty uses `s3_region`.", default="")
     kms_endpoint: str = setting("Address of the KMS service; empty means AWS.", default="")
-    key_cache_seconds: float = setting("How long a process keeps an unwrapped tenant key, in seconds.", default=300.0, minimum=1, maximum=86400)
+    key_cache_seconds: float = setting(
+        "How long a process keeps an unwrapped tenant key, in seconds.", default=300.0, minimum=1, maximum=86400
+    )
     key_cache_tenants: int = setting("How many tenants' keys a process keeps.", default=10_000, minimum=1, maximum=10_000_000)
 
     session_hours: int = setting("Life of a session, in hours.", default=720, minimum=1, maximum=8760)
     session_cache_seconds: float = setting(
-        "How long a web process trusts a session it has just checked, in seconds; revocation is pushed.", default=30.0, minimum=0, maximum=600
+        "How long a web process trusts a session it has just checked, in seconds; revocation is pushed.",
+        default=30.0,
+        minimum=0,
+        maximum=600,
     )
     invitation_hours: int = setting("Life of an invitation, in hours.", default=168, minimum=1, maximum=8760)
     email_verification_hours: int = setting("Life of an e-mail verification link, in hours.", default=48, minimum=1, maximum=8760)
@@ -95,11 +105,17 @@ class Settings:
     password_time_cost: int = setting("Argon2id passes over the memory (OWASP's minimum).", default=2, minimum=1, maximum=100)
     password_workers: int = setting("Passwords hashed at once in a process.", default=2, minimum=1, maximum=64)
     sign_in_account_attempts: int = setting("Failed sign-ins of one account before it must wait.", default=10, minimum=1, maximum=10_000)
-    sign_in_address_attempts: int = setting("Failed sign-ins of one address before it must wait.", default=100, minimum=1, maximum=1_000_000)
+    sign_in_address_attempts: int = setting(
+        "Failed sign-ins of one address before it must wait.", default=100, minimum=1, maximum=1_000_000
+    )
     sign_in_window_seconds: int = setting("Window in which failed sign-ins count, in seconds.", default=900, minimum=1, maximum=86_400)
-    sign_up_address_attempts: int = setting("Accounts and mails that one address may ask for in the window.", default=100, minimum=1, maximum=1_000_000)
+    sign_up_address_attempts: int = setting(
+        "Accounts and mails that one address may ask for in the window.", default=100, minimum=1, maximum=1_000_000
+    )
     trusted_proxies: tuple[str, ...] = setting("Addresses whose `X-Forwarded-For` is believed, separated by commas.", default=())
-    api_key_rotation_hours: int = setting("How long a rotated API key's old secret still works, in hours.", default=24, minimum=0, maximum=720)
+    api_key_rotation_hours: int = setting(
+        "How long a rotated API key's old secret still works, in hours.", default=24, minimum=0, maximum=720
+    )
 
     mail_from: str = setting("Sender of mails.", default="PENNY <penny@localhost>")
     smtp_host: str = setting("SMTP server; empty prints mails (development only).", default="")
@@ -119,20 +135,37 @@ class Settings:
     model_name: str = setting("The model's name there.", default="gpt-4o-mini")
     model_context_tokens: int = setting("The model's context window, in tokens.", default=128_000, minimum=256, maximum=100_000_000)
     model_max_output_tokens: int = setting("Longest answer, in tokens.", default=4096, minimum=1, maximum=1_000_000)
-    model_connect_seconds: float = setting("Longest wait for a connection to the model, in seconds.", default=10.0, minimum=0.1, maximum=600)
-    model_silence_seconds: float = setting("Longest silence of the model before the run fails, in seconds.", default=120.0, minimum=0.1, maximum=3600)
-    scripted_token_ms: float = setting("Pause of the scripted model between tokens, in milliseconds.", default=0.0, minimum=0, maximum=60_000)
+    model_connect_seconds: float = setting(
+        "Longest wait for a connection to the model, in seconds.", default=10.0, minimum=0.1, maximum=600
+    )
+    model_silence_seconds: float = setting(
+        "Longest silence of the model before the run fails, in seconds.", default=120.0, minimum=0.1, maximum=3600
+    )
+    scripted_token_ms: float = setting(
+        "Pause of the scripted model between tokens, in milliseconds.", default=0.0, minimum=0, maximum=60_000
+    )
 
     worker_runs: int = setting("Answers that one worker process makes at once.", default=64, minimum=1, maximum=10_000)
-    run_lease_seconds: float = setting("How long a worker owns a run without a sign of life, in seconds.", default=15.0, minimum=0.2, maximum=600)
-    run_sweep_seconds: float = setting("How often a worker looks for runs that nobody works on, in seconds.", default=2.0, minimum=0.05, maximum=600)
+    run_lease_seconds: float = setting(
+        "How long a worker owns a run without a sign of life, in seconds.", default=15.0, minimum=0.2, maximum=600
+    )
+    run_sweep_seconds: float = setting(
+        "How often a worker looks for runs that nobody works on, in seconds.", default=2.0, minimum=0.05, maximum=600
+    )
     run_attempts: int = setting("How many workers may begin a run before it is given up.", default=3, minimum=1, maximum=100)
-    run_flush_ms: float = setting("Tokens are gathered for at most this long, in milliseconds; the first one is not.", default=20.0, minimum=0, maximum=5000)
-    run_save_ms: float = setting("A growing answer is saved to PostgreSQL at least this often, in milliseconds.", default=250.0, minimum=10, maximum=60_000)
-    run_save_tokens: int = setting("… or after this many deltas.", default=64, minimum=1, maximum=100_000)
+    run_flush_ms: float = setting(
+        "Tokens are gathered for at most this long, in milliseconds; the first one is not.", default=20.0, minimum=0, maximum=5000
+    )
+    run_save_ms: float = setting(
+        "A growing answer is saved to PostgreSQL at least this often, in milliseconds.", default=250.0, minimum=10, maximum=60_000
+    )
     run_log_seconds: int = setting("How long a run's log outlives its last event, in seconds.", default=3600, minimum=1, maximum=604_800)
-    run_log_finished_seconds: int = setting("How long a finished run's log is kept for readers, in seconds.", default=600, minimum=1, maximum=604_800)
-    run_stop_seconds: float = setting("How long a stopping worker lets its answers finish, in seconds.", default=20.0, minimum=0, maximum=3600)
+    run_log_finished_seconds: int = setting(
+        "How long a finished run's log is kept for readers, in seconds.", default=600, minimum=1, maximum=604_800
+    )
+    run_stop_seconds: float = setting(
+        "How long a stopping worker lets its answers finish, in seconds.", default=20.0, minimum=0, maximum=3600
+    )
 
     message_max_bytes: int = setting("Longest message, in bytes of UTF-8.", default=131_072, minimum=1, maximum=16_777_216)
     message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
@@ -144,13 +177,19 @@ class Settings:
     graphql_max_body_bytes: int = setting("Largest request body, in bytes.", default=262_144, minimum=1024, maximum=104_857_600)
     graphql_max_tokens: int = setting("Most lexical tokens of a document.", default=4000, minimum=10, maximum=1_000_000)
     graphql_max_depth: int = setting("Deepest nesting of a document.", default=15, minimum=1, maximum=1000)
-    graphql_max_aliases: int = setting("Most aliases of a document, fragments counted where they are used.", default=50, minimum=0, maximum=10_000)
-    graphql_max_cost: int = setting("Most points a document may cost, before any resolver runs.", default=20_000, minimum=1, maximum=100_000_000)
+    graphql_max_aliases: int = setting(
+        "Most aliases of a document, fragments counted where they are used.", default=50, minimum=0, maximum=10_000
+    )
+    graphql_max_cost: int = setting(
+        "Most points a document may cost, before any resolver runs.", default=20_000, minimum=1, maximum=100_000_000
+    )
     graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
     graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
     graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
-    socket_max_message_bytes: int = setting("Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216)
+    socket_max_message_bytes: int = setting(
+        "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216
+    )
     socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
     socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
     web_stop_seconds: int = setting("How long a stopping web process lets requests finish, in seconds.", default=15, minimum=0, maximum=600)

@@ -13,8 +13,8 @@ import msgspec
 import structlog
 from uuid_utils.compat import uuid7
 
-from auth.encryption.keyring import Keyring
 from auth.encryption.ciphers import TenantCipher
+from auth.encryption.keyring import Keyring
 from auth.policies.chats import can_delete_chat, can_read_chat, can_write_chat
 from auth.viewers import Viewer
 from chat.branches import place_after
@@ -182,6 +182,7 @@ class Conversations:
     async def send(self, viewer: Viewer, chat_id: UUID, draft: Draft, *, key: str) -> Sent:
         """Say something in a chat: the message, the run that answers it and the key's claim are one transaction."""
         self._check_texts(draft.texts, path=("content",))
+        self._check_length(draft.max_output_tokens)
         cipher = await self._keyring.cipher(viewer.tenant_id)
         run_id = uuid7()
         content = {"chat": chat_id.hex, **msgspec.to_builtins(draft)}
@@ -205,9 +206,11 @@ class Conversations:
         never_began = False
         async with self._scopes.writing(viewer.tenant_id) as scope:
             run = await runs.by_id(scope, viewer.tenant_id, run_id)
+            # Somebody else's private run gives the same answer as none.
+            missing = NotFound("There is no Run with this id.", path=("runId",))
             if run is None:
-                raise NotFound("There is no Run with this id.", path=("runId",))
-            await self._writable(scope, viewer, run["chat_id"])
+                raise missing
+            await self._writable(scope, viewer, run["chat_id"], missing)
             asked = await runs.ask_to_cancel(scope, viewer.tenant_id, run_id)
             if asked is None:
                 return await runs.by_id(scope, viewer.tenant_id, run_id) or run, True
@@ -286,14 +289,14 @@ class Conversations:
             raise KeyMeansAnotherInput("This idempotency key was used with another input.", path=("idempotencyKey",))
         return msgspec.json.decode(earlier["result"], type=dict[str, str])
 
-    async def _visible(self, scope: Writing, viewer: Viewer, chat_id: UUID) -> Row:
+    async def _visible(self, scope: Writing, viewer: Viewer, chat_id: UUID, missing: NotFound | None = None) -> Row:
         chat = await chats.locked(scope, viewer.tenant_id, chat_id)
         if chat is None or not can_read_chat(viewer, chat):
-            raise NotFound("There is no Chat with this id.", path=("chatId",))
+            raise missing or NotFound("There is no Chat with this id.", path=("chatId",))
         return chat
 
-    async def _writable(self, scope: Writing, viewer: Viewer, chat_id: UUID) -> Row:
-        chat = await self._visible(scope, viewer, chat_id)
+    async def _writable(self, scope: Writing, viewer: Viewer, chat_id: UUID, missing: NotFound | None = None) -> Row:
+        chat = await self._visible(scope, viewer, chat_id, missing)
         if not can_write_chat(viewer, chat):
             raise PermissionDenied("Only the chat's owner may do this.", required_scopes=("chats:write",))
         return chat
@@ -313,6 +316,10 @@ class Conversations:
             raise Invalid(f"The message is longer than {most:,} bytes.", path=path, constraint=f"max_bytes={most}")
         if any("\x00" in text for text in texts):
             raise Invalid("The message contains a NUL character.", path=path, constraint="no_nul")
+
+    def _check_length(self, tokens: int | None) -> None:
+        if tokens is not None and tokens < 1:
+            raise Invalid("An answer has at least one token.", path=("maxOutputTokens",), constraint="min=1")
 
     def _sealed_metadata(self, cipher: TenantCipher, chat_id: UUID, metadata: Any) -> bytes | None:
         if metadata is None:

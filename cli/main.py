@@ -63,8 +63,11 @@ def run(arguments: Sequence[str]) -> int:
     """Run a command and return its exit status; a failure is one line on stderr."""
     try:
         return _status(penny(list(arguments), prog_name="penny", standalone_mode=False))
-    except click.ClickException as error:
+    except click.UsageError as error:
         error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        sys.stderr.write(f"penny: {error.format_message()}\n")
         return error.exit_code
     except click.Abort:
         sys.stderr.write("\n")

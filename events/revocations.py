@@ -9,6 +9,7 @@ import msgspec
 import structlog
 from valkey.asyncio import Valkey
 from valkey.asyncio.client import PubSub
+from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import ValkeyError
 
 from settings import Settings
@@ -63,13 +64,13 @@ class Revocations:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _heard(self, pubsub: PubSub) -> AsyncIterator[Revoked | None]:
-        """Yield until the connection fails, or stays silent although it was pinged."""
+        """Yield until the connection fails, or stays silent although it was pinged (asyncio sees no end of a cut cable)."""
         pinged = False
         while True:
             message = await pubsub.get_message(timeout=self._silence_seconds)
             if message is None:
                 if pinged:
-                    return
+                    raise ValkeyConnectionError("Valkey is silent.")
                 await pubsub.ping()
             elif message["type"] == "subscribe":
                 # The client also subscribes anew by itself after it lost its connection.

@@ -10,6 +10,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from chat.conversations import ChatChange, ChatDraft, Draft
+from errors import Invalid
 from resolvers import chats, messages
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
@@ -19,7 +20,7 @@ from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import Message, MessageRole, PartInput, texts_of
 from schema.nodes import Node
-from schema.runs import Run, active_runs, names_of, runs_of_chat
+from schema.runs import Run, active_runs, name_of, names_of, runs_of_chat
 from schema.users import User
 
 
@@ -56,27 +57,24 @@ async def _messages(  # noqa: PLR0913 - the arguments of the field
     return Connection.of(page, Message)
 
 
-@strawberry.field(description="What it is called; null until somebody gives it a title.")
 async def _title(root: Any, info: Info) -> str | None:
     return await chats.title(info.context, root.row)
 
 
-@strawberry.field(description="Whatever the client that made it keeps with it.")
 async def _metadata(root: Any, info: Info) -> JSON | None:
     metadata: JSON | None = await chats.metadata(info.context, root.row)
     return metadata
 
 
-@strawberry.field(description="What you may do with it: some of `read`, `write` and `delete`.")
 def _viewer_can(root: Any, info: Info) -> list[str]:
     return chats.actions(info.context, root.row)
 
 
 @strawberry.type(description="A conversation. Only its owner writes in it.")
 class Chat(Node):
-    title: str | None = _title
+    title: str | None = strawberry.field(resolver=_title, description="What it is called; null until somebody gives it a title.")
     visibility: Visibility = column("visibility", convert=Visibility, description="Who may read it.")
-    metadata: JSON | None = _metadata
+    metadata: JSON | None = strawberry.field(resolver=_metadata, description="Whatever the client that made it keeps with it.")
     created_at: datetime = column("created_at", description="When it was begun.")
     updated_at: datetime = column("updated_at", description="When somebody last said something in it or changed it.")
     archived_at: datetime | None = column("archived_at", description="When it was put into the archive; null outside of it.")
@@ -100,7 +98,9 @@ class Chat(Node):
     )
     active_runs: list[Run] = query(active_runs, scopes=["chats:read"], description="The runs that answer in it now, the oldest first.")
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
-    viewer_can: list[str] = _viewer_can
+    viewer_can: list[str] = strawberry.field(
+        resolver=_viewer_can, description="What you may do with it: some of `read`, `write` and `delete`."
+    )
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:
@@ -179,8 +179,8 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
         asked(info, first=first, last=last, after=after, before=before),
         archived=archived,
         shown_by_others=shared_with_me,
-        since=updated_between and updated_between.from_,
-        until=updated_between and updated_between.to,
+        since=None if updated_between is None else updated_between.from_,
+        until=None if updated_between is None else updated_between.to,
     )
     return Connection.of(page, Chat)
 
@@ -189,7 +189,7 @@ async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argum
     first = input.first_message
     draft = ChatDraft(
         title=input.title,
-        visibility=input.visibility.value,
+        visibility=name_of(input.visibility),
         metadata=input.metadata,
         first_message=None if first is None else Draft(texts=texts_of(first.content)),
     )
@@ -201,13 +201,20 @@ def _given(field: strawberry.Some[Any] | None) -> Any:
     return msgspec.UNSET if field is None else field.value
 
 
+def _given_value(field: strawberry.Some[Any] | None, name: str) -> Any:
+    """Read a field that may be left out, but is never null."""
+    if (value := _given(field)) is None:
+        raise Invalid(f"`{name}` cannot be null; leave it out.", path=[name], constraint="not_null")
+    return value
+
+
 async def _update(info: Info, input: Annotated[ChatUpdateInput, strawberry.argument(description="The change.")]) -> ChatUpdatePayload:
-    visibility = _given(input.visibility)
+    visibility = _given_value(input.visibility, "visibility")
     change = ChatChange(
         title=_given(input.title),
-        visibility=visibility.value if isinstance(visibility, Visibility) else visibility,
+        visibility=visibility if visibility is msgspec.UNSET else name_of(visibility),
         metadata=_given(input.metadata),
-        archived=_given(input.archived),
+        archived=_given_value(input.archived, "archived"),
         expected_revision=input.expected_revision,
     )
     return ChatUpdatePayload(chat=Chat.of(await chats.change(info.context, local_id(input.chat_id, "Chat", path=["chatId"]), change)))

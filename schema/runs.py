@@ -74,7 +74,6 @@ class UsageTotals:
         return cls(**{name: getattr(usage, name) for name in usage.__struct_fields__})
 
 
-@strawberry.field(description="What it used; 0 until it has ended.")
 def _usage(root: Any) -> UsageTotals:
     row = root.row
     return UsageTotals(
@@ -87,13 +86,11 @@ def _usage(root: Any) -> UsageTotals:
     )
 
 
-@strawberry.field(description="Why it failed; null unless it did.")
 def _error(root: Any) -> JobError | None:
     code, message = root.row["error_code"], root.row["error_message"]
     return None if code is None else JobError(code=ErrorCode[code], message=message or "")
 
 
-@strawberry.field(description="The messages that it makes or made.")
 async def _outputs(root: Any, info: Info) -> list[Message]:
     return [Message(row=row) for row in await runs.outputs(info.context, root.row)]
 
@@ -105,7 +102,7 @@ class Run(Node):
     )
     status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
     input: Message = link("message_by_id", column="input_message_id", to="Message", description="The message that it answers.")
-    outputs: list[Message] = _outputs
+    outputs: list[Message] = strawberry.field(resolver=_outputs, description="The messages that it makes or made.")
     created_by: Principal | None = visible(
         "User", column="created_by", description="Who began it; null where they have left or you may not see the tenant's members."
     )
@@ -115,9 +112,9 @@ class Run(Node):
     first_token_ms: int | None = column("first_token_ms", description="How long the first token took from `createdAt`, in milliseconds.")
     last_seq: Seq = column("last_seq", description="The `seq` of its last event that is known to be saved.")
     stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
-    error: JobError | None = _error
+    error: JobError | None = strawberry.field(resolver=_error, description="Why it failed; null unless it did.")
     background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
-    usage: UsageTotals = _usage
+    usage: UsageTotals = strawberry.field(resolver=_usage, description="What it used; 0 until it has ended.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:
@@ -199,22 +196,25 @@ class SnapshotReason(enum.Enum):
     GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
 
 
+async def _saved_outputs(root: Any, info: Info) -> list[Message]:
+    return [Message(row=row) for row in await runs.messages_of(info.context, root.row["message_ids"])]
+
+
+async def _finished_run(root: Any, info: Info) -> Run:
+    if (run := await Run.find(info.context, root.row["run_id"])) is None:
+        raise NotFound("The run is gone.")
+    return run
+
+
 @strawberry.type(description="Stands for events that are no longer kept: throw away what you have and take the messages as they are.")
 class RunSnapshot(RunEvent):
     reason: SnapshotReason = column("reason", convert=SnapshotReason, description="Why.")
-
-    @strawberry.field(description="The run's messages as they are saved.")
-    async def outputs(self, info: Info) -> list[Message]:
-        return [Message(row=row) for row in await runs.messages_of(info.context, self.row["message_ids"])]
+    outputs: list[Message] = strawberry.field(resolver=_saved_outputs, description="The run's messages as they are saved.")
 
 
 @strawberry.type(description="The last event.")
 class RunFinished(RunEvent):
-    @strawberry.field(description="The run as it ended.")
-    async def run(self, info: Info) -> Run:
-        if (run := await Run.find(info.context, self.row["run_id"])) is None:
-            raise NotFound("The run is gone.")
-        return run
+    run: Run = strawberry.field(resolver=_finished_run, description="The run as it ended.")
 
 
 EVENTS: Final[dict[type[events.RunEvent], type[RunEvent]]] = {
@@ -244,9 +244,14 @@ class RunCancelPayload(Payload):
 Statuses = Annotated[list[RunStatus] | None, strawberry.argument(description="Only runs with one of these statuses.")]
 
 
-def names_of(statuses: Sequence[enum.Enum] | None) -> list[str] | None:
-    """Spell enum values as rows hold them."""
-    return None if statuses is None else [status.value for status in statuses]
+def name_of(value: enum.Enum) -> str:
+    """Spell an enum's value as rows hold it."""
+    return str(value.value)
+
+
+def names_of(values: Sequence[enum.Enum] | None) -> list[str] | None:
+    """Spell an enum's values as rows hold them."""
+    return None if values is None else [name_of(value) for value in values]
 
 
 async def _runs(

@@ -30,12 +30,12 @@ SUBSCRIPTIONS: Final = (runs.Subscription,)
 def build_schema(settings: Settings | None = None) -> strawberry.Schema:
     """Build the schema; without introspection its errors suggest no names either. No settings mean the defaults."""
     return strawberry.Schema(
-        query=_merged("Query", QUERIES, "Everything that can be read."),
-        mutation=_merged(
+        query=merged("Query", QUERIES, "Everything that can be read."),
+        mutation=merged(
             "Mutation", MUTATIONS, "Everything that can be changed. What a user can act on comes back in the payload's `errors`."
         ),
-        subscription=_merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to."),
-        types=[*kinds().values(), *ALL_ERRORS],
+        subscription=merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to."),
+        types=[*kinds().values(), *ALL_ERRORS, *runs.EVENTS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.introspection),
     )
 
@@ -45,7 +45,7 @@ def sdl(settings: Settings | None = None) -> str:
     return print_schema(build_schema(settings)) + "\n"
 
 
-def _merged(name: str, parts: tuple[type, ...], description: str) -> type:
+def merged(name: str, parts: tuple[type, ...], description: str) -> type:
     """Make one root type of the nouns' own; raises `TypeError` when two of them have a field of the same name."""
     fields = [field for part in parts for field in vars(part)["__annotations__"]]
     if twice := {field for field in fields if fields.count(field) > 1}:

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from piccolo.querystring import QueryString
+
 from db.scopes import Reading, Row, Writing
 from db.tables.chats import Chat
 
@@ -32,7 +34,7 @@ async def locked(scope: Writing, tenant_id: UUID, chat_id: UUID) -> Row | None:
 
 async def change(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping[Any, Any]) -> Row | None:
     """Change columns of a chat and count its revision up."""
-    query = Chat.update({**values, Chat.revision: Chat.revision + 1})
+    query = Chat.update({**values, Chat.revision: Chat.revision + 1, Chat.updated_at: QueryString("now()")})
     return await scope.row(query.where(Chat.tenant_id == tenant_id).where(Chat.id == chat_id).returning(*ROW))
 
 

@@ -271,7 +271,12 @@ async def test_a_profile_changes_only_where_something_is_given(house: House) -> 
     row = await house.accounts.profile_update(viewer, name="Ada L.", locale="")
     assert (row["name"], row["locale"], row["avatar_url"]) == ("Ada L.", None, "https://example.org/ada.png")
     assert "password_hash" not in dict(row)
-    for wrong in ({"name": ""}, {"locale": "not a locale"}, {"avatar_url": "javascript:alert(1)"}, {"avatar_url": "https://a:b@example.org"}):
+    for wrong in (
+        {"name": ""},
+        {"locale": "not a locale"},
+        {"avatar_url": "javascript:alert(1)"},
+        {"avatar_url": "https://a:b@example.org"},
+    ):
         with pytest.raises(Invalid):
             await house.accounts.profile_update(viewer, **wrong)
     assert (await house.accounts.profile_update(viewer))["name"] == "Ada L."

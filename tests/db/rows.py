@@ -19,35 +19,32 @@ class Rows:
         self._connection = connection
         self._tables = tables
 
-    async def own(self, table: Table, tenant_id: UUID) -> Values:
-        """Return a row that a tenant has, made now unless the table holds one a tenant."""
-        if table.key == ("tenant_id",) and await self._is_there(table, tenant_id):
-            return {"tenant_id": tenant_id}
-        return await self.make(table, tenant_id)
-
     async def make(self, table: Table, tenant_id: UUID) -> Values:
-        """Insert a row of a tenant, and all that it refers to."""
-        values = await self.next(table, tenant_id)
-        await self._connection.execute(*insert(table, values))
+        """Insert a row of a tenant and all that it refers to; the tenant's own row is made once."""
+        if table.primary_key != ("tenant_id",):
+            values = await self.next(table, tenant_id)
+            await self._connection.execute(*insert(table, values))
+        else:
+            values = _values(table) | {"tenant_id": tenant_id}
+            await self._connection.execute(*insert(table, values, "ON CONFLICT DO NOTHING"))
         return values
 
     async def next(self, table: Table, tenant_id: UUID) -> Values:
-        """Return a row that could be inserted now; what it refers to is there already."""
-        values = {column.name: value_of(column) for column in table.columns.values() if not (column.nullable or column.has_default)}
-        if "tenant_id" in table.columns:
+        """Return a row that could be inserted now; what it refers to is there already. A tenant's row is a new tenant's."""
+        values = _values(table)
+        if "tenant_id" in values and table.primary_key != ("tenant_id",):
             values["tenant_id"] = tenant_id
-        for key in table.foreign_keys:
-            parent = self._tables[key.parent]
-            if key.parent_columns == ("tenant_id",):
-                await self._found(parent, tenant_id)
-            elif not any(table.columns[name].nullable for name in key.columns):
-                row = await self.make(parent, tenant_id)
-                values |= {name: row[parent_name] for name, parent_name in zip(key.columns, key.parent_columns, strict=True)}
+        # The widest last, for where two of them share columns.
+        for key in sorted(table.foreign_keys, key=lambda key: len(key.columns)):
+            if any(table.columns[name].nullable for name in key.columns):
+                continue
+            row = await self.make(self._tables[key.parent], tenant_id)
+            values |= {name: row[parent_name] for name, parent_name in zip(key.columns, key.parent_columns, strict=True)}
         return values
 
-    async def _found(self, tenants: Table, tenant_id: UUID) -> None:
-        if not await self._connection.fetchval("SELECT EXISTS (SELECT 1 FROM penny.tenants WHERE tenant_id = $1)", tenant_id):
-            await self.make(tenants, tenant_id)
+
+def _values(table: Table) -> Values:
+    return {column.name: value_of(column) for column in table.columns.values() if not (column.nullable or column.has_default)}
 
 
 def insert(table: Table, values: Mapping[str, Any], after: str = "") -> tuple[Any, ...]:

@@ -1,0 +1,70 @@
+# What a developer does with PENNY. `make run` and `make test` need Python 3.11 or newer and make; all else is fetched.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON3 ?= python3
+PYTHON := .venv/bin/python
+ENVIRONMENT := .venv/.synced
+UV_VERSION := 0.13.9
+UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
+PYTEST_ARGS ?= -n 2
+NPM_TREE_OF_CLIENTS := tests/clients/node_modules/.package-lock.json
+GRAPHIQL := web/graphiql/dist/index.html
+
+include tools.mk
+
+.PHONY: help run test check schema migration sizes bench clients fmt environment
+
+help: ## Show what there is to make.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: $(ENVIRONMENT) ## Set everything up and serve on this machine; DEV_ARGS are options of `penny dev`.
+	@$(MAKE) --no-print-directory $(GRAPHIQL) || echo "GraphiQL could not be built (the lines above say why); everything else runs without it."
+	@.venv/bin/penny dev $(DEV_ARGS)
+
+test: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Set everything up and run the tests; PYTEST_ARGS instead of "-n 2".
+	@$(PYTHON) -m pytest $(PYTEST_ARGS)
+
+check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, generated files, tests.
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy .
+	.venv/bin/lint-imports
+	.venv/bin/deptry .
+	.venv/bin/penny schema check
+	.venv/bin/penny settings | diff -u docs/settings.md -
+	@$(MAKE) --no-print-directory test
+
+fmt: $(ENVIRONMENT) ## Format the code and mend what ruff can mend.
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+schema: $(ENVIRONMENT) ## Write schema/schema.graphql and docs/settings.md anew.
+	.venv/bin/penny schema export
+	.venv/bin/penny settings > docs/settings.md
+
+migration: $(ENVIRONMENT) ## Write the skeleton of a migration: make migration name=add_colour.
+	@.venv/bin/penny migrate --new "$(name)"
+
+clients: $(ENVIRONMENT) $(NPM_TREE_OF_CLIENTS) $(GRAPHIQL) ## Run the tests that drive the server with npm's clients and a browser.
+	@$(PYTHON) -m pytest -m clients $(CLIENTS_ARGS)
+
+sizes: $(ENVIRONMENT) ## Print the longest files and functions.
+	@$(PYTHON) .ci/sizes.py
+
+bench: $(ENVIRONMENT) ## Measure; BENCH_ARGS choose what.
+	@$(PYTHON) -m bench $(BENCH_ARGS)
+
+environment: $(ENVIRONMENT) ## Make the Python environment in .venv.
+
+$(ENVIRONMENT): pyproject.toml uv.lock | $(filter .tools/%,$(UV))
+	@$(UV) sync --frozen --python "$$($(PYTHON3) -c 'import sys; print(sys.executable)')" || { \
+		echo "uv could not make .venv. It needs the package index: uv reads no settings of pip, but UV_DEFAULT_INDEX, UV_FIND_LINKS and uv.toml." >&2; exit 1; }
+	@touch $@
+
+.tools/uv/bin/uv:
+	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PENNY needs Python 3.11 or newer; $(PYTHON3) is {sys.version.split()[0]}. Try: make PYTHON3=python3.12")'
+	@$(PYTHON3) -m venv .tools/uv || { echo "Python has no venv here; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@.tools/uv/bin/python -m pip install --quiet "uv==$(UV_VERSION)"
