@@ -89,7 +89,7 @@ class ChatDraft:
 class ChatChange:
     """What to change of a chat; `UNSET` leaves a field as it is, None clears it."""
 
-    title: str | None | msgspec.UnsetType = msgspec.UNSET
+    title: str | msgspec.UnsetType | None = msgspec.UNSET
     visibility: str | msgspec.UnsetType = msgspec.UNSET
     metadata: Any = msgspec.UNSET
     archived: bool | msgspec.UnsetType = msgspec.UNSET

@@ -30,4 +30,6 @@ def command(*, host: str | None, port: int | None, workers: int) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=settings.web_stop_seconds,
         log_config=None,
+        # Below, uvicorn writes lines for every WebSocket.
+        log_level="info" if settings.log_level == "DEBUG" else "warning",
     )

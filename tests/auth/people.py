@@ -1,5 +1,6 @@
 """People, tenants and a clock for tests of who is asking, and the works of a process of its own beside the shared one."""
 
+import asyncio
 import contextlib
 import dataclasses
 import re
@@ -13,8 +14,8 @@ from auth.accounts import Accounts
 from auth.api_keys import ApiKeys
 from auth.background import Background
 from auth.invitations import Invitations
-from auth.mailer import PrintedMailer
 from auth.mail_queue import MailQueue
+from auth.mailer import PrintedMailer
 from auth.members import Members
 from auth.passwords import Passwords
 from auth.sessions import OpenedSession, Sessions
@@ -145,6 +146,29 @@ async def open_house(process: Process, **changes: Any) -> AsyncIterator[House]:
     finally:
         await background.close()
         passwords.close()
+
+
+class Holder:
+    """A superuser that holds rows, so that others overtake each other exactly where a test wants it."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    @contextlib.asynccontextmanager
+    async def holding(self, rows: str, *arguments: object) -> AsyncIterator[None]:
+        """Hold what this locking SELECT finds for the length of the block."""
+        async with self._connection.transaction():
+            assert await self._connection.fetch(rows, *arguments)
+            yield
+
+    async def until_waiting(self, count: int) -> None:
+        """Return when so many others wait for locks of this database."""
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        async with asyncio.timeout(10):
+            while await self._connection.fetchval(waiting) < count:
+                await asyncio.sleep(0.01)
+                # Inside a transaction the view shows what it showed first.
+                await self._connection.execute("SELECT pg_stat_clear_snapshot()")
 
 
 def new_email() -> str:

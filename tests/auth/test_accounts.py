@@ -8,7 +8,7 @@ import pytest
 from auth.roles import BUILTIN, SCOPES
 from db.statements import tenants
 from errors import Conflict, Invalid, NotFound, PermissionDenied, RateLimited, Unauthenticated
-from tests.auth.people import PASSWORD, House, new_email, open_house, place
+from tests.auth.people import PASSWORD, Holder, House, new_email, open_house, place
 from web.works import Process
 
 
@@ -115,7 +115,7 @@ async def test_an_unknown_account_and_a_wrong_password_are_the_same_answer(house
             await house.signed_in(**given)
         answers.add((refused.value.message, refused.value.path, refused.value.constraint))
     assert answers == {("E-mail or password is wrong.", (), "credentials")}
-    assert (await house.signed_in(email.upper())).viewer
+    await house.signed_in(email.upper())
 
 
 async def test_guessing_at_one_account_is_stopped_even_for_the_right_password(process: Process) -> None:
@@ -211,7 +211,7 @@ async def test_changing_the_password_ends_the_other_sessions_and_tells_the_owner
         await house.sessions.viewer_of(other.token)
     with pytest.raises(Invalid):
         await house.signed_in(email)
-    assert await house.signed_in(email, "another long password")
+    await house.signed_in(email, "another long password")
     assert "password" in (await house.mails_to(email))[0]
 
 
@@ -230,7 +230,7 @@ async def test_a_forgotten_password_is_replaced_by_a_link_that_works_once(house:
     await house.accounts.password_reset(token, "another long password")
     with pytest.raises(Unauthenticated):
         await house.sessions.viewer_of(opened.token)
-    assert await house.signed_in(email, "another long password")
+    await house.signed_in(email, "another long password")
     with pytest.raises(Invalid):
         await house.accounts.password_reset(token, "yet another password")
 
@@ -253,15 +253,45 @@ async def test_a_reset_ends_the_sessions_of_every_tenant(house: House) -> None:
     host = await house.signed_up()
     await house.invitations.invite(host.viewer, email=email, role_id=(await house.role(host.viewer.tenant_id, "viewer"))["id"])
     await house.invitations.accept(first.viewer, await house.token_for(email, "invitation"))
-    tokens = [first.token]
-    for row in await house.accounts.tenants_of(first.viewer):
-        tokens.append((await house.signed_in(email, tenant_slug=row["tenant_slug"])).token)
+    slugs = [row["tenant_slug"] for row in await house.accounts.tenants_of(first.viewer)]
+    tokens = [first.token, *[(await house.signed_in(email, tenant_slug=slug)).token for slug in slugs]]
     await house.accounts.password_reset_request(email, "192.0.2.2")
     await house.accounts.password_reset(await house.token_for(email, "reset"), "another long password")
     for token in tokens:
         with pytest.raises(Unauthenticated):
             await house.sessions.viewer_of(token)
     assert await house.sessions.viewer_of(host.token) == host.viewer
+
+
+async def test_a_reset_that_is_cut_off_has_ended_the_sessions_and_can_be_tried_again(house: House, holder: Holder) -> None:
+    email = new_email()
+    opened = await house.signed_up(email=email)
+    await house.accounts.password_reset_request(email, "192.0.2.3")
+    token = await house.token_for(email, "reset")
+    async with holder.holding("SELECT id FROM directory.users WHERE email = $1 FOR UPDATE", email):
+        reset = asyncio.create_task(house.accounts.password_reset(token, "another long password"))
+        await holder.until_waiting(1)
+        reset.cancel()
+        await asyncio.gather(reset, return_exceptions=True)
+    with pytest.raises(Unauthenticated):
+        await house.sessions.viewer_of(opened.token)
+    await house.signed_in(email)
+    await house.accounts.password_reset(token, "another long password")
+    await house.signed_in(email, "another long password")
+
+
+async def test_a_session_opened_while_the_password_is_reset_ends_too(house: House, holder: Holder) -> None:
+    email = new_email()
+    await house.signed_up(email=email)
+    await house.accounts.password_reset_request(email, "192.0.2.4")
+    token = await house.token_for(email, "reset")
+    async with holder.holding("SELECT id FROM directory.users WHERE email = $1 FOR UPDATE", email):
+        reset = asyncio.create_task(house.accounts.password_reset(token, "another long password"))
+        await holder.until_waiting(1)
+        late = await house.signed_in(email)
+    await reset
+    with pytest.raises(Unauthenticated):
+        await house.sessions.viewer_of(late.token)
 
 
 async def test_a_profile_changes_only_where_something_is_given(house: House) -> None:
@@ -306,4 +336,4 @@ async def test_a_hash_made_with_older_parameters_is_made_anew_at_the_next_sign_i
         async with house.system.reading() as scope:
             hashed = str(await scope.value("SELECT password_hash FROM directory.users WHERE id = $1", viewer.user_id))
         assert ",t=1," in hashed
-        assert await house.signed_in(email)
+        await house.signed_in(email)

@@ -33,9 +33,7 @@ async def stores(stack: Addresses, settings: Settings) -> AsyncIterator[list[Key
     app = await open_pool(stack.database_url("penny_app", name), settings, size=3, application="tests")
     system = await open_pool(stack.database_url("penny_system", name), settings, size=6, application="tests")
     kek = LocalKey(os.urandom(32))
-    yield [
-        KeyStore(scopes=TenantScopes(app, acquire_seconds=2), system=SystemScopes(system, acquire_seconds=2), kek=kek) for _ in range(3)
-    ]
+    yield [KeyStore(scopes=TenantScopes(app, acquire_seconds=2), system=SystemScopes(system, acquire_seconds=2), kek=kek) for _ in range(3)]
     await app.close()
     await system.close()
     await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")

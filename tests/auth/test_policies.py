@@ -91,7 +91,7 @@ def test_a_key_is_worth_no_more_than_its_maker(viewer: Viewer, scopes: list[str]
         (key("keys:admin"), OTHER, KEY_2, False, True),
     ],
 )
-def test_a_key_is_rotated_by_its_owner_and_revoked_by_administrators_too(  # noqa: PLR0917 - a row of the table
+def test_a_key_is_rotated_by_its_owner_and_revoked_by_administrators_too(
     viewer: Viewer,
     owner: UUID,
     key_id: UUID,

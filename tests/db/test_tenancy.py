@@ -1,5 +1,6 @@
 """No tenant reads, changes or learns anything of another one, in any table, whatever is asked as whichever role."""
 
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -8,16 +9,13 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from db.pools import open_pool
-from db.scopes import TenantScopes
-from settings import Settings
 from stack.addresses import Addresses
 from tests.db import probes
 from tests.db.catalog import Table, privileges, read_tables
 from tests.db.conftest import Clone
 from tests.db.databases import connected, undone
-from tests.db.probes import Case, make_case
-from tests.db.rows import Rows
+from tests.db.probes import Case, attempt, make_case, refused
+from tests.db.rows import Rows, insert
 
 ROLES = ("penny_app", "penny_system")
 # What `penny_system` may read in every tenant: which rows, and of `runs` which columns. All else it reads like `penny_app`.
@@ -44,9 +42,6 @@ class Two:
     cases: list[Case]
     me: UUID
     them: UUID
-
-    def findings_of(self, cases: list[Case] | None = None) -> list[Case]:
-        return self.cases if cases is None else cases
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +78,104 @@ async def test_no_role_reads_another_tenant_or_without_one(two: Two, probe: str)
     cases = [case for case in two.cases if not looks_up(case)]
     assert {case.table.full_name for case in cases} == {name for name in two.tables if name.startswith("penny.")}
     assert [finding for case in cases for finding in await probes.PROBES[probe](two.connections[case.role], case)] == []
+
+
+@pytest.mark.parametrize("table", SYSTEM_SEES)
+async def test_the_system_sees_across_tenants_what_its_look_up_names_and_nothing_else(two: Two, table: str):
+    rows, of = Rows(two.admin, two.tables), two.tables[f"penny.{table}"]
+    for tenant_id in (two.me, two.them):
+        for status in of.columns["status"].choices if "status" in of.columns else ():
+            if of.primary_key != ("tenant_id",):
+                sql, *arguments = insert(of, await rows.next(of, tenant_id) | {"status": status})
+                await two.admin.execute(sql, *arguments)
+    system, visible = two.connections["penny_system"], f"SELECT tenant_id, {of.key[0]} AS key FROM penny.{table}"
+    for tenant_id, or_own in ((None, ""), (two.me, f"OR tenant_id = '{two.me}'")):
+        expected = {tuple(row) for row in await two.admin.fetch(f"{visible} WHERE {SYSTEM_SEES[table]} {or_own}")}
+        async with undone(system, tenant_id):
+            seen = [tuple(row) for row in await system.fetch(visible)]
+        assert len(seen) == len(expected)
+        assert set(seen) == expected
+        assert {two.me, two.them} <= {row[0] for row in seen}
+
+
+@pytest.mark.parametrize("table", SYSTEM_COLUMNS)
+async def test_the_system_reads_only_the_columns_that_it_needs(two: Two, table: str):
+    system = two.connections["penny_system"]
+    for column in two.tables[f"penny.{table}"].columns:
+        outcome = await attempt(system, f"SELECT {column} FROM penny.{table}")
+        assert isinstance(outcome, int) is (column in SYSTEM_COLUMNS[table]), f"{column}: {outcome!r}"
+
+
+async def test_a_tenant_s_scope_may_do_with_the_directory_what_was_reviewed(two: Two):
+    directory = {table.name for table in two.tables.values() if table.schema == "directory"}
+    assert {name: set(await privileges(two.admin, "penny_app", f"directory.{name}")) for name in directory} == DIRECTORY
+
+
+async def test_a_member_sees_fellow_members_and_nobody_else(two: Two):
+    app = two.connections["penny_app"]
+    assert await app.fetch("SELECT id FROM directory.users") == []
+    for tenant_id in (two.me, two.them):
+        members = await two.admin.fetch("SELECT user_id FROM penny.memberships WHERE tenant_id = $1", tenant_id)
+        async with undone(app, tenant_id):
+            seen = await app.fetch("SELECT id, email, name FROM directory.users")
+        assert members
+        assert {row["id"] for row in seen} == {row["user_id"] for row in members}
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "SELECT password_hash FROM directory.users",
+        "SELECT * FROM directory.users",
+        "SELECT users FROM directory.users",
+        "SELECT id FROM directory.users WHERE password_hash LIKE '$argon2%'",
+        "SELECT id FROM directory.users ORDER BY password_hash",
+        "UPDATE directory.users SET name = name RETURNING password_hash",
+        "SELECT * FROM directory.user_tokens",
+        "SELECT * FROM directory.platform_keys",
+        "SELECT * FROM directory.tenant_slugs",
+        "SELECT content FROM directory.mails",
+    ],
+)
+async def test_a_tenant_s_scope_reads_no_secret_of_the_directory(two: Two, question: str):
+    app = two.connections["penny_app"]
+    async with undone(app, two.me):
+        assert await app.fetch("SELECT id FROM directory.users") != []
+        assert refused(await attempt(app, question), granted=False)
+
+
+def switches(tenant_id: UUID) -> dict[str, str]:
+    """What an injected expression could try, to become another tenant."""
+    call = f"set_config('app.tenant_id', '{tenant_id}', true)"
+    quoted = call.replace("'", "''")
+    return {
+        "a call": f"SELECT {call}",
+        "a union": f"SELECT slug FROM penny.tenants UNION ALL SELECT {call}",
+        "a condition": f"SELECT slug FROM penny.tenants WHERE slug <> {call}",
+        "a WITH": f"WITH other AS MATERIALIZED (SELECT {call}) SELECT slug FROM penny.tenants, other",
+        "a SET inside XML": f"SELECT query_to_xml('SET LOCAL app.tenant_id = ''{tenant_id}''', true, true, '')",
+        "a query of words": f"SELECT * FROM ts_stat('SELECT to_tsvector({quoted})')",
+        "a second statement": f"SELECT 1; SET LOCAL app.tenant_id = '{tenant_id}'",
+        "the view of settings": f"UPDATE pg_settings SET setting = '{tenant_id}' WHERE name = 'app.tenant_id'",
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("name", switches(UUID(int=0)))
+async def test_an_injected_expression_cannot_switch_the_tenant(two: Two, role: str, name: str):
+    connection = two.connections[role]
+    async with undone(connection, two.me):
+        with contextlib.suppress(asyncpg.PostgresError):
+            async with connection.transaction():
+                await connection.fetch(switches(two.them)[name])
+        assert await connection.fetchval("SHOW app.tenant_id") == str(two.me)
+
+
+@pytest.mark.parametrize("name", ["a call", "a union", "a condition", "a WITH", "a query of words"])
+async def test_the_same_expressions_switch_the_tenant_for_whoever_may_call_set_config(two: Two, name: str):
+    async with undone(two.admin, two.me):
+        await two.admin.fetch(switches(two.them)[name])
+        assert await two.admin.fetchval("SHOW app.tenant_id") == str(two.them)
+    for role in ROLES:
+        with pytest.raises(asyncpg.InsufficientPrivilegeError, match="permission denied for function set_config"):
+            await two.connections[role].fetch(switches(two.them)[name])

@@ -1,0 +1,333 @@
+"""A scope is one transaction of one tenant, whatever happens in it, to it, or around it."""
+
+import asyncio
+import contextlib
+import random
+import socket
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from db.pools import DatabaseIsUnavailable, open_pool
+from db.scopes import Reading, ScopeIsBusy, ScopeIsOpen, SystemScopes, TenantScopes
+from settings import Secret, Settings
+from stack.addresses import Addresses
+from tests.db.databases import connected
+
+POOL_SIZE = 2
+SEED = 20261122
+TENANT_SETTING = "SELECT current_setting('app.tenant_id', true)"
+INSERT = "INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result) VALUES ($1, $1, $2, '', '{}')"
+COUNT = "SELECT count(*) FROM penny.idempotency_keys"
+
+
+@dataclass(frozen=True)
+class Small:
+    """Scopes over pools of two connections, and two tenants."""
+
+    pool: Any
+    scopes: TenantScopes
+    system: SystemScopes
+    me: UUID
+    them: UUID
+
+    async def whole(self) -> bool:
+        """Whether every connection of the pool can be had, has no transaction open and names no tenant."""
+        held = [await self.pool.acquire(timeout=1) for _ in range(POOL_SIZE)]
+        try:
+            return not any([one.is_in_transaction() or await one.fetchval(TENANT_SETTING) for one in held])
+        finally:
+            for one in held:
+                await self.pool.release(one)
+
+
+@pytest.fixture
+async def small(settings: Settings, stack: Addresses, database: str) -> AsyncIterator[Small]:
+    me, them = uuid4(), uuid4()
+    async with connected(stack, "postgres", database) as admin:
+        for tenant_id in (me, them):
+            await admin.execute("INSERT INTO penny.tenants (tenant_id, slug, name) VALUES ($1, $2, 'Acme')", tenant_id, tenant_id.hex)
+    async with (
+        await open_pool(settings.database_url, settings, size=POOL_SIZE, application="scopes") as pool,
+        await open_pool(settings.database_system_url, settings, size=POOL_SIZE, application="system scopes") as system_pool,
+    ):
+        yield Small(pool, TenantScopes(pool, acquire_seconds=1), SystemScopes(system_pool, acquire_seconds=1), me, them)
+
+
+def openers(small: Small) -> dict[str, Any]:
+    return {
+        "reading": lambda: small.scopes.reading(small.them),
+        "writing": lambda: small.scopes.writing(small.them),
+        "system reading": small.system.reading,
+        "system writing": small.system.writing,
+        "system writing for a tenant": lambda: small.system.writing(small.them),
+    }
+
+
+@pytest.mark.parametrize("inner", openers(Small(None, None, None, None, None)))  # type: ignore[arg-type] # only the names are read
+@pytest.mark.parametrize("outer", openers(Small(None, None, None, None, None)))  # type: ignore[arg-type] # only the names are read
+async def test_a_scope_inside_a_scope_is_refused_and_the_outer_one_goes_on(small: Small, outer: str, inner: str):
+    async with openers(small)[outer]() as scope:
+        before = await scope.value(TENANT_SETTING)
+        with pytest.raises(ScopeIsOpen):
+            async with openers(small)[inner]():
+                pytest.fail("a scope was opened inside another one")
+        assert await scope.value(TENANT_SETTING) == before
+    async with openers(small)[inner]() as scope:
+        assert await scope.value("SELECT 1") == 1
+    assert await small.whole()
+
+
+async def test_a_child_task_that_inherits_a_scope_cannot_open_another(small: Small):
+    async def child() -> None:
+        async with small.scopes.reading(small.them):
+            pytest.fail("a scope was opened inside another one")
+
+    async with small.scopes.reading(small.me) as scope:
+        with pytest.raises(ScopeIsOpen):
+            await asyncio.create_task(child())
+        assert await scope.value(TENANT_SETTING) == str(small.me)
+
+
+async def test_scopes_of_different_tasks_do_not_meet(small: Small):
+    async def tenant_of(tenant_id: UUID) -> object:
+        async with small.scopes.reading(tenant_id) as scope:
+            await asyncio.sleep(0)
+            return await scope.value(TENANT_SETTING)
+
+    tenants = [small.me, small.them] * 20
+    assert await asyncio.gather(*map(tenant_of, tenants)) == [str(tenant_id) for tenant_id in tenants]
+
+
+async def test_two_queries_at_once_are_refused_and_the_scope_goes_on(small: Small):
+    async with small.scopes.writing(small.me) as scope:
+        outcomes = await asyncio.gather(scope.value("SELECT 1"), scope.value("SELECT 2"), scope.run("SELECT 3"), return_exceptions=True)
+        assert outcomes[0] == 1
+        assert [type(outcome) for outcome in outcomes[1:]] == [ScopeIsBusy, ScopeIsBusy]
+        assert await scope.run(INSERT, small.me, b"both") == 1
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 1
+
+
+async def test_a_scope_needs_a_tenant_s_id_and_nothing_else(small: Small):
+    for wrong in (None, str(small.me), "'; RESET ROLE; --"):
+        with pytest.raises(TypeError):
+            async with small.scopes.reading(wrong):  # type: ignore[arg-type] # what is refused
+                pytest.fail("a scope was opened without a tenant")
+    assert await small.whole()
+
+
+async def test_an_exception_undoes_what_was_written(small: Small):
+    with pytest.raises(LookupError):
+        async with small.scopes.writing(small.me) as scope:
+            await scope.run(INSERT, small.me, b"undone")
+            raise LookupError
+    async with small.scopes.writing(small.me) as scope:
+        assert await scope.value(COUNT) == 0
+        await scope.run(INSERT, small.me, b"kept")
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 1
+    assert await small.whole()
+
+
+async def test_what_failed_in_a_scope_undoes_it_even_if_the_error_was_caught(small: Small):
+    with contextlib.suppress(asyncpg.PostgresError):
+        async with small.scopes.writing(small.me) as scope:
+            await scope.run(INSERT, small.me, b"undone")
+            with pytest.raises(asyncpg.UniqueViolationError):
+                await scope.run(INSERT, small.me, b"undone")
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 0
+    assert await small.whole()
+
+
+async def test_a_reading_scope_cannot_write(small: Small):
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with small.scopes.reading(small.me) as scope:
+            await scope.rows(INSERT, small.me, b"read only")
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with small.system.reading() as scope:
+            await scope.rows("INSERT INTO directory.tenant_slugs (slug, tenant_id) VALUES ('slug', $1)", small.me)
+    assert await small.whole()
+
+
+@pytest.mark.parametrize("verb", ["rows", "row", "value", "run"])
+async def test_a_second_statement_in_one_text_is_refused(small: Small, verb: str):
+    switch = f"SELECT 1; SET LOCAL app.tenant_id = '{small.them}'"
+    with pytest.raises(asyncpg.PostgresSyntaxError, match="multiple commands"):
+        async with small.scopes.writing(small.me) as scope:
+            await getattr(scope, verb)(switch)
+
+
+async def test_begins_that_fail_leave_the_pool_whole(small: Small):
+    for _ in range(3 * POOL_SIZE):
+        with pytest.raises(asyncpg.InvalidParameterValueError):
+            async with small.scopes._transaction("BEGIN; SET LOCAL statement_timeout = 'never'", "failing"):
+                pytest.fail("a transaction began that could not")
+    assert await small.whole()
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(TENANT_SETTING) == str(small.me)
+
+
+async def kill_backends(stack: Addresses, database: str, *applications: str) -> None:
+    async with connected(stack, "postgres", database) as admin:
+        kill = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE datname = $1 AND application_name = ANY($2)"
+        assert await admin.fetchval(kill, database, list(applications))
+
+
+async def test_a_connection_that_dies_in_a_scope_is_unavailable_once(small: Small, stack: Addresses, database: str):
+    for _ in range(2 * POOL_SIZE):
+        with pytest.raises(DatabaseIsUnavailable):
+            async with small.scopes.writing(small.me) as scope:
+                await scope.run(INSERT, small.me, b"lost")
+                await kill_backends(stack, database, "scopes")
+                await scope.value("SELECT 1")
+        async with small.scopes.reading(small.me) as scope:
+            assert await scope.value(COUNT) == 0
+    assert await small.whole()
+
+
+async def test_a_connection_that_dies_under_a_query_is_unavailable_once(small: Small):
+    with pytest.raises(DatabaseIsUnavailable):
+        async with small.scopes.writing(small.me) as scope:
+            await scope.run(INSERT, small.me, b"lost")
+            await scope.value("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 0
+    assert await small.whole()
+
+
+async def test_a_connection_that_died_between_scopes_is_replaced(small: Small, stack: Addresses, database: str):
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value("SELECT 1") == 1
+    await kill_backends(stack, database, "scopes")
+    failures = 0
+    for _ in range(POOL_SIZE + 1):
+        try:
+            async with small.scopes.reading(small.me) as scope:
+                assert await scope.value("SELECT 1") == 1
+        except DatabaseIsUnavailable:
+            failures += 1
+    assert failures <= 1
+    assert await small.whole()
+
+
+async def test_a_commit_that_dies_is_unavailable(small: Small, stack: Addresses, database: str):
+    with pytest.raises(DatabaseIsUnavailable):
+        async with small.scopes.writing(small.me) as scope:
+            await scope.run(INSERT, small.me, b"lost")
+            await kill_backends(stack, database, "scopes")
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 0
+    assert await small.whole()
+
+
+async def test_a_pool_that_is_all_taken_is_unavailable_in_time(small: Small):
+    taken = [await small.pool.acquire() for _ in range(POOL_SIZE)]
+    began = time.monotonic()
+    with pytest.raises(DatabaseIsUnavailable):
+        async with TenantScopes(small.pool, acquire_seconds=0.1).reading(small.me):
+            pytest.fail("a scope was opened without a connection")
+    assert time.monotonic() - began < 1
+    for one in taken:
+        await small.pool.release(one)
+    assert await small.whole()
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable_in_time(settings: Settings):
+    impatient = replace(settings, database_statement_seconds=0.2)
+    async with await open_pool(settings.database_url, impatient, size=1, application="impatient") as pool:
+        scopes = TenantScopes(pool, acquire_seconds=1)
+        assert await pool.fetchval("SHOW statement_timeout") == "200ms"
+        for _ in range(3):
+            began = time.monotonic()
+            with pytest.raises(DatabaseIsUnavailable):
+                async with scopes.reading(uuid4()) as scope:
+                    await scope.value("SELECT pg_sleep(30)")
+            assert time.monotonic() - began < 2
+            async with scopes.reading(uuid4()) as scope:
+                assert await scope.value("SELECT 1") == 1
+
+
+async def test_a_database_that_never_answers_is_unavailable_in_time(settings: Settings):
+    with socket.create_server(("127.0.0.1", 0)) as black_hole:
+        dsn = f"postgresql://penny_app@127.0.0.1:{black_hole.getsockname()[1]}/penny"
+        quick = replace(settings, database_url=Secret(dsn), database_connect_seconds=0.3)
+        pool = await open_pool(quick.database_url, quick, size=POOL_SIZE, application="black hole")
+        try:
+            for acquire_seconds in (0.3, 10):
+                scopes = TenantScopes(pool, acquire_seconds=acquire_seconds)
+                began = time.monotonic()
+                with pytest.raises(DatabaseIsUnavailable):
+                    async with scopes.reading(uuid4()):
+                        pytest.fail("a scope was opened in a black hole")
+                with pytest.raises(DatabaseIsUnavailable):
+                    await scopes.check()
+                assert time.monotonic() - began < 2
+        finally:
+            pool.terminate()
+
+
+async def test_a_database_that_is_not_there_is_unavailable(settings: Settings):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    pool = await open_pool(f"postgresql://penny_app@127.0.0.1:{port}/penny", settings, size=1, application="nobody")
+    with pytest.raises(DatabaseIsUnavailable):
+        async with TenantScopes(pool, acquire_seconds=1).reading(uuid4()):
+            pytest.fail("a scope was opened without a database")
+    pool.terminate()
+
+
+async def test_cancellation_at_any_moment_leaves_nothing_behind(small: Small):
+    chance = random.Random(SEED)
+
+    async def work(number: int) -> None:
+        tenant_id = small.me if number % 2 else small.them
+        async with small.scopes.writing(tenant_id) as scope:
+            assert await scope.value(TENANT_SETTING) == str(tenant_id)
+            await scope.run(INSERT, tenant_id, number.to_bytes(4))
+            await scope.rows(COUNT)
+            await scope.value("SELECT pg_sleep(0.001)")
+
+    tasks = []
+    for number in range(200):
+        task = asyncio.create_task(work(number))
+        asyncio.get_running_loop().call_later(chance.uniform(0, 0.4), task.cancel)
+        tasks.append(task)
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    finished = [number for number, outcome in enumerate(outcomes) if outcome is None]
+    unexpected = [one for one in outcomes if one is not None and not isinstance(one, asyncio.CancelledError | DatabaseIsUnavailable)]
+    assert unexpected == []
+    assert 0 < len(finished) < len(tasks)
+    assert await small.whole()
+    for tenant_id, parity in ((small.them, 0), (small.me, 1)):
+        async with small.scopes.reading(tenant_id) as scope:
+            kept = {int.from_bytes(row["key_hash"]) for row in await scope.rows("SELECT key_hash FROM penny.idempotency_keys")}
+        assert {number for number in finished if number % 2 == parity} <= kept
+        assert {number % 2 for number in kept} == {parity}
+
+
+async def test_a_cancelled_scope_frees_its_task_for_the_next_one(small: Small):
+    async def work() -> object:
+        try:
+            async with small.scopes.writing(small.me) as scope:
+                await scope.value("SELECT pg_sleep(30)")
+        except asyncio.CancelledError:
+            async with small.scopes.reading(small.me) as scope:
+                return await scope.value("SELECT 1")
+
+    task = asyncio.create_task(work())
+    while not (held := [one for one in small.pool._holders if one._in_use]) or not held[0]._con._protocol.queries_count > 1:
+        await asyncio.sleep(0)
+    task.cancel()
+    assert await task == 1
+    assert await small.whole()
+
+
+def test_who_reads_cannot_be_taken_for_who_writes():
+    assert not hasattr(Reading, "run")
