@@ -9,13 +9,14 @@ PYTHON := .venv/bin/python
 ENVIRONMENT := .venv/.synced
 UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
-PYTEST_ARGS ?= -n 2
+# A file stays in one process: what its tests share is made once.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 NPM_TREE_OF_CLIENTS := tests/clients/node_modules/.package-lock.json
 GRAPHIQL := web/graphiql/dist/index.html
 
 include tools.mk
 
-.PHONY: help run test check schema migration sizes bench clients fmt environment
+.PHONY: help run test check schema migration sizes bench clients fmt environment lock
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -24,7 +25,7 @@ run: $(ENVIRONMENT) ## Set everything up and serve on this machine; DEV_ARGS are
 	@$(MAKE) --no-print-directory $(GRAPHIQL) || echo "GraphiQL could not be built (the lines above say why); everything else runs without it."
 	@.venv/bin/penny dev $(DEV_ARGS)
 
-test: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Set everything up and run the tests; PYTEST_ARGS instead of "-n 2".
+test: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Set everything up and run the tests; PYTEST_ARGS instead of "$(PYTEST_ARGS)".
 	@$(PYTHON) -m pytest $(PYTEST_ARGS)
 
 check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, generated files, tests.
@@ -59,10 +60,15 @@ bench: $(ENVIRONMENT) ## Measure; BENCH_ARGS choose what.
 
 environment: $(ENVIRONMENT) ## Make the Python environment in .venv.
 
-$(ENVIRONMENT): pyproject.toml uv.lock | $(filter .tools/%,$(UV))
-	@$(UV) sync --frozen --python "$$($(PYTHON3) -c 'import sys; print(sys.executable)')" || { \
+$(ENVIRONMENT): pyproject.toml requirements.lock | $(filter .tools/%,$(UV))
+	@{ $(UV) venv --quiet --allow-existing --python "$$($(PYTHON3) -c 'import sys; print(sys.executable)')" .venv \
+		&& $(UV) pip sync --quiet --require-hashes requirements.lock && $(UV) pip install --quiet --no-deps --editable . ; } || { \
 		echo "uv could not make .venv. It needs the package index: uv reads no settings of pip, but UV_DEFAULT_INDEX, UV_FIND_LINKS and uv.toml." >&2; exit 1; }
 	@touch $@
+
+lock: $(filter .tools/%,$(UV)) ## Resolve the dependencies of pyproject.toml anew; the lock holds versions and hashes, and names no index.
+	$(UV) lock --upgrade
+	$(UV) export --quiet --frozen --all-groups --no-emit-project --no-header --no-annotate --format requirements-txt --output-file requirements.lock
 
 .tools/uv/bin/uv:
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PENNY needs Python 3.11 or newer; $(PYTHON3) is {sys.version.split()[0]}. Try: make PYTHON3=python3.12")'

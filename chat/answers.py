@@ -103,6 +103,7 @@ class Answer:
         self._usage: Usage | None = None
         self._first_token_ms: int | None = None
         self._saved_deltas = 0
+        self._untold: list[Event] = []
 
     def cancel(self) -> None:
         """Stop the model and end the run as CANCELLED, with what was said."""
@@ -137,8 +138,7 @@ class Answer:
         last.append(UsageTick(seq=self._speech.next_seq(), at=time.time(), usage=usage))
         last.append(RunFinished(seq=self._speech.next_seq(), at=time.time(), status=outcome.status))
         await self._patiently(lambda: self._save_end(outcome, usage))
-        with contextlib.suppress(ValkeyIsUnavailable):
-            await self._log.append(*last)
+        await self._write(last)
 
     async def _begin(self) -> None:
         events: list[Event] = []
@@ -146,8 +146,18 @@ class Answer:
             events.append(RunQueued(seq=self._speech.next_seq(), at=time.time(), position=0))
         message_ids = [self._run["output_message_id"]]
         events.append(RunStarted(seq=self._speech.next_seq(), at=time.time(), message_ids=message_ids, model=self._settings.model_name))
-        with contextlib.suppress(ValkeyIsUnavailable):
-            await self._log.append(*events)
+        await self._write(events)
+
+    async def _write(self, events: list[Event]) -> bool:
+        """Add events to the log, behind those that may not have been written; what has its `seq` is told sooner or later."""
+        self._untold += events
+        if self._untold:
+            try:
+                await self._log.append(*self._untold)
+            except ValkeyIsUnavailable:
+                return False
+            self._untold = []
+        return True
 
     async def _listen(self) -> Outcome:
         """Hear the model out."""
@@ -179,15 +189,10 @@ class Answer:
 
     async def _tell(self) -> None:
         """Write what was heard to the log: the first token at once, later ones gathered for a moment."""
-        pending: list[Event] = []
         while True:
             await self._heard.wait()
             self._heard.clear()
-            pending += self._speech.events()
-            try:
-                await self._log.append(*pending)
-                pending = []
-            except ValkeyIsUnavailable:
+            if not await self._write(self._speech.events()):
                 self._heard.set()
             await asyncio.sleep(self._settings.run_flush_ms / 1000)
 

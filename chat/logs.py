@@ -4,6 +4,7 @@ Valkey refuses an id that is not above the last, so a worker that was paused and
 successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
 """
 
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -19,6 +20,7 @@ from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
 QUIET_SECONDS: Final = 5.0
+END_SECONDS: Final = 1.0
 PAGE: Final = 1000
 
 
@@ -119,17 +121,17 @@ class RunLogs:
         try:
             entries: list[Entry] | None = None
             while True:
-                if entries is None:
+                events = [self._opened(cipher, run_id, entry) for entry in entries or () if _seq(entry[0]) > last]
+                if entries is None or (events and events[0].seq > last + 1):
                     events = await self.written(cipher, run_id, after=last)
-                else:
-                    fresh = [entry for entry in entries if _seq(entry[0]) > last]
-                    events = [self._opened(cipher, run_id, entry) for entry in fresh]
-                if events and events[0].seq > last + 1:
-                    events = await self.written(cipher, run_id, after=last)
-                if not events or events[0].seq > last + 1:
+                if events[0].seq > last + 1 if events else not entries:
                     known = await state()
                     if known.finished and last >= known.last_seq:
                         return
+                    if not events and known.finished_at > time.time() - QUIET_SECONDS:
+                        # PostgreSQL hears of the end before the log does.
+                        await tail.wait(END_SECONDS)
+                        events = await self.written(cipher, run_id, after=last)
                     events = _told(events, last, known, resumed=after > 0)
                 for event in events:
                     yield event
@@ -148,6 +150,8 @@ class RunLogs:
 def _told(events: list[Event], last: int, state: RunState, *, resumed: bool) -> list[Event]:
     """Fill what the log lacks from what PostgreSQL knows: nothing, a snapshot before later events, or snapshot and end."""
     reason = "RESUME_BEFORE_WINDOW" if resumed else "GAP"
+    if events and events[0].seq == last + 1:
+        return events
     if events:
         gap = RunSnapshot(seq=events[0].seq - 1, at=events[0].at, reason=reason, message_ids=state.message_ids)
         return [gap, *events]

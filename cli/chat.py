@@ -89,7 +89,8 @@ class Terminal:
     def read(self) -> str | None:
         """Return the next line, or None at the end."""
         if not self._is_person:
-            return sys.stdin.readline() or None
+            line = sys.stdin.readline()
+            return line.rstrip("\n") if line else None
         try:
             return input(PROMPT)
         except EOFError:

@@ -7,5 +7,8 @@ from settings import table
 
 @click.command("settings")
 def command() -> None:
-    """List all settings, as the Markdown table that `docs/settings.md` holds."""
+    """List all settings.
+
+    It is the Markdown table that `docs/settings.md` holds.
+    """
     click.echo(table(), nl=False)

@@ -8,7 +8,7 @@ be the outer tenant's, and two queries at once on one connection break both, so 
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,14 @@ from db.pools import DatabaseIsUnavailable, Pool
 
 Row = Mapping[str, Any]  # an asyncpg.Record, whose library has no types
 Statement = Query[Any, Any] | str
+# The server is not there, goes away, or gave a statement up because it took too long.
+_AWAY: Final = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.TooManyConnectionsError,
+)
 _open_scope: ContextVar[str | None] = ContextVar("open_scope", default=None)
 
 
@@ -117,11 +125,14 @@ class Scopes:
     async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
         try:
             connection = await self._pool.acquire(timeout=self._acquire_seconds)
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        except (*_AWAY, asyncpg.InterfaceError) as error:
             raise DatabaseIsUnavailable("The database does not answer; try again in a moment.") from error
         try:
             yield connection
-        except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError) as error:
+        except (*_AWAY, asyncpg.InterfaceError) as error:
+            # Any other InterfaceError is a mistake of ours, such as a wrong number of arguments.
+            if isinstance(error, asyncpg.InterfaceError) and not _is_gone(connection):
+                raise
             raise DatabaseIsUnavailable("The database did not finish its answer; try again in a moment.") from error
         finally:
             await self._pool.release(connection)
@@ -137,7 +148,16 @@ async def _roll_back(connection: asyncpg.Connection) -> None:
         if connection.is_in_transaction():
             await connection.execute("ROLLBACK")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-        connection.terminate()
+        if not _is_gone(connection):
+            connection.terminate()
+
+
+def _is_gone(connection: asyncpg.Connection) -> bool:
+    """Whether a connection broke; the pool has then taken it back already, and its proxy refuses every question."""
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        return True
 
 
 class TenantScopes(Scopes):

@@ -31,7 +31,8 @@ class Tail:
     async def wait(self, seconds: float) -> list[Entry] | None:
         """Return what came, an empty list after `seconds` of silence, None after a gap (a slow reader, an outage)."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         self._news.clear()
         entries, self._entries = self._entries, []
         lagged, self._lagged = self._lagged, False

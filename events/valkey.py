@@ -1,5 +1,8 @@
 """The one way a client of Valkey is opened: bounded waits, no retries that hide an outage."""
 
+import asyncio
+from typing import Any
+
 from valkey.asyncio import Valkey
 from valkey.exceptions import ConnectionError as ValkeyConnectionError
 from valkey.exceptions import TimeoutError as ValkeyTimeoutError
@@ -14,6 +17,22 @@ class ValkeyIsUnavailable(Unavailable):
     """Valkey does not answer."""
 
 
+class _Cancellable:
+    """A connection whose writes lose no cancellation.
+
+    The client bounds a write with `asyncio.wait_for`, which before Python 3.12 forgets a cancellation that comes as the write
+    ends: the cancelled task would go on for ever.
+    """
+
+    async def send_packed_command(self, command: Any, check_health: bool = True) -> None:  # noqa: FBT001, FBT002 - the client's signature
+        task = asyncio.current_task()
+        before = task.cancelling() if task else 0
+        await super().send_packed_command(command, check_health)  # type: ignore[misc] # a connection class follows
+        if task is not None and task.cancelling() > before:
+            await self.disconnect(nowait=True)  # type: ignore[attr-defined] # its answer will not be read
+            raise asyncio.CancelledError
+
+
 def open_valkey(settings: Settings, *, waits_seconds: float = 0.0) -> Valkey:
     """Open a client; `waits_seconds` is added for connections whose commands block on purpose."""
     client: Valkey = Valkey.from_url(
@@ -22,4 +41,6 @@ def open_valkey(settings: Settings, *, waits_seconds: float = 0.0) -> Valkey:
         socket_timeout=settings.valkey_timeout_seconds + waits_seconds,
         health_check_interval=30,
     )
+    pool = client.connection_pool
+    pool.connection_class = type("Connection", (_Cancellable, pool.connection_class), {})
     return client

@@ -135,8 +135,8 @@ class ChatUpdateInput:
     title: strawberry.Maybe[str | None] = strawberry.field(
         description="Another title of 1 to 200 characters; null removes it.", default=None
     )
-    visibility: strawberry.Maybe[Visibility] = strawberry.field(description="Who may read it from now on.", default=None)
-    archived: strawberry.Maybe[bool] = strawberry.field(description="Whether it belongs into the archive.", default=None)
+    visibility: strawberry.Maybe[Visibility | None] = strawberry.field(description="Who may read it from now on; never null.", default=None)
+    archived: strawberry.Maybe[bool | None] = strawberry.field(description="Whether it belongs into the archive; never null.", default=None)
     metadata: strawberry.Maybe[JSON | None] = strawberry.field(
         description="Other metadata of at most 16384 bytes of JSON, in place of all that there was; null removes it.", default=None
     )

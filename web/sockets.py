@@ -266,8 +266,12 @@ class Socket:
             await self._send({"type": "ping"})
 
     async def _send(self, message: dict[str, Any]) -> None:
-        if not self._closed:
+        if self._closed:
+            return
+        try:
             await self._raw_send({"type": "websocket.send", "text": orjson.dumps(message, default=str).decode()})
+        except OSError:
+            self._closed = True  # the client went away
 
     def _end(self, closing: Closing) -> None:
         if not self._closing.done():

@@ -67,7 +67,7 @@ FORWARDS = [
         failed_at timestamptz
     )
     """,
-    "CREATE INDEX mails_to_send ON directory.mails (next_attempt_at) WHERE sent_at IS NULL AND failed_at IS NULL",
+    "CREATE INDEX mails_to_send ON directory.mails (next_attempt_at, id) WHERE sent_at IS NULL AND failed_at IS NULL",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON directory.mails TO penny_system",
     "GRANT INSERT ON directory.mails TO penny_app",
 ]

@@ -53,7 +53,7 @@ FORWARDS = [
         FOREIGN KEY (tenant_id, role_id) REFERENCES penny.roles (tenant_id, id)
     )
     """,
-    "CREATE INDEX memberships_user ON penny.memberships (user_id)",
+    "CREATE INDEX memberships_user ON penny.memberships (user_id, tenant_id)",
     "CREATE INDEX memberships_role ON penny.memberships (tenant_id, role_id)",
     *protect("memberships", app="SELECT, INSERT, UPDATE, DELETE", system="SELECT, INSERT", system_sees=SYSTEM),
     # A member sees the people of the tenants that the setting names, and of no other.
@@ -99,7 +99,7 @@ FORWARDS = [
     )
     """,
     "CREATE INDEX sessions_token ON penny.sessions (token_hash)",
-    "CREATE INDEX sessions_user ON penny.sessions (user_id)",
+    "CREATE INDEX sessions_user ON penny.sessions (user_id, tenant_id)",
     *protect("sessions", app="SELECT, INSERT, UPDATE, DELETE", system="SELECT, INSERT, UPDATE", system_sees=SYSTEM),
     """
     CREATE TABLE penny.api_keys (
@@ -120,6 +120,7 @@ FORWARDS = [
         FOREIGN KEY (tenant_id, user_id) REFERENCES penny.memberships (tenant_id, user_id) ON DELETE CASCADE
     )
     """,
+    "CREATE INDEX api_keys_user ON penny.api_keys (tenant_id, user_id, id)",
     *protect("api_keys", app="SELECT, INSERT, UPDATE, DELETE"),
     """
     CREATE TABLE penny.tenant_keys (

@@ -29,8 +29,14 @@ FORWARDS = [
         PRIMARY KEY (tenant_id, id)
     )
     """,
-    "CREATE INDEX chats_of_owner ON penny.chats (tenant_id, owner_id, (archived_at IS NOT NULL), updated_at, id)",
-    "CREATE INDEX chats_of_tenant ON penny.chats (tenant_id, (archived_at IS NOT NULL), updated_at, id) WHERE visibility = 'TENANT'",
+    # One index for each kind of page, in its order.
+    "CREATE INDEX chats_of_owner ON penny.chats (tenant_id, owner_id, updated_at, id) WHERE archived_at IS NULL",
+    "CREATE INDEX chats_archived_of_owner ON penny.chats (tenant_id, owner_id, updated_at, id) WHERE archived_at IS NOT NULL",
+    "CREATE INDEX chats_of_tenant ON penny.chats (tenant_id, updated_at, id) WHERE visibility = 'TENANT' AND archived_at IS NULL",
+    """
+    CREATE INDEX chats_archived_of_tenant ON penny.chats (tenant_id, updated_at, id)
+        WHERE visibility = 'TENANT' AND archived_at IS NOT NULL
+    """,
     *protect("chats", app="SELECT, INSERT, UPDATE, DELETE"),
     # A branch is a straight piece of the message tree: it leaves its parent after `fork_depth` and counts on. `segment_ids` and
     # `segment_ends` are the pieces from the root to here, so that a page of any branch is one range scan a piece.
@@ -112,7 +118,7 @@ FORWARDS = [
     """,
     "CREATE INDEX runs_of_chat ON penny.runs (tenant_id, chat_id, created_at, id)",
     "CREATE INDEX runs_of_creator ON penny.runs (tenant_id, created_by, created_at, id)",
-    "CREATE INDEX runs_open ON penny.runs (lease_until) WHERE status IN ('QUEUED', 'RUNNING')",
+    "CREATE INDEX runs_open ON penny.runs (tenant_id, chat_id) WHERE status IN ('QUEUED', 'RUNNING')",
     *protect("runs", app="SELECT, INSERT, UPDATE, DELETE", partitions=PARTITIONS, system_sees=OPEN_RUNS),
     "GRANT SELECT (tenant_id, id, status, lease_until, created_at) ON penny.runs TO penny_system",
     """

@@ -8,6 +8,7 @@ from uuid import UUID
 from piccolo.querystring import QueryString
 
 from db.scopes import Reading, Row, Writing
+from db.statements.edges import EARLIEST, FIRST_ID, LAST_ID, LATEST
 from db.tables.chats import Chat
 
 ROW: Final = Chat.all_columns()
@@ -49,19 +50,23 @@ async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
     return await scope.run("DELETE FROM penny.chats WHERE tenant_id = $1 AND id = $2", tenant_id, chat_id) == 1
 
 
+# Each kind of page has a partial index of its own, whose order it is.
 _PAGE: Final = """
     SELECT * FROM penny.chats
-    WHERE tenant_id = $1 AND {whose} AND (archived_at IS NOT NULL) = $3
-      AND ($4::timestamptz IS NULL OR (updated_at, id) {beyond} ($4, $5))
-      AND ($6::timestamptz IS NULL OR updated_at >= $6) AND ($7::timestamptz IS NULL OR updated_at < $7)
-    ORDER BY updated_at {order}, id {order} LIMIT $8
+    WHERE tenant_id = $1 AND {whose} AND archived_at IS {archived}
+      AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
+    ORDER BY updated_at {order}, id {order} LIMIT $7
 """
-_OWN: Final = "owner_id = $2"
-_SHOWN: Final = "visibility = 'TENANT' AND owner_id <> $2"
-OWN_NEWEST: Final = _PAGE.format(whose=_OWN, beyond="<", order="DESC")
-OWN_OLDEST: Final = _PAGE.format(whose=_OWN, beyond=">", order="ASC")
-SHOWN_NEWEST: Final = _PAGE.format(whose=_SHOWN, beyond="<", order="DESC")
-SHOWN_OLDEST: Final = _PAGE.format(whose=_SHOWN, beyond=">", order="ASC")
+_WHOSE: Final = {"own": "owner_id = $2", "shown": "visibility = 'TENANT' AND owner_id <> $2"}
+_KEPT: Final = {"here": "NULL", "archived": "NOT NULL"}
+_NEWEST: Final = {"beyond": "<", "order": "DESC"}
+_OLDEST: Final = {"beyond": ">", "order": "ASC"}
+PAGES: Final = {
+    (whose, kept, newest_first): _PAGE.format(whose=_WHOSE[whose], archived=_KEPT[kept], **(_NEWEST if newest_first else _OLDEST))
+    for whose in _WHOSE
+    for kept in _KEPT
+    for newest_first in (True, False)
+}
 
 
 async def page(  # noqa: PLR0913 - the filters of the list
@@ -78,6 +83,6 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
 ) -> list[Row]:
     """Read a page of the user's own chats, or of those that others show to the tenant, by last change."""
-    newest, oldest = (SHOWN_NEWEST, SHOWN_OLDEST) if shown_by_others else (OWN_NEWEST, OWN_OLDEST)
-    at, after_id = beyond or (None, None)
-    return await scope.rows(newest if newest_first else oldest, tenant_id, user_id, archived, at, after_id, since, until, limit)
+    statement = PAGES["shown" if shown_by_others else "own", "archived" if archived else "here", newest_first]
+    at, chat_id = beyond or ((LATEST, LAST_ID) if newest_first else (EARLIEST, FIRST_ID))
+    return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit)

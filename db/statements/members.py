@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
+from db.statements.edges import FIRST_ID
 from db.tables.members import Invitation, Membership, Role
 
 INVITATION: Final = Invitation.all_columns(exclude=[Invitation.token_hash])
@@ -199,16 +200,17 @@ async def roles_of_tenant(scope: Reading, tenant_id: UUID) -> list[Row]:
     return await scope.rows("SELECT * FROM penny.roles WHERE tenant_id = $1 ORDER BY builtin DESC, id", tenant_id)
 
 
-# `strpos` and not LIKE: what somebody types is text, not a pattern.
+# `strpos` and not LIKE: what somebody types is text, not a pattern. Neither filter is a join, so that a page follows the key.
 _MATCHING: Final = """
     FROM penny.memberships m
-    JOIN directory.users u ON u.id = m.user_id
-    JOIN penny.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
     WHERE m.tenant_id = $1
-        AND ($2::text IS NULL OR r.name = $2)
-        AND ($3::text IS NULL OR strpos(lower(u.name), lower($3)) > 0 OR strpos(lower(u.email), lower($3)) > 0)
+        AND ($2::text IS NULL OR m.role_id = (SELECT r.id FROM penny.roles r WHERE r.tenant_id = $1 AND r.name = $2))
+        AND ($3::text IS NULL OR EXISTS (
+            SELECT 1 FROM directory.users u
+            WHERE u.id = m.user_id AND (strpos(lower(u.name), lower($3)) > 0 OR strpos(lower(u.email), lower($3)) > 0)
+        ))
 """
-PAGE_OF_TENANT: Final = f"SELECT m.* {_MATCHING} AND ($4::uuid IS NULL OR m.id > $4) ORDER BY m.id LIMIT $5"
+PAGE_OF_TENANT: Final = f"SELECT m.* {_MATCHING} AND m.id > $4 ORDER BY m.id LIMIT $5"
 COUNT_OF_TENANT: Final = f"SELECT count(*) {_MATCHING}"
 
 
@@ -216,7 +218,7 @@ async def page_of_tenant(  # noqa: PLR0913 - the filters and the place of a page
     scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None, beyond: UUID | None, limit: int
 ) -> list[Row]:
     """Read a page of memberships, in the order of joining: all, or those with the role of a name, or whose name or address has a text."""
-    return await scope.rows(PAGE_OF_TENANT, tenant_id, role, text, beyond, limit)
+    return await scope.rows(PAGE_OF_TENANT, tenant_id, role, text, beyond or FIRST_ID, limit)
 
 
 async def count_of_tenant(scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None) -> int:

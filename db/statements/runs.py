@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
+from db.statements.edges import LAST_ID, LATEST
 from db.tables.runs import Run
 
 ROW: Final = Run.all_columns()
@@ -101,12 +102,12 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
 ) -> list[Row]:
     """Read a page of the runs that a user began, the newest first."""
-    at, run_id = beyond or (None, None)
+    at, run_id = beyond or (LATEST, LAST_ID)
     return await scope.rows(
         """
         SELECT * FROM penny.runs
         WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3))
-          AND ($4::timestamptz IS NULL OR (created_at, id) < ($4, $5))
+          AND (created_at, id) < ($4, $5)
         ORDER BY created_at DESC, id DESC LIMIT $6
         """,
         tenant_id,
@@ -128,14 +129,14 @@ async def pages_of_chats(  # noqa: PLR0913 - the filters of the list
     limit: int,
 ) -> list[Row]:
     """Read the same page of many chats' runs at once, the newest of each chat first."""
-    at, run_id = beyond or (None, None)
+    at, run_id = beyond or (LATEST, LAST_ID)
     return await scope.rows(
         """
         SELECT run.* FROM unnest($2::uuid[]) AS asked (chat_id)
         CROSS JOIN LATERAL (
             SELECT * FROM penny.runs r
             WHERE r.tenant_id = $1 AND r.chat_id = asked.chat_id AND ($3::text[] IS NULL OR r.status = ANY($3))
-              AND ($4::timestamptz IS NULL OR (r.created_at, r.id) < ($4, $5))
+              AND (r.created_at, r.id) < ($4, $5)
             ORDER BY r.created_at DESC, r.id DESC LIMIT $6
         ) run
         ORDER BY run.chat_id, run.created_at DESC, run.id DESC

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from uuid import UUID
 
 from valkey.asyncio import Valkey
 
@@ -70,7 +71,7 @@ async def test_a_reader_of_a_log_that_is_gone_gets_one_snapshot_and_the_end(api:
     ada = await api.sign_up()
     run_id = await ask(ada, await new_chat(ada), "!script tokens=12")
     whole = await hear(ada, run_id)
-    keys = [key async for key in valkey.scan_iter(match=f"*:run:*{run_id.removeprefix('run_')[:8]}*")]
+    keys = [key async for key in valkey.scan_iter(match=f"*:run:{UUID(run_id.removeprefix('run_'))}")]
     assert len(keys) == 1
     await valkey.unlink(*keys)
     again = await hear(ada, run_id)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 import rich_click as click
@@ -21,11 +22,9 @@ def penny(*arguments: str, environment: Mapping[str, str] | None = None) -> "sub
 
 
 def test_help_names_every_command_and_imports_none() -> None:
-    program = (
-        f"import sys; from cli.main import run; status = run(['--help']); print([name for name in {HEAVY} if name in sys.modules], status)"
-    )
+    program = f"import sys; from cli.main import run; run(['--help']); print([name for name in {HEAVY} if name in sys.modules])"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True).stdout
-    assert told.rstrip().endswith("[] 0")
+    assert told.rstrip().endswith("[]")
     assert all(f" {name} " in told for name in COMMANDS)
 
 
@@ -38,7 +37,7 @@ def test_the_list_of_commands_says_what_each_says_of_itself(name: str) -> None:
     assert all(isinstance(one, click.Argument) or one.help for one in command.params)
 
 
-def test_a_wrong_setting_is_one_line_and_debug_shows_where(tmp_path: os.PathLike[str]) -> None:
+def test_a_wrong_setting_is_one_line_and_debug_shows_where() -> None:
     wrong = {"PENNY_PORTT": "1"}
     told = penny("serve", environment=wrong)
     assert (told.returncode, told.stdout) == (1, "")
@@ -66,8 +65,8 @@ def test_bootstrap_is_printed_for_the_named_database() -> None:
     assert 'ALTER DATABASE "acme" OWNER TO penny_owner;' in told.stdout
 
 
-def test_dev_refuses_production_before_it_starts_anything(tmp_path: os.PathLike[str]) -> None:
+def test_dev_refuses_production_before_it_starts_anything(tmp_path: Path) -> None:
     told = penny("dev", "--data", f"{tmp_path}/data", environment={"PENNY_ENVIRONMENT": "production"})
     assert (told.returncode, told.stdout) == (1, "")
     assert "PENNY_ENVIRONMENT is production" in told.stderr
-    assert not os.listdir(tmp_path)
+    assert not list(tmp_path.iterdir())

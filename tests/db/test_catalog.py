@@ -29,7 +29,11 @@ SLUGS = {
     "G03 row-level security is not forced on the owner: directory.tenant_slugs",
     "G05 no policy: directory.tenant_slugs",
     "G09 a unique index does not begin with tenant_id, and tells whether others have a value: directory.tenant_slugs_pkey",
-    *(f"G24 no floor under {verb} of {role}: directory.tenant_slugs" for role in ROLES for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")),
+    *(
+        f"G24 no floor under {verb} of {role}: directory.tenant_slugs"
+        for role in ROLES
+        for verb in ("SELECT", "INSERT", "UPDATE", "DELETE")
+    ),
 }
 SLIPS = "CREATE TABLE penny.slips (tenant_id uuid NOT NULL, id uuid NOT NULL, PRIMARY KEY (tenant_id, id)); "
 
@@ -45,12 +49,12 @@ async def admin(stack: Addresses, clone: Clone) -> AsyncIterator[Any]:
         yield connection
 
 
-async def test_the_gate_finds_nothing_wrong_with_the_tenants_tables(admin: Any):
+async def test_the_gate_finds_nothing_wrong_with_the_tenants_tables(admin: Any) -> None:
     assert await admin.fetchval("SELECT count(*) FROM pg_class WHERE relnamespace = 'penny'::regnamespace AND relkind IN ('r', 'p')") > 10
     assert await findings(admin) == []
 
 
-async def test_what_belongs_to_no_tenant_was_reviewed(admin: Any):
+async def test_what_belongs_to_no_tenant_was_reviewed(admin: Any) -> None:
     expected = {f"G01 no tenant_id, and not on the reviewed list of global tables: directory.{name}" for name in GLOBAL}
     assert set(await findings(admin, "directory")) == expected | SLUGS
 
@@ -72,7 +76,8 @@ PLANTED = {
     "G09": ("CREATE UNIQUE INDEX one_slug ON penny.tenants (slug)", "penny.one_slug"),
     "G09 expression": ("CREATE UNIQUE INDEX one_slug ON penny.tenants (lower(slug), tenant_id)", "penny.one_slug"),
     "G10": (
-        "ALTER TABLE penny.chats ADD UNIQUE (id); ALTER TABLE penny.branches ADD CONSTRAINT stray FOREIGN KEY (chat_id) REFERENCES penny.chats (id)",
+        "ALTER TABLE penny.chats ADD UNIQUE (id);"
+        " ALTER TABLE penny.branches ADD CONSTRAINT stray FOREIGN KEY (chat_id) REFERENCES penny.chats (id)",
         "penny.branches.stray",
     ),
     "G11": ("CREATE TABLE penny.slips (tenant_id uuid NOT NULL, id uuid NOT NULL)", "penny.slips"),
@@ -102,20 +107,20 @@ PLANTED = {
 
 
 @pytest.mark.parametrize("mistake", PLANTED)
-async def test_the_gate_names_a_planted_mistake(admin: Any, mistake: str):
+async def test_the_gate_names_a_planted_mistake(admin: Any, mistake: str) -> None:
     sql, where = PLANTED[mistake]
     async with undone(admin):
         await admin.execute(sql)
         said = await findings(admin)
-    assert [finding for finding in said if finding.startswith(mistake[:3]) and finding.endswith(where) or f" {where}" in finding], said
+    assert [finding for finding in said if finding.startswith(mistake[:3]) and where in finding], said
     assert await findings(admin) == []
 
 
-def test_every_rule_of_the_gate_has_a_planted_mistake():
+def test_every_rule_of_the_gate_has_a_planted_mistake() -> None:
     assert set(re.findall(r"'(G\d\d) ", GATE)) == {mistake[:3] for mistake in PLANTED}
 
 
-async def test_keys_and_foreign_keys_begin_with_the_tenant(admin: Any):
+async def test_keys_and_foreign_keys_begin_with_the_tenant(admin: Any) -> None:
     tables = await read_tables(admin, "penny", "directory")
     for table in tables.values():
         if table.schema != "penny":
@@ -128,8 +133,13 @@ async def test_keys_and_foreign_keys_begin_with_the_tenant(admin: Any):
                 assert key.columns[0] == key.parent_columns[0] == "tenant_id", key.name
 
 
-async def test_rows_have_ids_that_no_counter_gives(admin: Any):
-    assert await admin.fetch("SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace IN ('penny'::regnamespace, 'directory'::regnamespace)") == []
+async def test_rows_have_ids_that_no_counter_gives(admin: Any) -> None:
+    assert (
+        await admin.fetch(
+            "SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace IN ('penny'::regnamespace, 'directory'::regnamespace)"
+        )
+        == []
+    )
     for table in (await read_tables(admin, "penny", "directory")).values():
         if "id" in table.columns:
             assert table.columns["id"].type == "uuid"
@@ -140,19 +150,19 @@ async def test_rows_have_ids_that_no_counter_gives(admin: Any):
 PICCOLO_TABLES = {f"{table._meta.schema}.{table._meta.tablename}": table for table in APP_CONFIG.table_classes}
 
 
-async def test_piccolo_knows_every_table(admin: Any):
+async def test_piccolo_knows_every_table(admin: Any) -> None:
     assert set(PICCOLO_TABLES) == set(await read_tables(admin, "penny", "directory"))
 
 
 @pytest.mark.parametrize("name", sorted(PICCOLO_TABLES))
-async def test_piccolo_s_columns_are_the_database_s(admin: Any, name: str):
+async def test_piccolo_s_columns_are_the_database_s(admin: Any, name: str) -> None:
     migrated = (await read_tables(admin, "penny", "directory"))[name]
     expected = {column.name: (column.type, column.nullable) for column in migrated.columns.values()}
     assert {column._meta.db_column_name: (type_of(column), column._meta.null) for column in PICCOLO_TABLES[name]._meta.columns} == expected
 
 
 @pytest.mark.parametrize("name", sorted(PICCOLO_TABLES))
-def test_piccolo_makes_no_id_up(name: str):
+def test_piccolo_makes_no_id_up(name: str) -> None:
     ids = [column for column in PICCOLO_TABLES[name]._meta.columns if isinstance(column, UUID)]
     assert {column._meta.name: column.get_default_value() for column in ids if column.get_default_value() is not None} == {}
 
@@ -161,4 +171,4 @@ def type_of(column: Column) -> str:
     """Spell a Piccolo column's type as PostgreSQL's catalog does."""
     if isinstance(column, Array):
         return f"{type_of(column.base_column)}[]"
-    return {"TIMESTAMPTZ": "timestamp with time zone"}.get(column.column_type, column.column_type.lower())
+    return {"TIMESTAMPTZ": "timestamp with time zone"}.get(column.column_type, str(column.column_type).lower())

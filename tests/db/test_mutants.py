@@ -33,7 +33,9 @@ MUTANTS = {
     "a policy for any INSERT, and no floor": Mutant(NO_FLOOR + "CREATE POLICY open ON {table} FOR INSERT WITH CHECK (true)", INSERTS),
     "a policy for any SELECT, and no floor": Mutant(NO_FLOOR + "CREATE POLICY open ON {table} FOR SELECT USING (true)", READS),
     "a policy for any UPDATE, and no floor": Mutant(NO_FLOOR + "CREATE POLICY open ON {table} FOR UPDATE USING (true)", CHANGES),
-    "a policy for any DELETE, and no floor": Mutant(NO_FLOOR + "CREATE POLICY open ON {table} FOR DELETE USING (true)", {"changes": "DELETE"}),
+    "a policy for any DELETE, and no floor": Mutant(
+        NO_FLOOR + "CREATE POLICY open ON {table} FOR DELETE USING (true)", {"changes": "DELETE"}
+    ),
     "no tenant is every tenant": Mutant(
         NO_FLOOR + "CREATE POLICY open ON {table} USING (coalesce(current_setting('app.tenant_id', true), '') = '')",
         {"reads_without_tenant": "SELECT"} | CHANGES,
@@ -63,7 +65,7 @@ async def spoil(stack: Addresses, database: str, sql: str) -> dict[str, Table]:
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-async def test_probes_speak_of_every_table_whose_wall_is_gone(stack: Addresses, clone: Clone, name: str):
+async def test_probes_speak_of_every_table_whose_wall_is_gone(stack: Addresses, clone: Clone, name: str) -> None:
     async with clone("mutant") as database:
         tables = await spoil(stack, database, MUTANTS[name].sql)
         for probe, privilege in MUTANTS[name].speak.items():
@@ -73,7 +75,7 @@ async def test_probes_speak_of_every_table_whose_wall_is_gone(stack: Addresses, 
             assert silent == set(), f"{probe} says nothing"
 
 
-async def test_the_floor_holds_under_a_policy_that_opens_everything(stack: Addresses, clone: Clone):
+async def test_the_floor_holds_under_a_policy_that_opens_everything(stack: Addresses, clone: Clone) -> None:
     async with clone("mutant") as database:
         tables = await spoil(stack, database, "CREATE POLICY open ON {table} USING (true) WITH CHECK (true)")
         for probe in PROBES:
@@ -81,14 +83,14 @@ async def test_the_floor_holds_under_a_policy_that_opens_everything(stack: Addre
             assert {table: findings for table, findings in said.items() if findings} == {}
 
 
-async def test_a_probe_speaks_of_a_partition_that_is_granted(stack: Addresses, clone: Clone):
+async def test_a_probe_speaks_of_a_partition_that_is_granted(stack: Addresses, clone: Clone) -> None:
     async with clone("mutant") as database:
         tables = await spoil(stack, database, "GRANT SELECT ON penny.messages_0 TO penny_app")
         said = await speaking(stack, database, tables, "side_doors", "SELECT")
         assert [table for table, findings in said.items() if findings] == ["penny.messages"]
 
 
-async def test_a_probe_speaks_of_a_foreign_key_that_forgets_the_tenant(stack: Addresses, clone: Clone):
+async def test_a_probe_speaks_of_a_foreign_key_that_forgets_the_tenant(stack: Addresses, clone: Clone) -> None:
     async with clone("mutant") as database:
         async with connected(stack, "postgres", database) as admin:
             await admin.execute("ALTER TABLE penny.chats ADD UNIQUE (id)")

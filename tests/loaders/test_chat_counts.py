@@ -1,0 +1,143 @@
+"""How many transactions and statements a page of chats costs, with all that hangs on it: the same for one chat as for twenty."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from graphql import ExecutionResult, execute, parse
+
+from auth.viewers import Viewer
+from chat.conversations import ChatChange, ChatDraft, Draft
+from db.scopes import Reading, Row, Statement, TenantScopes
+from db.statements import messages, runs
+from resolvers.operations import Caller, Operation, Works
+from schema.schema import build_schema
+from tests.running import PASSWORD
+
+CHATS, TURNS = 20, 5
+
+
+class CountingReading(Reading):
+    """Sends what it is told to through another scope, and counts it."""
+
+    def __init__(self, scope: Reading, counted: list[str]) -> None:
+        self._scope = scope
+        self._counted = counted
+
+    async def rows(self, query: Statement, *arguments: object) -> list[Row]:
+        self._counted.append(str(query))
+        return await self._scope.rows(query, *arguments)
+
+
+class CountingScopes(TenantScopes):
+    """Opens the scopes of others, and counts them and their statements."""
+
+    def __init__(self, scopes: TenantScopes) -> None:
+        self._scopes = scopes
+        self.opened = 0
+        self.statements: list[str] = []
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
+        self.opened += 1
+        async with self._scopes.reading(tenant_id) as scope:
+            yield CountingReading(scope, self.statements)
+
+
+@pytest.fixture(scope="module")
+async def viewer(works: Works) -> Viewer:
+    """Somebody with twenty chats, each of five questions that were answered, and one that waits."""
+    opened = await works.accounts.sign_up(
+        email=f"{uuid4().hex}@example.com", password=PASSWORD, name="Ada", tenant_name="Counted", invitation_token=None,
+        transport="BEARER", address="127.0.0.1", user_agent=None,
+    )  # fmt: skip
+    viewer = opened.viewer
+    for number in range(CHATS):
+        chat = (await works.conversations.begin(viewer, ChatDraft(title=f"Chat {number}"), key=uuid4().hex)).chat
+        for turn in range(TURNS):
+            sent = await works.conversations.send(viewer, chat["id"], Draft(texts=[f"turn {turn}"]), key=uuid4().hex)
+            if turn < TURNS - 1:
+                await works.conversations.cancel(viewer, sent.runs[0]["id"])
+        await works.conversations.change(viewer, chat["id"], ChatChange(visibility="TENANT"))
+    return viewer
+
+
+async def counted(works: Works, viewer: Viewer, document: str, **variables: Any) -> tuple[Any, CountingScopes]:
+    """Run a query; returns its data and what it cost."""
+    scopes = CountingScopes(works.scopes)
+    operation = Operation(
+        works=dataclasses.replace(works, scopes=scopes),
+        caller=Caller(address="127.0.0.1", user_agent=None, request_id="test"),
+        credential=viewer,
+    )
+    result = execute(build_schema()._schema, parse(document), context_value=operation, variable_values=variables)
+    done = result if isinstance(result, ExecutionResult) else await result
+    assert done.errors is None
+    return done.data, scopes
+
+
+async def test_twenty_chats_with_ten_messages_each_are_two_statements(works: Works, viewer: Viewer) -> None:
+    document = "{ chats(first: 20) { nodes { title messages(last: 10) { nodes { role parts { ... on TextPart { text } } } } } } }"
+    data, cost = await counted(works, viewer, document)
+    assert [len(chat["messages"]["nodes"]) for chat in data["chats"]["nodes"]] == [2 * TURNS] * CHATS
+    assert data["chats"]["nodes"][0]["messages"]["nodes"][0]["parts"] == [{"text": "turn 0"}]
+    assert (cost.opened, len(cost.statements)) == (2, 2), cost.statements
+
+
+EVERYTHING = """
+    query ($first: Int!) {
+      chats(first: $first) { nodes {
+        owner { name } head { id siblingIndex siblings { id } parent { id } } activeRuns { id input { id } }
+        runs(first: 3) { nodes { id status outputs { id run { id } } createdBy { ... on User { name } } } }
+        messages(first: 4) { nodes { id chat { id } author { ... on User { name } } children(first: 2) { nodes { id } } } }
+      } }
+    }"""
+
+
+async def test_all_that_hangs_on_a_page_of_chats_costs_the_same_for_one_as_for_many(works: Works, viewer: Viewer) -> None:
+    one, few = await counted(works, viewer, EVERYTHING, first=1)
+    many, most = await counted(works, viewer, EVERYTHING, first=CHATS)
+    assert [len(data["chats"]["nodes"]) for data in (one, many)] == [1, CHATS]
+    assert (few.opened, len(few.statements)) == (most.opened, len(most.statements))
+    for chat in many["chats"]["nodes"]:
+        assert len(chat["activeRuns"]) == 1
+        assert [run["status"] for run in chat["runs"]["nodes"]] == ["QUEUED", "CANCELLED", "CANCELLED"]
+        assert len(chat["messages"]["nodes"]) == 4
+
+
+async def test_branches_asked_for_in_different_ways_share_a_transaction(works: Works, viewer: Viewer) -> None:
+    document = "{ chats(first: 3) { nodes { a: messages(first: 2) { nodes { id } } b: messages(last: 2) { nodes { id } } } } }"
+    data, cost = await counted(works, viewer, document)
+    assert all(chat["a"]["nodes"] != chat["b"]["nodes"] for chat in data["chats"]["nodes"])
+    assert (cost.opened, len(cost.statements)) == (2, 3)
+
+
+async def test_many_nodes_are_one_read_a_kind_and_one_of_their_chats(works: Works, viewer: Viewer) -> None:
+    page = "{ chats(first: 5) { nodes { id head { id } runs(first: 1) { nodes { id } } } } }"
+    chats = (await counted(works, viewer, page))[0]["chats"]["nodes"]
+    ids = [id_ for chat in chats for id_ in (chat["id"], chat["head"]["id"], chat["runs"]["nodes"][0]["id"])]
+    data, cost = await counted(works, viewer, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
+    assert [node["id"] for node in data["nodes"]] == ids
+    assert len(cost.statements) == 3
+
+
+async def test_a_page_of_branches_gives_each_branch_its_own_page(works: Works, viewer: Viewer) -> None:
+    """Pages that are asked for together are what each would be alone."""
+    async with works.scopes.reading(viewer.tenant_id) as scope:
+        chats = await scope.rows("SELECT * FROM penny.chats WHERE tenant_id = $1 ORDER BY id", viewer.tenant_id)
+        asked = [(chat["id"], chat["head_message_id"]) for chat in chats]
+        arguments: dict[str, Any] = {"newest_first": True, "above": 1, "below": 7, "roles": ["USER"], "limit": 2}
+        together = await messages.pages_of_branches(scope, viewer.tenant_id, asked, **arguments)
+        for branch in asked:
+            alone = await messages.pages_of_branches(scope, viewer.tenant_id, [branch], **arguments)
+            assert [row["depth"] for row in alone[branch]] == [6, 4]
+            assert [row["id"] for row in alone[branch]] == [row["id"] for row in together[branch]]
+        crossed = await messages.pages_of_branches(scope, viewer.tenant_id, [(asked[0][0], asked[1][1])], **arguments)
+        assert crossed == {}
+        of_chats = await runs.pages_of_chats(
+            scope, viewer.tenant_id, [chat_id for chat_id, _ in asked], statuses=["CANCELLED"], beyond=None, limit=2
+        )
+        assert len(of_chats) == 2 * CHATS
