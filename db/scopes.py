@@ -37,6 +37,10 @@ class ScopeIsBusy(RuntimeError):
     """Two queries were sent at once in one scope."""
 
 
+class ScopeWasUndone(RuntimeError):
+    """The block went on after a statement's error, and nothing of what it wrote was kept."""
+
+
 class Reading:
     """A read-only transaction. Queries are Piccolo's or constant SQL with arguments, one at a time."""
 
@@ -117,7 +121,8 @@ class Scopes:
                 except BaseException:
                     await _roll_back(connection)
                     raise
-                await connection.execute("COMMIT")
+                if await connection.execute("COMMIT") != "COMMIT":
+                    raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
         finally:
             _open_scope.reset(token)
 

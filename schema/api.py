@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 import strawberry
 
-from schema.fields import Info, query
+from schema.fields import Info, computed, query
 from settings import Settings
 
 
@@ -12,31 +12,31 @@ from settings import Settings
 class ApiLimits:
     settings: strawberry.Private[Settings]
 
-    @strawberry.field(description="Most points that an operation may cost.")
+    @computed(description="Most points that an operation may cost.")
     def max_cost(self) -> int:
         return self.settings.graphql_max_cost
 
-    @strawberry.field(description="Deepest nesting of fields.")
+    @computed(description="Deepest nesting of fields.")
     def max_depth(self) -> int:
         return self.settings.graphql_max_depth
 
-    @strawberry.field(description="Most aliases, fragments counted wherever they are used.")
+    @computed(description="Most aliases, fragments counted wherever they are used.")
     def max_aliases(self) -> int:
         return self.settings.graphql_max_aliases
 
-    @strawberry.field(description="Most lexical tokens of a document.")
+    @computed(description="Most lexical tokens of a document.")
     def max_tokens(self) -> int:
         return self.settings.graphql_max_tokens
 
-    @strawberry.field(description="Most mutations of one operation.")
+    @computed(description="Most mutations of one operation.")
     def max_mutations_per_operation(self) -> int:
         return self.settings.graphql_max_mutations
 
-    @strawberry.field(description="Largest page of a connection, in rows.")
+    @computed(description="Largest page of a connection, in rows.")
     def max_page_size(self) -> int:
         return self.settings.graphql_max_page
 
-    @strawberry.field(description="Most operations at once on one WebSocket.")
+    @computed(description="Most operations at once on one WebSocket.")
     def max_subscriptions_per_connection(self) -> int:
         return self.settings.socket_max_subscriptions
 
@@ -45,11 +45,11 @@ class ApiLimits:
 class ApiInfo:
     settings: strawberry.Private[Settings]
 
-    @strawberry.field(description="PENNY's version, as in the changelog.")
+    @computed(description="PENNY's version, as in the changelog.")
     def version(self) -> str:
         return version("penny")
 
-    @strawberry.field(description="What one operation and one connection may do.")
+    @computed(description="What one operation and one connection may do.")
     def limits(self) -> ApiLimits:
         return ApiLimits(settings=self.settings)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
-from artifacts.objects import ObjectStore
 from valkey.asyncio import Valkey
 
+from artifacts.objects import ObjectStore
 from auth.accounts import Accounts
 from auth.api_keys import ApiKeys
 from auth.background import Background

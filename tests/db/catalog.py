@@ -121,10 +121,11 @@ async def privileges(connection: Any, role: str, table: str) -> frozenset[str]:
 _DUMP = """
     SELECT 'schema ' || nspname || ' ' || coalesce(nspacl::text, '') FROM pg_namespace WHERE nspname = ANY($1)
     UNION ALL SELECT format('relation %s %s owner %s acl %s security %s %s bound %s partition by %s', c.relkind, c.oid::regclass,
-        c.relowner::regrole, c.relacl, c.relrowsecurity, c.relforcerowsecurity, pg_get_expr(c.relpartbound, c.oid), pg_get_partkeydef(c.oid))
+        c.relowner::regrole, c.relacl, c.relrowsecurity, c.relforcerowsecurity, pg_get_expr(c.relpartbound, c.oid),
+        pg_get_partkeydef(c.oid))
         FROM pg_class c WHERE c.relnamespace = ANY($2)
-    UNION ALL SELECT format('column %s.%s %s not null %s default %s acl %s', a.attrelid::regclass, a.attname,
-        format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attacl)
+    UNION ALL SELECT format('column %s.%s %s not null %s default %s acl %s options %s', a.attrelid::regclass, a.attname,
+        format_type(a.atttypid, a.atttypmod), a.attnotnull, pg_get_expr(d.adbin, d.adrelid), a.attacl, a.attoptions)
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE c.relnamespace = ANY($2) AND c.relkind IN ('r', 'p', 'v', 'm') AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL SELECT format('index %s', pg_get_indexdef(i.indexrelid))

@@ -194,9 +194,8 @@ async def _own_changes(connection: Any, case: Case) -> list[str]:
         if await attempt(connection, f"{_blindly(case.table)['UPDATE']} {by_key}", *case.key(case.mine)) != 1:
             found.append(f"{case.name}: an UPDATE of the own row failed")
         moved = f"UPDATE {case.table.full_name} SET tenant_id = ${len(case.table.key) + 1} {by_key}"
-        for other in (case.them, uuid4()):
-            if not refused(outcome := await attempt(connection, moved, *case.key(case.mine), other), granted=True):
-                found.append(f"{case.name}: moving an own row to another tenant gave {outcome!r}")
+        outcomes = [await attempt(connection, moved, *case.key(case.mine), other) for other in (case.them, uuid4())]
+        found += [f"{case.name}: moving an own row to another tenant gave {one!r}" for one in outcomes if not refused(one, granted=True)]
     if {"INSERT", "DELETE"} <= case.may:
         await attempt(connection, *insert(case.table, case.my_next))
         if await attempt(connection, f"DELETE FROM {case.table.full_name} {by_key}", *case.key(case.my_next)) != 1:

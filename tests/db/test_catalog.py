@@ -76,8 +76,10 @@ PLANTED = {
     "G09": ("CREATE UNIQUE INDEX one_slug ON penny.tenants (slug)", "penny.one_slug"),
     "G09 expression": ("CREATE UNIQUE INDEX one_slug ON penny.tenants (lower(slug), tenant_id)", "penny.one_slug"),
     "G10": (
-        "ALTER TABLE penny.chats ADD UNIQUE (id);"
-        " ALTER TABLE penny.branches ADD CONSTRAINT stray FOREIGN KEY (chat_id) REFERENCES penny.chats (id)",
+        """
+        ALTER TABLE penny.chats ADD UNIQUE (id);
+        ALTER TABLE penny.branches ADD CONSTRAINT stray FOREIGN KEY (chat_id) REFERENCES penny.chats (id)
+        """,
         "penny.branches.stray",
     ),
     "G11": ("CREATE TABLE penny.slips (tenant_id uuid NOT NULL, id uuid NOT NULL)", "penny.slips"),
@@ -96,9 +98,12 @@ PLANTED = {
     "G24": ("DROP POLICY tenant_floor ON penny.chats", "SELECT of penny_app: penny.chats"),
     "G24 command": ("DROP POLICY system_update_floor ON penny.sessions", "UPDATE of penny_system: penny.sessions"),
     "G24 wider": (
-        "DROP POLICY tenant_floor ON penny.chats;"
-        " CREATE POLICY tenant_floor ON penny.chats AS RESTRICTIVE USING"
-        " (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid) OR visibility = 'TENANT') WITH CHECK (false)",
+        """
+        DROP POLICY tenant_floor ON penny.chats;
+        CREATE POLICY tenant_floor ON penny.chats AS RESTRICTIVE
+            USING (tenant_id = (SELECT nullif(current_setting('app.tenant_id', true), '')::uuid) OR visibility = 'TENANT')
+            WITH CHECK (false)
+        """,
         "SELECT of penny_app: penny.chats",
     ),
     "G25": ("ALTER TABLE penny.chats ALTER tenant_id SET DEFAULT gen_random_uuid()", "penny.chats"),

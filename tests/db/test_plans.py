@@ -66,8 +66,8 @@ SEED = f"""
     INSERT INTO penny.memberships (tenant_id, id, user_id, role_id)
         SELECT {made_id(TENANT, number="0")}, {made_id(MEMBERSHIP)}, {made_id(USER)}, {made_id(ROLE, number="n % 5")} FROM {each(600, 4)};
     INSERT INTO penny.sessions (tenant_id, id, user_id, token_hash, transport, expires_at)
-        SELECT {made_id(TENANT, number="0")}, {made_id(SESSION)}, {made_id(USER, number="n % 600")}, sha256((t || '/' || n)::bytea), 'BEARER',
-            '2027-01-01' FROM {each(1200, 4)};
+        SELECT {made_id(TENANT, number="0")}, {made_id(SESSION)}, {made_id(USER, number="n % 600")}, sha256((t || '/' || n)::bytea),
+            'BEARER', '2027-01-01' FROM {each(1200, 4)};
     INSERT INTO penny.api_keys (tenant_id, id, name, prefix, secret_hash, user_id)
         SELECT {made_id(TENANT, number="0")}, {made_id(API_KEY)}, 'key', 'pny', '', {made_id(USER, number="n % 600")} FROM {each(800, 2)};
     INSERT INTO penny.invitations (tenant_id, id, email, role_id, token_hash, invited_by, expires_at)
@@ -160,7 +160,7 @@ def scans(plan: dict[str, Any]) -> list[dict[str, Any]]:
 def rows_read(plan: dict[str, Any]) -> float:
     """How many rows the scans of a plan looked at, those included that a filter threw away."""
     looked_at = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
-    return sum(float(sum(node.get(name, 0) for name in looked_at)) * node["Actual Loops"] for node in scans(plan))
+    return sum(float(sum(node.get(name, 0) for name in looked_at)) * float(node["Actual Loops"]) for node in scans(plan))
 
 
 def of_tenants(node: dict[str, Any]) -> bool:

@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from db.pools import DatabaseIsUnavailable, open_pool
-from db.scopes import ScopeIsBusy, ScopeIsOpen, SystemScopes, TenantScopes
+from db.scopes import ScopeIsBusy, ScopeIsOpen, ScopeWasUndone, SystemScopes, TenantScopes
 from settings import Secret, Settings
 from stack.addresses import Addresses
 from tests.db.databases import connected
@@ -129,20 +129,23 @@ async def test_an_exception_undoes_what_was_written(small: Small) -> None:
 
     with pytest.raises(LookupError):
         await work()
-    async with small.scopes.writing(small.me) as scope:
-        assert await scope.value(COUNT) == 0
-        await scope.run(INSERT, small.me, b"kept")
-    async with small.scopes.reading(small.me) as scope:
-        assert await scope.value(COUNT) == 1
+    async with small.scopes.writing(small.me) as after:
+        assert await after.value(COUNT) == 0
+        await after.run(INSERT, small.me, b"kept")
+    async with small.scopes.reading(small.me) as later:
+        assert await later.value(COUNT) == 1
     assert await small.whole()
 
 
-async def test_what_failed_in_a_scope_undoes_it_even_if_the_error_was_caught(small: Small) -> None:
-    with contextlib.suppress(asyncpg.PostgresError):
+async def test_a_scope_that_goes_on_after_an_error_says_that_nothing_was_kept(small: Small) -> None:
+    async def work() -> None:
         async with small.scopes.writing(small.me) as scope:
             await scope.run(INSERT, small.me, b"undone")
             with pytest.raises(asyncpg.UniqueViolationError):
                 await scope.run(INSERT, small.me, b"undone")
+
+    with pytest.raises(ScopeWasUndone):
+        await work()
     async with small.scopes.reading(small.me) as scope:
         assert await scope.value(COUNT) == 0
     assert await small.whole()
