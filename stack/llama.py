@@ -24,6 +24,7 @@ def parameters(file: str, name: str) -> xllamacpp.CommonParams:
     made.fit_params = False
     made.cache_ram_mib = 64
     made.verbosity = 2  # warnings and errors
+    made.sampling.temp = 0.2  # a model this small wanders at the usual 0.8; a request may ask for another
     made.ui = made.endpoint_slots = False  # the slots would show what others ask
     made.cors_origins = ""  # no web page may ask
     return made

@@ -40,9 +40,8 @@ async def test_a_cancelled_answer_keeps_what_was_said_and_stops_within_a_second(
     assert again["run"]["status"] == "CANCELLED"
 
 
-async def test_a_run_that_nobody_began_can_be_cancelled(environment: dict[str, str]) -> None:
-    alone = {**environment, "PENNY_VALKEY_PREFIX": f"alone-{uuid4().hex}"}
-    async with running_web(alone) as (url, _), Api(url) as api:
+async def test_a_run_that_nobody_began_can_be_cancelled(lonely: dict[str, str]) -> None:
+    async with running_web(lonely) as (url, _), Api(url) as api:
         ada = await api.sign_up()
         run_id = await ask(ada, await new_chat(ada), "hello")
         payload = (await ada.data(CANCEL, id=run_id))["runCancel"]
@@ -51,9 +50,9 @@ async def test_a_run_that_nobody_began_can_be_cancelled(environment: dict[str, s
         assert heard.types == ["RunQueued", "RunFinished"]
 
 
-async def test_a_killed_worker_leaves_nothing_running_and_nothing_lost(environment: dict[str, str]) -> None:
+async def test_a_killed_worker_leaves_nothing_running_and_nothing_lost(lonely: dict[str, str]) -> None:
     """Another worker takes the run over, and ends it honestly with everything that was said."""
-    lonely = {**environment, "PENNY_VALKEY_PREFIX": f"lonely-{uuid4().hex}", "PENNY_RUN_LEASE_SECONDS": "0.6"}
+    lonely |= {"PENNY_RUN_LEASE_SECONDS": "0.6"}
     async with running_web(lonely) as (url, _), Api(url) as api:
         ada = await api.sign_up()
         async with running(lonely, "worker") as worker:
@@ -70,11 +69,10 @@ async def test_a_killed_worker_leaves_nothing_running_and_nothing_lost(environme
     assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": text}]}]
 
 
-async def test_a_worker_that_stops_lets_its_answers_finish(environment: dict[str, str]) -> None:
-    own = {**environment, "PENNY_VALKEY_PREFIX": f"stopping-{uuid4().hex}"}
-    async with running_web(own) as (url, _), Api(url) as api:
+async def test_a_worker_that_stops_lets_its_answers_finish(lonely: dict[str, str]) -> None:
+    async with running_web(lonely) as (url, _), Api(url) as api:
         ada = await api.sign_up()
-        async with running(own, "worker") as worker:
+        async with running(lonely, "worker") as worker:
             run_id = await ask(ada, await new_chat(ada), "!script tokens=60 delay_ms=10")
             await hear(ada, run_id, until=4)
             worker.send_signal(signal.SIGTERM)

@@ -48,6 +48,14 @@ class Terminal:
         self._seen = found + len(text)
         return told
 
+    async def interrupt_until_it_ends(self) -> int:
+        """Press Ctrl-C, and again: Python misses one that comes between the prompt and the wait for a line."""
+        async with asyncio.timeout(20):
+            while True:
+                self.type(CTRL_C)
+                with contextlib.suppress(TimeoutError):
+                    return await asyncio.wait_for(self.process.wait(), 1)
+
     def close(self) -> None:
         asyncio.get_running_loop().remove_reader(self._master)
         os.close(self._master)

@@ -69,8 +69,7 @@ async def test_ctrl_c_stops_the_answer_and_keeps_the_conversation(chat: Terminal
     await chat.until("Is anybody there?")
     await chat.until("Is anybody there?")
     await chat.until("\n> ")
-    chat.type(CTRL_C)
-    assert await chat.process.wait() == 130
+    assert await chat.interrupt_until_it_ends() == 130
     (found,) = (await person[0].data(MESSAGES))["chats"]["nodes"]
     assert [message["status"] for message in found["messages"]["nodes"] if message["role"] == "ASSISTANT"] == ["INCOMPLETE", "COMPLETE"]
 
