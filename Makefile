@@ -22,7 +22,7 @@ help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: $(ENVIRONMENT) ## Set everything up and serve on this machine; DEV_ARGS are options of `penny dev`.
-	@$(MAKE) --no-print-directory $(GRAPHIQL) || echo "GraphiQL could not be built (the lines above say why); everything else runs without it."
+	@$(MAKE) -q $(GRAPHIQL) 2>/dev/null || $(MAKE) --no-print-directory $(GRAPHIQL) || echo "GraphiQL could not be built (the lines above say why); everything else runs without it."
 	@.venv/bin/penny dev $(DEV_ARGS)
 
 test: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Set everything up and run the tests; PYTEST_ARGS instead of "$(PYTEST_ARGS)".

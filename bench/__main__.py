@@ -1,12 +1,14 @@
 """`python -m bench`: start everything, measure, and say what was found."""
 
 import asyncio
+import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
+from typing import Any
 
 import rich_click as click
 from rich.console import Console
@@ -21,7 +23,7 @@ from tests.running import Api, running, running_web
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """How much is measured at most; on a busy machine each part ends early."""
 
     size: Size
     starts: int
@@ -43,11 +45,18 @@ def main(*, quick: bool) -> None:
         raise click.ClickException("CPU time and memory are read from /proc, as Linux has it.")
     console = Console()
     with working("Measuring", console) as progress:
-        report = asyncio.run(_measured(QUICK if quick else FULL, progress))
+        report = asyncio.run(_until_told(_measured(QUICK if quick else FULL, progress)))
     reports.show(report, console)
     reports.write_json(report)
     if not quick:
         reports.write_page(report)
+
+
+async def _until_told(measuring: Coroutine[Any, Any, reports.Report]) -> reports.Report:
+    """Let SIGTERM end what was started, as Ctrl-C does."""
+    task = asyncio.create_task(measuring)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 async def _measured(plan: Plan, progress: Callable[[str], None]) -> reports.Report:

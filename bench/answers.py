@@ -13,8 +13,10 @@ import aiohttp
 from tests.chat.talking import EVENTS, new_chat, say
 from tests.running import Api
 
-WARMING = 5
+WARMING = 3
 PATIENCE = 60.0
+FEWEST = 4
+ENOUGH = 15.0  # seconds after which no further question is asked
 
 
 @dataclass(frozen=True)
@@ -102,10 +104,13 @@ async def measure(api: Api, model: str, *, goal: float, times: int, progress: Ca
         for _ in range(WARMING):
             await reader.time()
         found: list[Begun] = []
+        deadline = time.monotonic() + ENOUGH
         for number in range(times):
             found.append(await reader.time())
             if (number + 1) % 10 == 0:
                 progress(f"{number + 1} of {times}")
+            if len(found) >= FEWEST and time.monotonic() > deadline:
+                break
     return _summary(found, model, goal)
 
 

@@ -13,6 +13,7 @@ from bench.processes import cpu_ms, with_children
 from bench.seeds import Person
 
 WARMING = 40
+PATIENCE = 25.0  # seconds after which no further round begins
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,10 @@ class Reads:
         found: dict[str, list[_Round]] = {case.name: [] for case in CASES}
         for case in CASES:
             self._round(case, WARMING)
+        deadline = time.monotonic() + PATIENCE
         for number in range(rounds):
+            if number and time.monotonic() > deadline:
+                break
             progress(f"round {number + 1} of {rounds}")
             for case in (*CASES, *reversed(CASES)):
                 found[case.name].append(self._round(case, int(case.times * share)))

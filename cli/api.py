@@ -73,6 +73,8 @@ class Api:
             raise ApiIsAway(f"{self.url} does not answer ({str(error) or type(error).__name__})") from error
         except ValueError as error:
             raise ApiRefused(f"{self.url} is no PENNY: its answer is not JSON.", "NOT_PENNY") from error
+        if not isinstance(answer, dict):
+            raise ApiRefused(f"{self.url} is no PENNY: its answer is not an object.", "NOT_PENNY")
         return _data(answer)
 
     async def insist(self, query: str, **variables: Any) -> Mapping[str, Any]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import readline  # noqa: F401 - its import gives `input` line editing and history
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,6 +15,9 @@ from cli.api import Api, ApiIsAway, ApiRefused, payload
 from cli.conversation import CHAT, NEWEST_CHAT, Conversation, printable
 from cli.options import data_option
 from cli.tokens import SignedIn
+
+with contextlib.suppress(ImportError):  # Not every Python has it; its import gives `input` line editing and history.
+    import readline  # noqa: F401
 
 DEFAULT_URL: Final = "http://localhost:8000"
 VIEWER: Final = "{ viewer { user { email } } }"
@@ -38,6 +40,8 @@ def command(  # noqa: PLR0913 - the options
 
     Ctrl-C stops an answer, Ctrl-C or Ctrl-D at the prompt leaves. A lost connection is opened again, and nothing is missing.
     """
+    if chat_id and new:
+        raise click.UsageError("--chat continues a chat and --new begins one: give one of them.")
     address = url or environment.present(data).get("PENNY_PUBLIC_URL") or DEFAULT_URL
     with asyncio.Runner() as runner:
         try:

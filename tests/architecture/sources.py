@@ -27,14 +27,14 @@ class Module:
         """The folder at the root that it lies in, or its own name there."""
         return self.name.split("/")[0].removesuffix(".py")
 
-    @property
-    def imports(self) -> Iterator[str]:
+    @cached_property
+    def imports(self) -> frozenset[str]:
         """The full names of the modules that it imports, and of what it takes from them."""
-        for node in ast.walk(self.tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        nodes = list(ast.walk(self.tree))
+        modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        return frozenset(
+            modules | {f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+        )
 
     def imports_from(self, package: str) -> bool:
         return any(name == package or name.startswith(f"{package}.") for name in self.imports)

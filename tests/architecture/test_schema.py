@@ -109,7 +109,7 @@ def literal(type_: Any) -> str:
     if graphql.is_list_type(type_):
         return "[]"
     if graphql.is_enum_type(type_):
-        return next(iter(type_.values))
+        return str(next(iter(type_.values)))
     if graphql.is_input_object_type(type_):
         given = [f"{name}: {literal(field.type)}" for name, field in type_.fields.items() if graphql.is_required_input_field(field)]
         return "{" + ", ".join(given) + "}"
@@ -119,7 +119,8 @@ def literal(type_: Any) -> str:
 def document_for(name: str) -> str:
     """An operation that asks for a root field with the least that it needs."""
     root, _, field_name = name.partition(".")
-    field = CORE.type_map[root].fields[field_name]  # type: ignore[union-attr] # roots are object types
+    type_: Any = CORE.type_map[root]
+    field = type_.fields[field_name]
     given = ", ".join(f"{key}: {literal(one.type)}" for key, one in field.args.items() if graphql.is_required_argument(one))
     selection = "" if graphql.is_leaf_type(graphql.get_named_type(field.type)) else " { __typename }"
     return f"{root.lower()} {{ {field_name}{f'({given})' if given else ''}{selection} }}"
