@@ -51,7 +51,9 @@ class Settings:
     )
     host: str = setting("Address that the web process binds to.", default="127.0.0.1")
     port: int = setting("Port that the web process binds to.", default=8000, minimum=0, maximum=65535)
-    allowed_origins: tuple[str, ...] = setting("Other origins whose pages may use the API with cookies, separated by commas.", default=())
+    allowed_origins: tuple[str, ...] = setting(
+        "Other origins whose pages may open WebSockets with the session cookie, separated by commas.", default=()
+    )
     log_level: str = setting("Least severity that is logged.", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("`json` for machines, `console` for people.", default="json", choices=("json", "console"))
     graphiql: bool = setting("Serve GraphiQL at `/graphiql`.", default=True)

@@ -40,7 +40,7 @@ QUICK = Plan(Size(tenants=5, chats=40, messages=12), starts=1, rounds=1, share=0
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="Measure less, to see that it works; docs/performance.md stays as it is.")
 def main(*, quick: bool) -> None:
-    """Measure PENNY on an embedded stack of its own, in about a minute. Let the machine do nothing else meanwhile."""
+    """Measure PENNY on an embedded stack of its own, in about a minute and a half. Let the machine do nothing else meanwhile."""
     if not PROC.joinpath("self/smaps_rollup").exists():
         raise click.ClickException("CPU time and memory are read from /proc, as Linux has it.")
     console = Console()
@@ -66,16 +66,16 @@ async def _measured(plan: Plan, progress: Callable[[str], None]) -> reports.Repo
         began = time.perf_counter()
         async with running_web(servers.variables) as (url, web), Api(url) as api:
             starts.append((time.perf_counter() - began) * 1000)
-            held = {"web, just started": memory(web.pid)}
+            held = {reports.STARTED_WEB: memory(web.pid)}
             people = await seed(servers, api, plan.size, lambda step: progress(f"filling the database: {step}"))
             asking = partial(answers.measure, people[0].api, progress=lambda step: progress(f"answers: {step}"))
             async with running(servers.variables | SCRIPTED, "worker") as worker:
                 await answers.first_answer(people[0].api)
-                held["worker, just started"] = memory(worker.pid)
+                held["worker, first answer"] = memory(worker.pid)
                 warm = reads.Reads(url, people, web=web.pid, postmaster=servers.postmaster)
                 found = warm.measure(plan.rounds, plan.share, lambda step: progress(f"reads: {step}"))
                 first_words = [await asking("scripted", goal=30, times=plan.scripted)]
-                held |= {"web, after all reads and answers": memory(web.pid), "worker, after all reads and answers": memory(worker.pid)}
+                held |= {"web, at the end": memory(web.pid), "worker, at the end": memory(worker.pid)}
             async with running(servers.variables, "worker"):
                 await answers.first_answer(people[0].api)
                 first_words.append(await asking(servers.addresses.model_name, goal=600, times=plan.embedded))

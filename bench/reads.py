@@ -31,7 +31,7 @@ CASES = (
     Case(
         "20 chats with 10 messages each",
         "{ chats(first: 20) { nodes { id title messages(last: 10) { nodes { id role parts { ... on TextPart { text } } } } } } }",
-        60,
+        30,
     ),
 )
 

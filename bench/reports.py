@@ -21,6 +21,7 @@ LATEST = Path("bench/results/latest.json")
 PAGE = Path("docs/performance.md")
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 MEMORY_GOAL = 150
+STARTED_WEB = "web, just started"
 
 
 class Section(NamedTuple):
@@ -57,12 +58,12 @@ class Report:
         return [
             Section(
                 "Reads, one at a time",
-                ("read", "p50 ms", "p99 ms", "CPU ms of web", "CPU ms of PostgreSQL", "samples"),
+                ("read", "p50 ms", "p99 ms", "web CPU", "PostgreSQL CPU", "samples"),
                 [(one.name, *map(_ms, (one.p50, one.p99, one.web_cpu, one.postgres_cpu)), f"{one.samples:,}") for one in self.reads],
             ),
             Section(
                 "From `messageSend` to the first words at the reader",
-                ("model", "mutation answered", "worker began", "worker had words", "p50 ms", "p99 ms", "goal of p50", "samples"),
+                ("model", "answered", "began", "spoke", "p50 ms", "p99 ms", "goal", "samples"),
                 [
                     (one.model, *map(_ms, (one.answered, one.started, one.spoke, one.p50, one.p99)), f"< {one.goal:g}", str(one.samples))
                     for one in self.first_words
@@ -70,14 +71,14 @@ class Report:
             ),
             Section(
                 "Processes",
-                ("process", "RSS MB", "PSS MB", "goal of RSS", "start to ready, ms"),
+                ("process", "RSS MB", "PSS MB", "goal", "start, ms"),
                 [
                     (
                         name,
                         f"{one.rss:.0f}",
                         f"{one.pss:.0f}",
                         f"< {MEMORY_GOAL}",
-                        f"{self.web_start:.0f}" if name == "web, just started" else "",
+                        f"{self.web_start:.0f}" if name == STARTED_WEB else "",
                     )
                     for name, one in self.memory.items()
                 ],

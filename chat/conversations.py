@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import math
 import time
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,6 +33,8 @@ from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
 log = structlog.get_logger()
+
+METADATA_LEVELS: Final = 32
 
 
 class KeyMeansAnotherInput(Conflict):
@@ -303,8 +307,8 @@ class Conversations:
 
     def _check_title(self, title: str | None) -> None:
         most = self._settings.chat_title_max_length
-        if title is not None and not 0 < len(title.strip()) <= most:
-            raise Invalid(f"A title has 1 to {most} characters.", path=("title",), constraint=f"length=1..{most}")
+        if title is not None and (not 0 < len(title.strip()) <= most or any(unicodedata.category(letter) == "Cc" for letter in title)):
+            raise Invalid(f"A title has 1 to {most} characters and no control characters.", path=("title",), constraint=f"length=1..{most}")
 
     def _check_texts(self, texts: Sequence[str], *, path: Sequence[str]) -> None:
         parts, most = self._settings.message_max_parts, self._settings.message_max_bytes
@@ -324,6 +328,9 @@ class Conversations:
     def _sealed_metadata(self, cipher: TenantCipher, chat_id: UUID, metadata: Any) -> bytes | None:
         if metadata is None:
             return None
+        if not _is_plain(metadata):
+            message = f"Metadata has at most {METADATA_LEVELS} levels, finite numbers, and whole numbers of at most 64 bits."
+            raise Invalid(message, path=("metadata",), constraint="plain_json")
         written, most = msgspec.json.encode(metadata), self._settings.metadata_max_bytes
         if len(written) > most:
             raise Invalid(f"The metadata is longer than {most:,} bytes of JSON.", path=("metadata",), constraint=f"max_bytes={most}")
@@ -353,3 +360,16 @@ def opened_title(cipher: TenantCipher, chat: Row) -> str | None:
 def opened_metadata(cipher: TenantCipher, chat: Row) -> Any:
     """Decrypt a chat's metadata."""
     return None if chat["metadata"] is None else msgspec.json.decode(cipher.decrypt("chats", "metadata", chat["id"], chat["metadata"]))
+
+
+def _is_plain(value: Any, levels: int = METADATA_LEVELS) -> bool:
+    """Whether a JSON value can be written again for every reader: no depth, number or text that some encoder refuses."""
+    if isinstance(value, dict):
+        return levels > 0 and all(_is_plain(key, levels - 1) and _is_plain(inner, levels - 1) for key, inner in value.items())
+    if isinstance(value, list):
+        return levels > 0 and all(_is_plain(inner, levels - 1) for inner in value)
+    if isinstance(value, str):
+        return not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return not isinstance(value, int) or -(2**63) <= value < 2**63

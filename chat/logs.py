@@ -4,6 +4,7 @@ Valkey refuses an id that is not above the last, so a worker that was paused and
 successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import Final, NamedTuple
@@ -21,6 +22,7 @@ from settings import Settings
 
 QUIET_SECONDS: Final = 5.0
 END_SECONDS: Final = 1.0
+OUTAGE_PAUSE: Final = 0.25
 PAGE: Final = 1000
 
 
@@ -49,9 +51,20 @@ class RunLog:
         self._epoch = epoch
         self._key = stream_key(settings, cipher.tenant_id, run_id)
 
+    async def take_over(self) -> None:
+        """Shut earlier epochs out before the log is read: none of them can write from here on. Readers skip this entry."""
+        try:
+            await self._valkey.xadd(self._key, {"e": b""}, id=f"{self._epoch}-0")
+            await self._valkey.expire(self._key, self._settings.run_log_seconds)
+        except ResponseError as error:
+            raise (RunWasTaken if _is_late(error) else ValkeyIsUnavailable("The run's log cannot be written.")) from error
+        except OUTAGES as error:
+            raise ValkeyIsUnavailable("The run's log cannot be written.") from error
+
     async def append(self, *events: Event) -> None:
         """Add events in their order; raises `RunWasTaken` when a later epoch has written."""
-        pipe = self._valkey.pipeline(transaction=False)
+        # In one piece, so that a waiting reader is woken once and gets all of it.
+        pipe = self._valkey.pipeline(transaction=True)
         for event in events:
             sealed = self._cipher.encrypt("runs", "events", _row(self._run_id, event.seq), encoded(event))
             pipe.xadd(self._key, {"e": sealed}, id=f"{self._epoch}-{event.seq}")
@@ -60,14 +73,19 @@ class RunLog:
         pipe.expire(self._key, self._settings.run_log_finished_seconds if finished else self._settings.run_log_seconds)
         try:
             await pipe.execute()
-        except ResponseError:
+        except ResponseError as error:
+            if not _is_late(error):  # out of memory, read-only: it may be well again in a moment
+                raise ValkeyIsUnavailable("The run's log cannot be written.") from error
             await self._append_rest(events)
         except OUTAGES as error:
             raise ValkeyIsUnavailable("The run's log cannot be written.") from error
 
     async def _append_rest(self, events: Sequence[Event]) -> None:
         """Find out why an id was refused: a later epoch wrote, or an append that seemed to fail had arrived."""
-        newest = await self._valkey.xrevrange(self._key, count=1)
+        try:
+            newest = await self._valkey.xrevrange(self._key, count=1)
+        except OUTAGES as error:
+            raise ValkeyIsUnavailable("The run's log cannot be read.") from error
         epoch, _, seq = newest[0][0].decode().partition("-") if newest else ("0", "", "0")
         rest = [event for event in events if event.seq > int(seq)]
         if int(epoch) != self._epoch or len(rest) == len(events):
@@ -94,6 +112,11 @@ class RunLogs:
         if run_ids:
             await self._valkey.unlink(*(stream_key(self._settings, tenant_id, run_id) for run_id in run_ids))
 
+    async def newest_seq(self, tenant_id: UUID, run_id: UUID) -> int:
+        """Return the last seq that the log holds, 0 for none."""
+        newest = await self._valkey.xrevrange(stream_key(self._settings, tenant_id, run_id), count=2)  # the last may be a fence
+        return max((_seq(entry_id.decode()) for entry_id, _ in newest), default=0)
+
     async def written(self, cipher: TenantCipher, run_id: UUID, *, after: int = 0) -> list[Event]:
         """Return the events that the log holds after a seq, in order."""
         events: list[Event] = []
@@ -116,23 +139,27 @@ class RunLogs:
         What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.
         """
         cipher = await self._keyring.cipher(tenant_id)
-        tail = await self._tails.follow(stream_key(self._settings, tenant_id, run_id))
+        tail = self._tails.follow(stream_key(self._settings, tenant_id, run_id))
         last = after
         try:
             entries: list[Entry] | None = None
             while True:
-                events = [self._opened(cipher, run_id, entry) for entry in entries or () if _seq(entry[0]) > last]
-                if entries is None or (events and events[0].seq > last + 1):
-                    events = await self.written(cipher, run_id, after=last)
-                if events[0].seq > last + 1 if events else not entries:
-                    known = await state()
-                    if known.finished and last >= known.last_seq:
-                        return
-                    if not events and known.finished_at > time.time() - QUIET_SECONDS:
-                        # PostgreSQL hears of the end before the log does.
-                        await tail.wait(END_SECONDS)
-                        events = await self.written(cipher, run_id, after=last)
-                    events = _told(events, last, known, resumed=after > 0)
+                try:
+                    events = await self._news(cipher, run_id, entries, last)
+                    if not events or events[0].seq > last + 1:
+                        known = await state()
+                        if known.finished and last >= known.last_seq:
+                            return
+                        if not events and known.finished_at > time.time() - QUIET_SECONDS:
+                            # PostgreSQL hears of the end before the log does.
+                            await tail.wait(END_SECONDS)
+                            events = await self.written(cipher, run_id, after=last)
+                        events = _told(events, last, known, resumed=after > 0)
+                except OUTAGES:
+                    # The reader waits for Valkey to come back; the answer goes on being made.
+                    await asyncio.sleep(OUTAGE_PAUSE)
+                    entries = None
+                    continue
                 for event in events:
                     yield event
                     last = event.seq
@@ -141,6 +168,13 @@ class RunLogs:
                 entries = await tail.wait(QUIET_SECONDS)
         finally:
             tail.close()
+
+    async def _news(self, cipher: TenantCipher, run_id: UUID, entries: list[Entry] | None, last: int) -> list[Event]:
+        """Open what the tail brought, or read the log itself: at first, after a gap, and after a silence."""
+        fresh = [entry for entry in entries or () if _seq(entry[0]) > last]
+        if fresh and _seq(fresh[0][0]) == last + 1:
+            return [self._opened(cipher, run_id, entry) for entry in fresh]
+        return await self.written(cipher, run_id, after=last)
 
     def _opened(self, cipher: TenantCipher, run_id: UUID, entry: Entry) -> Event:
         seq = _seq(entry[0])
@@ -166,6 +200,11 @@ def _told(events: list[Event], last: int, state: RunState, *, resumed: bool) -> 
 def stream_key(settings: Settings, tenant_id: UUID, run_id: UUID) -> str:
     """Name a run's stream."""
     return f"{settings.valkey_prefix}:{tenant_id}:run:{run_id}"
+
+
+def _is_late(error: ResponseError) -> bool:
+    """Whether an id was refused because a higher one is there."""
+    return "equal or smaller" in str(error) or "must be greater" in str(error)
 
 
 def _row(run_id: UUID, seq: int) -> str:

@@ -94,8 +94,20 @@ class Speech:
                 known[event.part_id] = _Growing(event.part_id, event.kind, announced=True)
                 speech._parts.append(known[event.part_id])
             elif isinstance(event, TextDelta | ReasoningDelta):
-                part = known[event.part_id]
+                if (part := known.get(event.part_id)) is None:  # its beginning was lost with the log
+                    continue
                 part.pieces.append(event.text)
                 part.told += len(event.text)
                 speech.bytes[part.kind] += len(event.text.encode())
+        return speech
+
+    @classmethod
+    def remembered(cls, message_id: UUID, parts: Iterable[Part], seq: int) -> "Speech":
+        """Take up an answer from what was saved, where its log is lost as well."""
+        speech = cls(message_id, seq)
+        for part in parts:
+            if isinstance(part, TextPart | ReasoningPart):
+                kind = "text" if isinstance(part, TextPart) else "reasoning"
+                speech._parts.append(_Growing(part.id, kind, pieces=[part.text], told=len(part.text), announced=True))
+                speech.bytes[kind] += len(part.text.encode())
         return speech

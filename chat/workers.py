@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -11,13 +11,16 @@ import structlog
 from valkey.asyncio import Valkey
 
 from auth.encryption.keyring import Keyring
-from chat.answers import CANCELLED, GIVEN_UP, LOST, Answer, Outcome
+from chat.answers import BROKEN, CANCELLED, GIVEN_UP, LOST, Answer, Outcome
+from chat.contents import opened
 from chat.contexts import read_branch, request_for
+from chat.events import Event, RunStarted
 from chat.logs import RunLogs, RunWasTaken
 from chat.queues import RunQueue
 from chat.speech import Speech
 from db.scopes import Row, SystemScopes, TenantScopes
-from db.statements import runs
+from db.statements import messages, runs
+from db.tables.runs import Run
 from errors import Unavailable
 from events.valkey import OUTAGES
 from inference.models import ModelRequest
@@ -60,6 +63,7 @@ class Worker:
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._answers: dict[UUID, Answer] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
+        self._cancelled: set[UUID] = set()
         self._room = asyncio.Event()
         self._room.set()
 
@@ -111,6 +115,8 @@ class Worker:
         async for run_id in self._queue.cancelled(self._blocking):
             if (answer := self._answers.get(run_id)) is not None:
                 answer.cancel()
+            elif run_id in self._tasks:
+                self._cancelled.add(run_id)
 
     def _start(self, tenant_id: UUID, run_id: UUID) -> None:
         if run_id in self._tasks:
@@ -124,6 +130,7 @@ class Worker:
     def _ended(self, run_id: UUID) -> None:
         self._tasks.pop(run_id, None)
         self._answers.pop(run_id, None)
+        self._cancelled.discard(run_id)
         self._room.set()
 
     async def _answer(self, tenant_id: UUID, run_id: UUID) -> None:
@@ -134,38 +141,69 @@ class Worker:
             if run is not None:
                 answer, ended = await self._prepared(tenant_id, run)
                 self._answers[run_id] = answer
+                if run_id in self._cancelled:
+                    answer.cancel()
                 await (answer.make() if ended is None else answer.end(ended))
         except RunWasTaken:
             log.info("run_was_taken", run_id=str(run_id))
         except (*OUTAGES, Unavailable) as error:
             log.warning("run_put_back", run_id=str(run_id), error=type(error).__name__)
+            if run is not None:
+                await self._give_back(run)
         except asyncio.CancelledError:
             if run is not None:
                 await self._give_back(run)
             raise
         except Exception:
             log.exception("run_broke", run_id=str(run_id))
+            if run is not None:
+                await self._end_broken(tenant_id, run)
 
     async def _prepared(self, tenant_id: UUID, run: Row) -> tuple[Answer, Outcome | None]:
         """Make ready to answer; the outcome is given where nothing is left to be said."""
         cipher = await self._keyring.cipher(tenant_id)
+        run_log = self._logs.writer(cipher, run["id"], run["epoch"])
+        if run["epoch"] > 1:
+            await run_log.take_over()
         told = await self._logs.written(cipher, run["id"])
-        speech = Speech.retold(run["output_message_id"], told, 0 if not told and run["epoch"] == 1 else run["last_seq"])
         async with self._scopes.reading(tenant_id) as scope:
             branch = await read_branch(scope, tenant_id, run, self._settings)
-        ended: Outcome | None = None
-        if run["cancel_requested_at"] is not None:
-            ended = CANCELLED
-        elif speech.parts():
-            ended = LOST
-        elif run["epoch"] > self._settings.run_attempts:
-            ended = GIVEN_UP
-        request = request_for(run, branch, cipher, self._settings) if branch else ModelRequest(messages=(), max_output_tokens=1)
+            saved = await messages.by_id(scope, tenant_id, run["output_message_id"])
+        assert saved is not None, "a run is deleted with its messages"
+        if told or run["epoch"] == 1:
+            speech = Speech.retold(saved["id"], told, run["last_seq"] if told else 0)
+        else:
+            speech = Speech.remembered(saved["id"], opened(cipher, saved["id"], saved["content"]), run["last_seq"])
+        ended = self._ended_already(run, told, speech)
+        nothing = ModelRequest(messages=(), max_output_tokens=1)
         answer = Answer(
-            run=run, request=request, speech=speech, provider=self._provider, cipher=cipher,
-            run_log=self._logs.writer(cipher, run["id"], run["epoch"]), scopes=self._scopes, settings=self._settings,
+            run=run, request=nothing if ended else request_for(run, branch, cipher, self._settings), speech=speech,
+            provider=self._provider, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings,
         )  # fmt: skip
         return answer, ended
+
+    def _ended_already(self, run: Row, told: list[Event], speech: Speech) -> Outcome | None:
+        """Say whether nothing is left to be asked: cancelled, begun by a worker that was lost, or begun too often."""
+        if run["cancel_requested_at"] is not None:
+            return CANCELLED
+        if speech.parts():
+            return LOST
+        begun = sum(isinstance(event, RunStarted) for event in told)
+        return GIVEN_UP if begun >= self._settings.run_attempts else None
+
+    async def _end_broken(self, tenant_id: UUID, run: Row) -> None:
+        """End a run that cannot even be prepared, without reading any of its content, so that its chat is free again."""
+        seq = run["last_seq"]
+        with contextlib.suppress(*OUTAGES):
+            seq = max(seq, await self._logs.newest_seq(tenant_id, run["id"]))
+        values = {
+            Run.status: BROKEN.status, Run.stop_reason: BROKEN.stop_reason, Run.error_code: BROKEN.error_code,
+            Run.error_message: BROKEN.error_message, Run.finished_at: datetime.now(UTC), Run.last_seq: seq + 1,
+        }  # fmt: skip
+        with contextlib.suppress(Unavailable):
+            async with self._scopes.writing(tenant_id) as scope:
+                if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
+                    await messages.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
 
     async def _give_back(self, run: Row) -> None:
         """Let the lease end now, so that another worker need not wait for it."""

@@ -17,7 +17,7 @@ from cli.options import data_option
 from cli.tokens import SignedIn
 
 with contextlib.suppress(ImportError):  # Not every Python has it; its import gives `input` line editing and history.
-    import readline  # noqa: F401
+    import readline  # noqa: F401 - to import it is to use it
 
 DEFAULT_URL: Final = "http://localhost:8000"
 VIEWER: Final = "{ viewer { user { email } } }"

@@ -15,6 +15,7 @@ import asyncpg
 from piccolo.query import Query
 
 from db.pools import DatabaseIsUnavailable, Pool
+from errors import Invalid
 
 Row = Mapping[str, Any]  # an asyncpg.Record, whose library has no types
 Statement = Query[Any, Any] | str
@@ -134,6 +135,8 @@ class Scopes:
             raise DatabaseIsUnavailable("The database does not answer; try again in a moment.") from error
         try:
             yield connection
+        except asyncpg.CharacterNotInRepertoireError as error:
+            raise Invalid("Text must not contain NUL characters.", constraint="no_nul") from error
         except (*_AWAY, asyncpg.InterfaceError) as error:
             # Any other InterfaceError is a mistake of ours, such as a wrong number of arguments.
             if isinstance(error, asyncpg.InterfaceError) and not _is_gone(connection):

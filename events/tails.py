@@ -2,14 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from uuid import uuid4
 
 import structlog
 from valkey.asyncio import Valkey
-
-from events.valkey import OUTAGES
 
 log = structlog.get_logger()
 Entry = tuple[str, Mapping[bytes, bytes]]
@@ -66,17 +64,17 @@ class Tails:
         self._wake_key = f"{prefix}:wake:{uuid4().hex}"
         self._tails: dict[str, set[Tail]] = {}
         self._last: dict[str, str] = {self._wake_key: "0"}
+        self._joining: set[str] = set()
+        self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def follow(self, key: str) -> Tail:
-        """Begin to follow: every entry added after this returns reaches the tail, or the tail says it lagged."""
+    def follow(self, key: str) -> Tail:
+        """Begin to follow: entries reach the tail from some moment on, and until then it says that it must read for itself."""
         tail = Tail(self, key)
-        if key not in self._tails:
-            newest = await self._commands.xrevrange(key, count=1)
-            self._last.setdefault(key, newest[0][0].decode() if newest else "0-0")
-            await self._commands.xadd(self._wake_key, {"w": b""}, maxlen=1)
-            await self._commands.expire(self._wake_key, 3600)
         self._tails.setdefault(key, set()).add(tail)
+        if key not in self._last:
+            self._joining.add(key)
+            self._joined.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow(), name="tails")
         return tail
@@ -90,6 +88,7 @@ class Tails:
         if not readers:
             del self._tails[tail.key]
             self._last.pop(tail.key, None)
+            self._joining.discard(tail.key)
 
     async def close(self) -> None:
         """Stop following everything."""
@@ -99,21 +98,50 @@ class Tails:
                 await self._task
 
     async def _follow(self) -> None:
+        joining = asyncio.create_task(self._let_in(), name="tails joining")
         pause = 0.05
+        try:
+            while True:
+                try:
+                    answer: Any = await self._blocking.xread(dict(self._last), block=BLOCK_MS)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the readers read for themselves until it is over
+                    log.warning("tails_broke", error=type(error).__name__)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 2.0)
+                    self._lag(self._tails)
+                    continue
+                pause = 0.05
+                for raw_key, entries in answer or ():
+                    self._hand_out(raw_key.decode(), [(entry_id.decode(), fields) for entry_id, fields in entries])
+        finally:
+            joining.cancel()
+
+    async def _let_in(self) -> None:
+        """Find where the streams of new readers end, and wake the reading so that it takes them in."""
         while True:
+            await self._joined.wait()
+            self._joined.clear()
+            keys = list(self._joining)
             try:
-                answer: Any = await self._blocking.xread(dict(self._last), block=BLOCK_MS)
-            except OUTAGES as error:
-                log.warning("tails_lost_valkey", error=type(error).__name__)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, 2.0)
-                for readers in self._tails.values():
-                    for tail in readers:
-                        tail.lag()
+                for key in keys:
+                    newest = await self._commands.xrevrange(key, count=1)
+                    if key in self._tails:
+                        self._last.setdefault(key, newest[0][0].decode() if newest else "0-0")
+                await self._commands.xadd(self._wake_key, {"w": b""}, maxlen=1)
+                await self._commands.expire(self._wake_key, 3600)
+            except Exception as error:  # noqa: BLE001 - tried again in a moment
+                log.warning("tails_broke", error=type(error).__name__)
+                await asyncio.sleep(0.25)
+                self._joined.set()
                 continue
-            pause = 0.05
-            for raw_key, entries in answer or ():
-                self._hand_out(raw_key.decode(), [(entry_id.decode(), fields) for entry_id, fields in entries])
+            self._joining.difference_update(keys)
+            # What came between a reader's first look and now is in no answer of XREAD.
+            self._lag(keys)
+
+    def _lag(self, keys: Iterable[str]) -> None:
+        for key in list(keys):
+            for tail in self._tails.get(key, ()):
+                tail.lag()
 
     def _hand_out(self, key: str, entries: list[Entry]) -> None:
         if key in self._last:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -42,6 +43,9 @@ def create_app(settings: Settings | None = None) -> Headers:
         async with open_works(settings, application="penny web") as process:
             door.opened = process
             listening = asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")
+            # What was made so far stays for good: the garbage collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
             log.info("web_ready", environment=settings.environment)
             try:
                 yield

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from graphql import (
+    ConstValueNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
@@ -16,6 +17,7 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NullValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
     VariableNode,
@@ -28,6 +30,7 @@ from settings import Settings
 
 # How many rows a list without a page size is taken to have.
 USUAL_LIST: Final = 10
+LARGEST: Final = 1_000_000
 PAGED: Final = ("edges", "nodes")
 
 
@@ -61,8 +64,10 @@ class Measuring:
         self._variables = variables
         self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         self._known: dict[str, Measure] = {}
+        self._defaults: dict[str, ConstValueNode] = {}
 
     def operation(self, node: OperationDefinitionNode) -> Measure:
+        self._defaults = {one.variable.name.value: one.default_value for one in node.variable_definitions or () if one.default_value}
         root = self._schema.get_root_type(node.operation)
         return self._selections(node.selection_set, root)
 
@@ -112,14 +117,20 @@ class Measuring:
         return 1
 
     def _number(self, value: Any) -> int:
+        """How large a size is; what cannot be told is taken for the largest, so that it is never more than was counted."""
         if isinstance(value, VariableNode):
-            given = self._variables.get(value.name.value)
+            name = value.name.value
+            if name not in self._variables:
+                return self._number(self._defaults[name]) if name in self._defaults else USUAL_LIST
+            given = self._variables[name]
             if isinstance(given, list):
                 return len(given)
-            return given if isinstance(given, int) else USUAL_LIST
+            return int(given) if isinstance(given, int | float) and abs(given) < LARGEST else LARGEST
         if isinstance(value, ListValueNode):
             return len(value.values)
-        return int(value.value) if isinstance(value, IntValueNode) else USUAL_LIST
+        if isinstance(value, NullValueNode):
+            return USUAL_LIST
+        return min(int(value.value), LARGEST) if isinstance(value, IntValueNode) else LARGEST
 
 
 def _declared_cost(field: GraphQLField) -> Cost | None:

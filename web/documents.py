@@ -21,8 +21,10 @@ from graphql import (
 
 from settings import Settings
 from web.costs import Measuring, Refused, check
+from web.overlaps import crowded
 
 MOST_ERRORS: Final = 10
+CACHED_CHARACTERS: Final = 262_144
 
 
 class DocumentIsBad(Exception):
@@ -44,7 +46,6 @@ class Prepared:
 
     document: DocumentNode
     operation: OperationDefinitionNode
-    cost: int
 
     @property
     def kind(self) -> OperationType:
@@ -59,6 +60,7 @@ class Documents:
         self._settings = settings
         self._rules = specified_rules if settings.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._characters = 0
 
     def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Prepared:
         """Make a document ready; raises `DocumentIsBad`."""
@@ -67,13 +69,15 @@ class Documents:
         if operation is None:
             message = "Name one of the document's operations in `operationName`."
             raise DocumentIsBad([GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})], status=422)
-        measure = Measuring(self._schema, document, variables).operation(operation)
         try:
-            check(measure, operation, self._settings)
+            check(Measuring(self._schema, document, variables).operation(operation), operation, self._settings)
+        except RecursionError:
+            raise _too_deep(422) from None
         except Refused as refused:
             error = GraphQLError(str(refused), extensions={"code": refused.code, **refused.numbers})
             raise DocumentIsBad([error], status=422) from refused
-        return Prepared(document, operation, measure.cost)
+        self._remember(text, document)
+        return Prepared(document, operation)
 
     def _document(self, text: str) -> DocumentNode:
         if (document := self._valid.get(text)) is not None:
@@ -84,17 +88,29 @@ class Documents:
         except GraphQLError as error:
             raise DocumentIsBad([_coded(error, "GRAPHQL_PARSE_FAILED")], status=400) from error
         except RecursionError:
-            deep = GraphQLError("The document is nested too deeply.", extensions={"code": "DEPTH_LIMIT"})
-            raise DocumentIsBad([deep], status=400) from None
+            raise _too_deep(400) from None
+        if crowded(document):
+            raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": "COST_LIMIT"})], status=422)
         errors = validate(self._schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self._settings.introspection)
         if errors:
             raise DocumentIsBad([_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors], status=422)
-        self._valid[text] = document
-        if len(self._valid) > self._settings.graphql_cached_documents:
-            self._valid.popitem(last=False)
         return document
+
+    def _remember(self, text: str, document: DocumentNode) -> None:
+        """Keep a document that may run; a tree takes about a hundred times its text's memory, so both are bounded."""
+        if text in self._valid:
+            return
+        self._valid[text] = document
+        self._characters += len(text)
+        while len(self._valid) > self._settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
+            forgotten, _ = self._valid.popitem(last=False)
+            self._characters -= len(forgotten)
 
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:
     error.extensions = {**(error.extensions or {}), "code": code}
     return error
+
+
+def _too_deep(status: int) -> DocumentIsBad:
+    return DocumentIsBad([GraphQLError("The document is nested too deeply.", extensions={"code": "DEPTH_LIMIT"})], status=status)

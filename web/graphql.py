@@ -92,7 +92,11 @@ def _status(result: ExecutionResult, headers: Mapping[str, str]) -> HTTPStatus:
 
 
 async def _respond(send: Send, status: HTTPStatus, media: str, body: dict[str, Any], cookies: list[str]) -> None:
-    content = orjson.dumps(body, default=str)
+    try:
+        content = orjson.dumps(body, default=str)
+    except TypeError:  # a number or a depth that JSON's readers could not take either
+        log.exception("answer_cannot_be_written")
+        content, status = orjson.dumps(refusal("INTERNAL", "Something failed on our side.")), HTTPStatus.INTERNAL_SERVER_ERROR
     headers = [
         (b"content-type", f"{media}; charset=utf-8".encode()),
         (b"content-length", str(len(content)).encode()),

@@ -6,7 +6,8 @@ from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
-from litestar import MediaType, Response, get
+from litestar import MediaType, Request, Response, get
+from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
@@ -17,6 +18,8 @@ from web.door import Door
 
 GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
 CHECK_SECONDS: Final = 3.0
+# The mails hold links that reset passwords: this machine only, under its own name (a page elsewhere may point a name of its own here).
+LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def health(door: Door) -> list[HTTPRouteHandler]:
@@ -76,7 +79,9 @@ def mails(door: Door) -> HTTPRouteHandler:
     """Make `/dev/mails`, the newest mails of a development process; it is not there in production."""
 
     @get("/dev/mails", media_type=MediaType.HTML)
-    async def page() -> str:
+    async def page(request: Request[Any, Any, Any]) -> str:
+        if request.url.hostname not in LOCAL or (request.client and request.client.host not in LOCAL):
+            raise NotFoundException
         rows = await door.process.mail_queue.recent(50)
         shown = "".join(
             f"<article><h2>{html.escape(mail.subject)}</h2><p>to {html.escape(mail.to)}</p><pre>{html.escape(mail.text)}</pre></article>"

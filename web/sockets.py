@@ -16,7 +16,7 @@ import structlog
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from auth.viewers import Viewer
-from errors import PennyError, Unauthenticated
+from errors import PennyError, Unauthenticated, Unavailable
 from events.revocations import Revoked
 from web.answers import answer, refusal, safe_error
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, viewer_of_token
@@ -30,8 +30,10 @@ log = structlog.get_logger()
 
 PROTOCOL: Final = "graphql-transport-ws"
 SILENT_PINGS: Final = 3
-MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE = (
-    4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001,
+RECHECKS: Final = 3
+RECHECK_PAUSE: Final = 0.5
+MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE, TRY_LATER = (
+    4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001, 1013,
 )  # fmt: skip
 
 
@@ -79,6 +81,7 @@ class Socket:
         self._caller = caller_of(scope, self._headers, door.settings)
         self._token: str | None = None
         self._viewer: Viewer | None = None
+        self._stale = False
         self._acknowledged = False
         self._heard_at = time.monotonic()
         self._operations: dict[str, asyncio.Task[None]] = {}
@@ -105,9 +108,10 @@ class Socket:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def is_touched_by(self, revoked: Revoked | None) -> bool:
-        """Whether a revocation is about this socket's credential."""
+        """Whether a revocation is about this socket's credential, or may be while it is still being looked up."""
         viewer = self._viewer
         if viewer is None:
+            self._stale = True
             return False
         if revoked is None:
             return True
@@ -122,14 +126,22 @@ class Socket:
         if self._token is None:
             return
         try:
-            viewer = await viewer_of_token(self._door.process.works, self._token)
+            viewer = await self._looked_up(self._token)
         except Unauthenticated as error:
             self._end(_refused(error))
         except PennyError:
-            return
+            self._end(Closing(TRY_LATER, "The credential cannot be checked"))
         else:
             if viewer.scopes != (self._viewer.scopes if self._viewer else frozenset()):
                 self._end(Closing(FORBIDDEN, "Your permissions have changed"))
+
+    async def _looked_up(self, token: str) -> Viewer:
+        """Look a viewer up, and a few times more while a server that is asked does not answer."""
+        for _ in range(RECHECKS):
+            with contextlib.suppress(Unavailable):
+                return await viewer_of_token(self._door.process.works, token)
+            await asyncio.sleep(RECHECK_PAUSE)
+        return await viewer_of_token(self._door.process.works, token)
 
     async def _accepted(self) -> bool:
         await self._receive()
@@ -187,7 +199,10 @@ class Socket:
             else:
                 self._token = cookie_token(self._headers, self._settings)
             if self._token is not None:
+                self._stale = False
                 self._viewer = await viewer_of_token(self._door.process.works, self._token)
+                if self._stale:  # something was revoked while the look-up was under way
+                    self._viewer = await viewer_of_token(self._door.process.works, self._token)
         except Unauthenticated as error:
             raise _refused(error) from error
         self._acknowledged = True

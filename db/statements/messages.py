@@ -100,3 +100,8 @@ async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, cont
     await scope.run(
         "UPDATE penny.messages SET content = $3, status = $4 WHERE tenant_id = $1 AND id = $2", tenant_id, message_id, content, status
     )
+
+
+async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
+    """Change a message's status and leave its content alone."""
+    await scope.run("UPDATE penny.messages SET status = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, message_id, status)

@@ -10,10 +10,9 @@ from piccolo.columns import UUID, Array, Column
 
 from db.piccolo_app import APP_CONFIG
 from stack.addresses import Addresses
-from tests.db.catalog import read_tables
+from tests.db.catalog import ROLES, SYSTEM_SEES, read_tables
 from tests.db.conftest import Clone
 from tests.db.databases import connected, undone
-from tests.db.test_tenancy import ROLES, SYSTEM_SEES
 
 GATE = (Path(__file__).parent / "catalog_gate.sql").read_text()
 # What belongs to no tenant, each with its reason; a new table of `directory` needs one too.

@@ -12,15 +12,13 @@ import pytest
 
 from stack.addresses import Addresses
 from tests.db import probes
-from tests.db.catalog import Table, privileges, read_tables
+from tests.db.catalog import ROLES, SYSTEM_SEES, Table, privileges, read_tables
 from tests.db.conftest import Clone
 from tests.db.databases import connected, undone
 from tests.db.probes import Case, attempt, make_case, refused
 from tests.db.rows import Rows, insert
 
-ROLES = ("penny_app", "penny_system")
-# What `penny_system` may read in every tenant: which rows, and of `runs` which columns. All else it reads like `penny_app`.
-SYSTEM_SEES = {"tenants": "true", "roles": "true", "memberships": "true", "sessions": "true", "runs": "status IN ('QUEUED', 'RUNNING')"}
+# What `penny_system` reads of a row, where that is not all of it.
 SYSTEM_COLUMNS = {"runs": {"tenant_id", "id", "status", "lease_until", "created_at"}}
 # What belongs to no tenant, and what `penny_app` may do with it.
 DIRECTORY = {

@@ -36,7 +36,7 @@ async def test_a_task_that_is_cancelled_in_the_middle_of_a_command_ends(settings
 async def test_a_reader_that_is_cancelled_as_news_comes_ends(settings: Settings) -> None:
     valkey, blocking = open_valkey(settings), open_valkey(settings, waits_seconds=10)
     tails = Tails(blocking, valkey, settings.valkey_prefix)
-    tail = await tails.follow(f"{settings.valkey_prefix}:{uuid4().hex}")
+    tail = tails.follow(f"{settings.valkey_prefix}:{uuid4().hex}")
 
     async def read() -> None:
         while True:

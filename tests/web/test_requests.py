@@ -123,3 +123,36 @@ async def test_the_newer_media_type_has_statuses_of_its_own(server: Server) -> N
     for document, status in (("{ apiInfo { version } }", 200), ("{ nothing }", 422), ("{", 400)):
         got, headers, _ = await sent(server, json.dumps({"query": document}), accept=accept)
         assert (got, headers["content-type"]) == (status, f"{accept}; charset=utf-8")
+
+
+async def test_overlapping_fields_are_refused_without_being_compared(api: Api) -> None:
+    for document in (
+        "{" + "apiInfo { version } " * 700 + "}",
+        "{" + 'node(id: "x") { id } ' * 430 + "}",
+        "{ apiInfo { " + "version " * 500 + "} }",
+    ):
+        assert (await api.post(document))["errors"][0]["extensions"]["code"] == "COST_LIMIT"
+    assert "errors" not in await api.post("{" + "apiInfo { version } " * 20 + "}")
+
+
+async def test_defaults_and_odd_numbers_do_not_hide_a_page_size(api: Api) -> None:
+    ada = await api.sign_up()
+    inner = "tenant { members(first: $n) { nodes { tenant { members(first: $n) { nodes { tenant { name } } } } } } }"
+    assert "errors" not in await ada.post(f"query ($n: Int = 2) {{ {inner} }}")
+    assert (await ada.post(f"query ($n: Int = 100) {{ {inner} }}"))["errors"][0]["extensions"]["code"] == "COST_LIMIT"
+    assert (await ada.post(f"query ($n: Int) {{ {inner} }}", n=100.0))["errors"][0]["extensions"]["code"] == "COST_LIMIT"
+
+
+async def test_a_nul_in_an_argument_is_the_callers_mistake(api: Api) -> None:
+    ada = await api.sign_up()
+    answer = await ada.post("query ($text: String) { tenant { members(first: 5, query: $text) { nodes { id } } } }", text="a\0b")
+    assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
+
+
+@pytest.mark.parametrize("metadata", [{"a": 10**30}, {"a": {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}])
+async def test_metadata_that_nobody_could_read_again_is_refused_and_makes_no_chat(api: Api, metadata: object) -> None:
+    ada = await api.sign_up()
+    document = 'mutation ($m: JSON) { chatCreate(input: {idempotencyKey: "k", metadata: $m}) { chat { id } errors { code path } } }'
+    payload = (await ada.data(document, m=metadata))["chatCreate"]
+    assert payload == {"chat": None, "errors": [{"code": "VALIDATION", "path": ["metadata"]}]}
+    assert (await ada.data("{ chats(first: 5) { nodes { id } } }"))["chats"]["nodes"] == []
