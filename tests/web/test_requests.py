@@ -149,10 +149,10 @@ async def test_a_nul_in_an_argument_is_the_callers_mistake(api: Api) -> None:
     assert answer["errors"][0]["extensions"]["code"] == "BAD_USER_INPUT"
 
 
-@pytest.mark.parametrize("metadata", [{"a": 10**30}, {"a": {"a": [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}}])
-async def test_metadata_that_nobody_could_read_again_is_refused_and_makes_no_chat(api: Api, metadata: object) -> None:
+@pytest.mark.parametrize("metadata", ["{a: 99999999999999999999999}", "{a: 1e999}", "{a: " + "[" * 40 + "]" * 40 + "}"])
+async def test_metadata_that_nobody_could_read_again_is_refused_and_makes_no_chat(api: Api, metadata: str) -> None:
     ada = await api.sign_up()
-    document = 'mutation ($m: JSON) { chatCreate(input: {idempotencyKey: "k", metadata: $m}) { chat { id } errors { code path } } }'
-    payload = (await ada.data(document, m=metadata))["chatCreate"]
+    document = f'mutation {{ chatCreate(input: {{idempotencyKey: "k", metadata: {metadata}}}) {{ chat {{ id }} errors {{ code path }} }} }}'
+    payload = (await ada.data(document))["chatCreate"]
     assert payload == {"chat": None, "errors": [{"code": "VALIDATION", "path": ["metadata"]}]}
     assert (await ada.data("{ chats(first: 5) { nodes { id } } }"))["chats"]["nodes"] == []
