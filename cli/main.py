@@ -5,7 +5,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import rich_click as click
@@ -54,8 +53,6 @@ def penny(*, debug: bool) -> None:
 
 def main() -> None:
     """Run the command of this process's arguments."""
-    # Piccolo's wheel brings a `piccolo_conf` of its own, which an editable installation would find first.
-    sys.path.insert(0, str(Path(__file__).parents[1]))
     sys.exit(run(sys.argv[1:]))
 
 
