@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -53,19 +53,19 @@ def command(*, port: int | None, model: bool, data: Path) -> None:
     host = given.get("PENNY_HOST", "127.0.0.1")
     if port is not None:
         given["PENNY_PORT"] = str(port)
-    chosen = _port(host, int(given["PENNY_PORT"]) if given.get("PENNY_PORT", "").isdigit() else None)
+    asked = int(given["PENNY_PORT"]) if given.get("PENNY_PORT", "").isdigit() else None
     wanted = environment.servers_to_start(given, model=model)
-    asyncio.run(Development(given, wanted=wanted, data=data, port=chosen).run())
+    asyncio.run(Development(given, wanted=wanted, data=data, choose_port=partial(_port, host, asked)).run())
 
 
 class Development:
     """Everything that runs between the start and Ctrl-C; a second Ctrl-C ends it at once."""
 
-    def __init__(self, given: Mapping[str, str], *, wanted: Collection[str], data: Path, port: int) -> None:
+    def __init__(self, given: Mapping[str, str], *, wanted: Collection[str], data: Path, choose_port: Callable[[], int]) -> None:
         self._given = given
         self._wanted = wanted
         self._data = data
-        self._port = port
+        self._choose_port = choose_port
         self._console = Console(highlight=False)
         self._stop = asyncio.Event()
         self._ending = contextlib.AsyncExitStack()
@@ -79,6 +79,7 @@ class Development:
         began = time.monotonic()
         async with self._ending:
             addresses = await self._start_servers()
+            self._port = self._choose_port()  # only now: a second `penny dev` was told that one runs, not that its port is taken
             if not self._stop.is_set():
                 self._start_children(await self._prepare_database(addresses))
                 await self._be_ready(began)
