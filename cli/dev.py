@@ -21,11 +21,11 @@ from rich.text import Text
 from cli import environment
 from cli.options import data_option
 from cli.screen import working
-from cli.servers import PartOfStack
 from cli.supervision import Child
 from errors import PennyError
 from settings import Settings
 from stack.addresses import Addresses
+from stack.embedded import Stack
 
 PORT: Final = 8000
 READY_SECONDS: Final = 60.0
@@ -96,7 +96,7 @@ class Development:
         os._exit(INTERRUPTED)  # The servers have asked the kernel to end them with us.
 
     async def _start_servers(self) -> Addresses:
-        stack = PartOfStack(self._data, self._wanted)
+        stack = Stack(self._data, wanted=self._wanted)
         self._ending.push_async_callback(asyncio.to_thread, stack.stop)
         with working("Starting the servers", self._console) as progress:
             # Its imports take as long as the servers do.

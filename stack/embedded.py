@@ -1,11 +1,11 @@
 """The stack as a whole: four servers started together, checked, and stopped without a trace but their data."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from stack.addresses import Addresses
 from stack.folder import Folder
@@ -15,18 +15,22 @@ from stack.postgres import PORT, Postgres
 from stack.processes import Children, StackError, end_leftovers
 from stack.valkey import Valkey
 
+SERVERS: Final = ("postgres", "valkey", "s3", "model")
+
 
 class Stack:
-    """The servers of one folder. `durable=False` gives up what a crash of the machine would need, for tests.
+    """The servers of one folder, or those of them that are `wanted`.
+
+    `durable=False` gives up what a crash of the machine would need, for tests.
 
     A stack that is never stopped runs until its process ends, however that ends, and dies with it (without setpriv, as on macOS, the
     next start ends what was left). As a context manager it only stops: `with Stack(root) as stack: addresses = stack.start(print)`.
     """
 
-    def __init__(self, root: Path, *, durable: bool = True, model: bool = True) -> None:
+    def __init__(self, root: Path, *, durable: bool = True, model: bool = True, wanted: Collection[str] = SERVERS) -> None:
         self._folder = Folder(root)
         self._durable = durable
-        self._with_model = model
+        self._wanted = frozenset(wanted) - (frozenset() if model else {"model"})
         self._children: Children | None = None
 
     def __enter__(self) -> Self:
@@ -66,8 +70,10 @@ class Stack:
         postgres = Postgres(root, sockets, durable=self._durable)
         valkey = Valkey(root, sockets, durable=self._durable)
         objects = Objects(root)
-        model = Model(root) if self._with_model else None
-        _start_together([postgres, valkey, objects, *([model] if model else [])], self._children, progress)
+        model = Model(root)
+        every: tuple[Postgres | Valkey | Objects | Model, ...] = (postgres, valkey, objects, model)
+        _start_together([server for name, server in zip(SERVERS, every, strict=True) if name in self._wanted], self._children, progress)
+        with_model = "model" in self._wanted
         return Addresses(
             postgres_socket_dir=str(postgres.socket_dir),
             postgres_port=PORT,
@@ -76,14 +82,14 @@ class Stack:
             s3_access_key=objects.access_key,
             s3_secret_key=objects.secret_key,
             s3_bucket=BUCKET,
-            model_base_url=model.base_url if model else "",
-            model_name=NAME if model else "",
+            model_base_url=model.base_url if with_model else "",
+            model_name=NAME if with_model else "",
         )
 
 
 def _start_together(servers: list[Postgres | Valkey | Objects | Model], children: Children, progress: Callable[[str], None]) -> None:
     began = time.monotonic()
-    with ThreadPoolExecutor(len(servers)) as pool:
+    with ThreadPoolExecutor(len(servers) or 1) as pool:
         starts = {pool.submit(server.start, children): server for server in servers}
         try:
             for done in as_completed(starts):
