@@ -87,11 +87,9 @@ def origin_may_use_cookies(headers: Mapping[str, str], settings: Settings) -> bo
     if origin is None:
         return True
     public = urlsplit(settings.public_url)
-    return (
-        origin in settings.allowed_origins
-        or origin == f"{public.scheme}://{public.netloc}"
-        or urlsplit(origin).netloc == headers.get("host")
-    )
+    # On plain HTTP the host may have several names; behind HTTPS a page that came without it must not speak for the cookie.
+    same_host = not settings.cookies_are_secure and urlsplit(origin).netloc == headers.get("host")
+    return same_host or origin == f"{public.scheme}://{public.netloc}" or origin in settings.allowed_origins
 
 
 def _is_address(text: str) -> bool:

@@ -15,6 +15,7 @@ import orjson
 import structlog
 from graphql import ExecutionResult, GraphQLError, OperationType
 
+from auth.viewer_cache import is_about
 from auth.viewers import Viewer
 from errors import PennyError, Unauthenticated, Unavailable
 from events.revocations import Revoked
@@ -113,13 +114,7 @@ class Socket:
         if viewer is None:
             self._stale = True
             return False
-        if revoked is None:
-            return True
-        mine = {
-            "session": viewer.session_id, "api_key": viewer.api_key_id, "user": viewer.user_id,
-            "role": viewer.role_id, "tenant": viewer.tenant_id,
-        }  # fmt: skip
-        return mine.get(revoked.kind) == revoked.id
+        return revoked is None or is_about(revoked, viewer)
 
     async def recheck(self) -> None:
         """Ask again who this is; end the socket when the credential no longer counts or counts for something else."""
