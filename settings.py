@@ -194,6 +194,13 @@ class Settings:
     )
     socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
     socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
+    web_keep_alive_seconds: int = setting(
+        "How long an idle HTTP connection stays open, in seconds. Longer than any client or load balancer keeps it: whoever sends on a "
+        "connection that the server is closing gets a reset instead of an answer.",
+        default=75,
+        minimum=1,
+        maximum=3600,
+    )
     web_stop_seconds: int = setting("How long a stopping web process lets requests finish, in seconds.", default=15, minimum=0, maximum=600)
 
     @property

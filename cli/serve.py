@@ -28,6 +28,7 @@ def command(*, host: str | None, port: int | None, workers: int) -> None:
         server_header=False,
         # PENNY itself decides whose word on the client's address it takes: `trusted_proxies`.
         proxy_headers=False,
+        timeout_keep_alive=settings.web_keep_alive_seconds,
         timeout_graceful_shutdown=settings.web_stop_seconds,
         log_config=None,
         # Below, uvicorn writes lines for every WebSocket.
