@@ -187,6 +187,11 @@ class Settings:
     )
     graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
     graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
+    execution: str = setting(
+        "How operations run: as `compiled` plans, or by graphql-core alone as `reference`, to compare the two.",
+        default="compiled",
+        choices=("compiled", "reference"),
+    )
     graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
     socket_max_message_bytes: int = setting(

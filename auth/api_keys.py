@@ -38,14 +38,18 @@ class ApiKeys:
         self._now = now
         self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
 
+    def known(self, text: str) -> Viewer | None:
+        """Whom this key speaks for, if this process has just checked it; None says nothing: ask `viewer_of`."""
+        return self._cache.find(hash_token(text))
+
     async def viewer_of(self, text: str) -> Viewer:
         """Whom this key speaks for; raises `Unauthenticated` with the reasons that sessions have."""
+        if (viewer := self.known(text)) is not None:
+            return viewer
         named = parse_api_key(text)
         if named is None:
             raise Unauthenticated("This is no API key.")
         token_hash = hash_token(text)
-        if (viewer := self._cache.find(token_hash)) is not None:
-            return viewer
         generation = self._cache.generation
         async with self._scopes.reading(named.tenant_id) as scope:
             row = await credentials.api_key_for_use(scope, named.tenant_id, named.key_id)

@@ -86,13 +86,17 @@ class Sessions:
         viewer = _viewer(tenant_id, user_id, member, session_id=row["id"], row=row)
         return OpenedSession(viewer, row, token)
 
+    def known(self, token: str) -> Viewer | None:
+        """Who has this token, if this process has just checked it; None says nothing: ask `viewer_of`."""
+        return self._cache.find(hash_token(token))
+
     async def viewer_of(self, token: str) -> Viewer:
         """Who has this token; raises `Unauthenticated` with UNAUTHENTICATED, TOKEN_EXPIRED, SESSION_TERMINATED or TENANT_SUSPENDED."""
+        if (viewer := self.known(token)) is not None:
+            return viewer
         if not is_session_token(token):
             raise Unauthenticated
         token_hash = hash_token(token)
-        if (viewer := self._cache.find(token_hash)) is not None:
-            return viewer
         generation = self._cache.generation
         async with self._system.reading() as scope:
             row = await credentials.session_by_token(scope, token_hash)

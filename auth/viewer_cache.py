@@ -1,7 +1,8 @@
 """Viewers that a process has just checked, kept for a moment and forgotten when something about them changes."""
 
-from collections import OrderedDict
-from datetime import timedelta
+from collections import OrderedDict, defaultdict
+from datetime import datetime, timedelta
+from uuid import UUID
 
 from auth.clock import Clock
 from auth.viewers import Viewer
@@ -15,7 +16,9 @@ class ViewerCache:
         self._life = timedelta(seconds=seconds)
         self._now = now
         self._most = most
-        self._kept: OrderedDict[bytes, tuple[float, Viewer]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[datetime, Viewer]] = OrderedDict()
+        # A revocation is about one tenant: it must not hold the event loop up by looking at everybody else's viewers.
+        self._of_tenant: defaultdict[UUID, set[bytes]] = defaultdict(set)
         self._generation = 0
 
     @property
@@ -28,8 +31,8 @@ class ViewerCache:
         kept = self._kept.get(token_hash)
         if kept is None:
             return None
-        if kept[0] <= self._now().timestamp():
-            del self._kept[token_hash]
+        if kept[0] <= self._now():
+            self._drop(token_hash)
             return None
         return kept[1]
 
@@ -39,19 +42,28 @@ class ViewerCache:
             return
         until = self._now() + self._life
         end = until if viewer.expires_at is None else min(until, viewer.expires_at)
-        self._kept[token_hash] = (end.timestamp(), viewer)
+        self._kept[token_hash] = (end, viewer)
         self._kept.move_to_end(token_hash)
+        self._of_tenant[viewer.tenant_id].add(token_hash)
         if len(self._kept) > self._most:
-            self._kept.popitem(last=False)
+            self._drop(next(iter(self._kept)))
 
     def forget(self, revoked: Revoked | None) -> None:
         """Drop the viewers that this is about; all of them for None."""
         self._generation += 1
         if revoked is None:
             self._kept.clear()
+            self._of_tenant.clear()
             return
-        for token_hash in [key for key, (_, viewer) in self._kept.items() if is_about(revoked, viewer)]:
-            del self._kept[token_hash]
+        for token_hash in [one for one in self._of_tenant.get(revoked.tenant_id, ()) if is_about(revoked, self._kept[one][1])]:
+            self._drop(token_hash)
+
+    def _drop(self, token_hash: bytes) -> None:
+        _, viewer = self._kept.pop(token_hash)
+        of_tenant = self._of_tenant[viewer.tenant_id]
+        of_tenant.discard(token_hash)
+        if not of_tenant:
+            del self._of_tenant[viewer.tenant_id]
 
 
 def is_about(revoked: Revoked, viewer: Viewer) -> bool:

@@ -4,10 +4,9 @@ Valkey refuses an id that is not above the last, so a worker that was paused and
 successor is higher. Pub/sub would lose what falls between two connections; a stream does not.
 """
 
-import asyncio
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from typing import Final, NamedTuple
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
 from uuid import UUID
 
 from valkey.asyncio import Valkey
@@ -15,29 +14,19 @@ from valkey.exceptions import ResponseError
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
-from chat.events import Event, RunFinished, RunSnapshot, decoded, encoded
-from events.tails import Entry, Tails
+from chat.broadcasts import Broadcast, Follower, Sink, Told, opened, place_of, seq_of
+from chat.events import Event, RunFinished, encoded
+from events.entries import Entry
+from events.tails import Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
-QUIET_SECONDS: Final = 5.0
-END_SECONDS: Final = 1.0
-OUTAGE_PAUSE: Final = 0.25
 PAGE: Final = 1000
+BACKLOG_BYTES: Final = 262_144
 
 
 class RunWasTaken(Exception):
     """Another worker writes this run's log now; stop without a further word."""
-
-
-class RunState(NamedTuple):
-    """What PostgreSQL knows of a run: the truth when the log is silent or gone."""
-
-    status: str
-    last_seq: int
-    finished: bool
-    message_ids: list[UUID]
-    finished_at: float
 
 
 class RunLog:
@@ -66,7 +55,7 @@ class RunLog:
         # In one piece, so that a waiting reader is woken once and gets all of it.
         pipe = self._valkey.pipeline(transaction=True)
         for event in events:
-            sealed = self._cipher.encrypt("runs", "events", _row(self._run_id, event.seq), encoded(event))
+            sealed = self._cipher.encrypt("runs", "events", place_of(self._run_id, event.seq), encoded(event))
             pipe.xadd(self._key, {"e": sealed}, id=f"{self._epoch}-{event.seq}")
         last = events[-1]
         finished = isinstance(last, RunFinished)
@@ -102,6 +91,7 @@ class RunLogs:
         self._tails = tails
         self._keyring = keyring
         self._settings = settings
+        self._broadcasts: dict[str, Broadcast] = {}
 
     def writer(self, cipher: TenantCipher, run_id: UUID, epoch: int) -> RunLog:
         """Open a run's log for writing in this epoch."""
@@ -115,86 +105,50 @@ class RunLogs:
     async def newest_seq(self, tenant_id: UUID, run_id: UUID) -> int:
         """Return the last seq that the log holds, 0 for none."""
         newest = await self._valkey.xrevrange(stream_key(self._settings, tenant_id, run_id), count=2)  # the last may be a fence
-        return max((_seq(entry_id.decode()) for entry_id, _ in newest), default=0)
+        return max((seq_of(entry_id.decode()) for entry_id, _ in newest), default=0)
 
-    async def written(self, cipher: TenantCipher, run_id: UUID, *, after: int = 0) -> list[Event]:
-        """Return the events that the log holds after a seq, in order."""
+    async def written(self, cipher: TenantCipher, run_id: UUID) -> list[Event]:
+        """Return the events that the log holds, in order."""
         events: list[Event] = []
-        start = "-"
+        more, last = True, ""
+        while more:
+            tolds, more = await self.page(cipher, run_id, after=0, since=last)
+            events += [told.event for told in tolds]
+            last = tolds[-1].entry_id if tolds else last
+        return events
+
+    async def page(self, cipher: TenantCipher, run_id: UUID, *, after: int, since: str = "") -> tuple[list[Told], bool]:
+        """Return the next events after a seq, and whether there may be more; `since` is an entry that lies before them."""
         key = stream_key(self._settings, cipher.tenant_id, run_id)
         while True:
-            page: list[tuple[bytes, dict[bytes, bytes]]] = await self._valkey.xrange(key, min=start, count=PAGE)
-            for entry_id, fields in page:
-                if _seq(entry_id.decode()) > after:
-                    events.append(self._opened(cipher, run_id, (entry_id.decode(), fields)))
-            if len(page) < PAGE:
-                return events
-            start = "(" + page[-1][0].decode()
+            found: list[tuple[bytes, dict[bytes, bytes]]] = await self._valkey.xrange(key, min=f"({since}" if since else "-", count=PAGE)
+            entries: list[Entry] = [(entry_id.decode(), fields) for entry_id, fields in found]
+            broadcast = self._broadcasts.get(key)
+            tolds = [
+                opened(entry, cipher, run_id) if broadcast is None else broadcast.opened(entry, cipher)
+                for entry in entries
+                if seq_of(entry[0]) > after
+            ]
+            if tolds or len(entries) < PAGE:
+                return tolds, len(entries) == PAGE
+            since = entries[-1][0]
 
-    async def read(
-        self, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]
-    ) -> AsyncGenerator[Event, None]:
-        """Yield every event after `after`, old and new, without gap or duplicate, until the run has finished.
-
-        What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.
-        """
+    @contextlib.asynccontextmanager
+    async def followed(self, tenant_id: UUID, run_id: UUID, *, after: int, sink: Sink | None) -> AsyncIterator[Follower]:
+        """Follow a run's log, beside all others who do so in this process."""
         cipher = await self._keyring.cipher(tenant_id)
-        tail = self._tails.follow(stream_key(self._settings, tenant_id, run_id))
-        last = after
+        follower = Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=BACKLOG_BYTES)
+        key = stream_key(self._settings, tenant_id, run_id)
+        if (broadcast := self._broadcasts.get(key)) is None:
+            broadcast = self._broadcasts[key] = Broadcast(run_id)
+            self._tails.follow(key, broadcast)
+        broadcast.join(follower)
         try:
-            entries: list[Entry] | None = None
-            while True:
-                try:
-                    events = await self._news(cipher, run_id, entries, last)
-                    if not events or events[0].seq > last + 1:
-                        known = await state()
-                        if known.finished and last >= known.last_seq:
-                            return
-                        if not events and known.finished_at > time.time() - QUIET_SECONDS:
-                            # PostgreSQL hears of the end before the log does.
-                            await tail.wait(END_SECONDS)
-                            events = await self.written(cipher, run_id, after=last)
-                        events = _told(events, last, known, resumed=after > 0)
-                except OUTAGES:
-                    # The reader waits for Valkey to come back; the answer goes on being made.
-                    await asyncio.sleep(OUTAGE_PAUSE)
-                    entries = None
-                    continue
-                for event in events:
-                    yield event
-                    last = event.seq
-                    if isinstance(event, RunFinished):
-                        return
-                entries = await tail.wait(QUIET_SECONDS)
+            yield follower
         finally:
-            tail.close()
-
-    async def _news(self, cipher: TenantCipher, run_id: UUID, entries: list[Entry] | None, last: int) -> list[Event]:
-        """Open what the tail brought, or read the log itself: at first, after a gap, and after a silence."""
-        fresh = [entry for entry in entries or () if _seq(entry[0]) > last]
-        if fresh and _seq(fresh[0][0]) == last + 1:
-            return [self._opened(cipher, run_id, entry) for entry in fresh]
-        return await self.written(cipher, run_id, after=last)
-
-    def _opened(self, cipher: TenantCipher, run_id: UUID, entry: Entry) -> Event:
-        seq = _seq(entry[0])
-        return decoded(cipher.decrypt("runs", "events", _row(run_id, seq), entry[1][b"e"]))
-
-
-def _told(events: list[Event], last: int, state: RunState, *, resumed: bool) -> list[Event]:
-    """Fill what the log lacks from what PostgreSQL knows: nothing, a snapshot before later events, or snapshot and end."""
-    reason = "RESUME_BEFORE_WINDOW" if resumed else "GAP"
-    if events and events[0].seq == last + 1:
-        return events
-    if events:
-        gap = RunSnapshot(seq=events[0].seq - 1, at=events[0].at, reason=reason, message_ids=state.message_ids)
-        return [gap, *events]
-    if not state.finished:
-        return []
-    end = RunFinished(seq=state.last_seq, at=state.finished_at, status=state.status)
-    if end.seq == last + 1:
-        return [end]
-    return [RunSnapshot(seq=end.seq - 1, at=state.finished_at, reason=reason, message_ids=state.message_ids), end]
+            if broadcast.leave(follower):
+                del self._broadcasts[key]
+                self._tails.leave(key, broadcast)
 
 
 def stream_key(settings: Settings, tenant_id: UUID, run_id: UUID) -> str:
@@ -205,11 +159,3 @@ def stream_key(settings: Settings, tenant_id: UUID, run_id: UUID) -> str:
 def _is_late(error: ResponseError) -> bool:
     """Whether an id was refused because a higher one is there."""
     return "equal or smaller" in str(error) or "must be greater" in str(error)
-
-
-def _row(run_id: UUID, seq: int) -> str:
-    return f"{run_id}:{seq}"
-
-
-def _seq(entry_id: str) -> int:
-    return int(entry_id.partition("-")[2])

@@ -21,7 +21,7 @@ def command(*, host: str | None, port: int | None, workers: int) -> None:
         workers=workers,
         loop="uvloop",
         http="httptools",
-        ws="websockets-sansio",
+        ws="web.protocol:FramesProtocol",
         ws_per_message_deflate=False,
         ws_max_size=settings.socket_max_message_bytes,
         access_log=False,

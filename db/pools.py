@@ -1,14 +1,25 @@
 """Connection pools to PostgreSQL, one a role, with every wait bounded."""
 
+import asyncio
 import contextlib
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final, Self
 
 import asyncpg
 
 from errors import Unavailable
 from settings import Settings
 
-Pool = Any  # an asyncpg.Pool, whose library has no types
+# A page is asked for with many sets of columns; asyncpg's 100 would have a busy process prepare some of them again and again.
+STATEMENTS_KEPT: Final = 200
+# What is idle for this long is closed: proxies cut such connections silently. A busy one is replaced now and then, since what
+# PostgreSQL remembers for a connection grows.
+IDLE_SECONDS: Final = 300.0
+LONGEST_SECONDS: Final = 3600.0
+# How long an open read-only transaction waits for the next read of its tenant, and how long it may be passed on in all.
+LINGER_SECONDS: Final = 0.005
+LONGEST_READING_SECONDS: Final = 0.1
 
 
 class DatabaseIsUnavailable(Unavailable):
@@ -19,44 +30,219 @@ class Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no typ
     """asyncpg's connection without the set_config by which it turns the JIT off before it looks at a type.
 
     That function is revoked (an injected SELECT could switch tenants with it), and the JIT is off from the start.
+
+    `lingers` is how the read-only transaction began that is still open on it though nobody reads; `began` is when, `idle` since
+    when nobody does.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._server_caps: Any = self._server_caps._replace(jit=False)
+        self.lingers: str | None = None
+        self.began = self.idle = self.opened = self._loop.time()
 
 
-async def _leave_nothing_open(connection: Any) -> None:
-    """Stand in for asyncpg's reset query, which costs a round trip on every release.
+class Pool:
+    """At most `size` connections, opened when they are needed; the one that was used last is taken first.
 
-    All settings are transaction-local, so a closed transaction leaves nothing behind. One that is still open means that
-    its COMMIT or ROLLBACK was cut off: such a connection is thrown away.
+    asyncpg's own pool makes a task, a timer and a proxy for every loan, which costs as much as a short statement. Here a loan is
+    a list's pop, and whoever has to wait is served in turn. A connection comes back without a transaction, or with a read-only
+    one that lingers for whoever reads next in the same tenant, and is closed a moment later if nobody does.
     """
-    if connection.is_in_transaction():
-        connection.terminate()
+
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int) -> None:
+        self._connect = connect
+        self._size = size
+        self._idle: list[Connection] = []
+        self._all: set[Connection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[Connection | None]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tending: asyncio.TimerHandle | None = None
+        self._tending_at = 0.0
+        self._closed = False
+        self._empty = asyncio.Event()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
+    def take(self, begin: str | None = None) -> Connection | None:
+        """Return an idle connection if there is one, best of all with the transaction that began like this."""
+        idle = self._idle
+        if begin is not None:
+            for place in range(len(idle) - 1, -1, -1):
+                if idle[place].lingers == begin and not idle[place].is_closed():
+                    return idle.pop(place)
+        while idle:
+            connection = idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._forget(connection)
+        return None
+
+    async def acquire(self, *, seconds: float) -> Connection:
+        """Return a connection, a new one or the next that comes back; raises `TimeoutError` and what connecting raises."""
+        if self._closed:
+            raise DatabaseIsUnavailable("The connections to the database are being closed.")
+        if (connection := self.take()) is not None:
+            return connection
+        async with asyncio.timeout(seconds):
+            if len(self._all) + self._opening < self._size:
+                self._opening += 1
+                return await self._opened()
+            return await self._handed() or await self._opened()
+
+    def release(self, connection: Connection) -> None:
+        """Take a connection back; one that is broken, or in a transaction that does not linger, is thrown away."""
+        now = connection.idle = asyncio.get_running_loop().time()
+        if connection.is_closed() or self._closed or (connection.lingers is None and connection.is_in_transaction()):
+            # All settings are transaction-local: only a COMMIT or ROLLBACK that was cut off leaves something behind.
+            connection.terminate()
+            self._forget(connection)
+        elif connection.lingers is None and now - connection.opened > LONGEST_SECONDS:
+            self._forget(connection)
+            self._begin(connection.close())
+        elif (waiter := self._next()) is not None:
+            waiter.set_result(connection)
+        else:
+            self._idle.append(connection)
+            self._tend(now + (IDLE_SECONDS if connection.lingers is None else LINGER_SECONDS))
+
+    async def close(self) -> None:
+        """Wait for all connections to come back, and close them."""
+        self._closed = True
+        for connection in [*self._idle]:
+            await connection.close()
+            self._forget(connection)
+        self._idle.clear()
+        if self._all or self._opening:
+            await self._empty.wait()
+        self._stop_tending()
+
+    def terminate(self) -> None:
+        """Cut all connections off."""
+        self._closed = True
+        self._stop_tending()
+        for connection in [*self._all]:
+            connection.terminate()
+
+    async def _handed(self) -> Connection | None:
+        """Wait in line for a connection, or for the leave to open one."""
+        waiter: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except BaseException:
+            if waiter.done() and not waiter.cancelled():
+                self._give_back(waiter.result())
+            raise
+
+    async def _opened(self) -> Connection:
+        """Open the connection that `_opening` counts already."""
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._give_back(None)
+            raise
+        self._opening -= 1
+        self._all.add(connection)
+        return connection
+
+    def _give_back(self, unused: Connection | None) -> None:
+        """Pass on what its waiter did not live to see: a connection, or the leave to open one."""
+        if unused is not None:
+            self.release(unused)
+            return
+        self._opening -= 1
+        self._let_open()
+
+    def _forget(self, connection: Connection) -> None:
+        self._all.discard(connection)
+        self._let_open()
+
+    def _let_open(self) -> None:
+        """There is one connection less: let whoever waits open another."""
+        if not self._closed and (waiter := self._next()) is not None:
+            self._opening += 1
+            waiter.set_result(None)
+        if not self._all and not self._opening:
+            self._empty.set()
+
+    def _next(self) -> "asyncio.Future[Connection | None] | None":
+        while self._waiting:
+            if not (waiter := self._waiting.popleft()).done():
+                return waiter
+        return None
+
+    def _tend(self, at: float) -> None:
+        """Look after the idle connections then, or earlier if that is planned."""
+        if self._tending is None or at < self._tending_at:
+            self._stop_tending()
+            self._tending_at = at
+            self._tending = asyncio.get_running_loop().call_at(at, self._look_after)
+
+    def _stop_tending(self) -> None:
+        if self._tending is not None:
+            self._tending.cancel()
+            self._tending = None
+
+    def _look_after(self) -> None:
+        """End the transactions that linger for too long, and close the connections that nobody needs any more."""
+        self._tending = None
+        now = asyncio.get_running_loop().time()
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            due = connection.idle + (IDLE_SECONDS if connection.lingers is None else LINGER_SECONDS)
+            if due > now:
+                self._idle.append(connection)
+                self._tend(due)
+            elif connection.lingers is None:
+                self._forget(connection)
+                self._begin(connection.close())
+            else:
+                self._begin(self._ended(connection))
+
+    async def _ended(self, connection: Connection) -> None:
+        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.execute("COMMIT")
+        connection.lingers = None
+        self.release(connection)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
 
 async def open_pool(dsn: str, settings: Settings, *, size: int, application: str) -> Pool:
     """Open a pool that connects when first used, so that PENNY starts before its database does."""
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=0,
-        max_size=size,
-        connection_class=Connection,
-        reset=_leave_nothing_open,
-        timeout=settings.database_connect_seconds,
-        command_timeout=settings.database_statement_seconds,
-        server_settings={
-            "application_name": application,
-            "jit": "off",
-            "statement_timeout": str(int(settings.database_statement_seconds * 1000)),
-            "idle_in_transaction_session_timeout": "30000",
-        },
-    )
+
+    async def connect() -> Connection:
+        connection: Connection = await asyncpg.connect(
+            dsn,
+            connection_class=Connection,
+            timeout=settings.database_connect_seconds,
+            command_timeout=settings.database_statement_seconds,
+            statement_cache_size=STATEMENTS_KEPT,
+            max_cached_statement_lifetime=0,
+            server_settings={
+                "application_name": application,
+                "jit": "off",
+                # Reads that follow each other in one transaction must each see what was committed before them.
+                "default_transaction_isolation": "read committed",
+                "statement_timeout": str(int(settings.database_statement_seconds * 1000)),
+                "idle_in_transaction_session_timeout": "30000",
+            },
+        )
+        return connection
+
+    return Pool(connect, size=size)
 
 
 async def warm(pool: Pool) -> None:
     """Open a first connection, if the database is there already."""
     with contextlib.suppress(OSError, asyncpg.PostgresError, TimeoutError):
-        async with pool.acquire(timeout=1):
-            pass
+        pool.release(await pool.acquire(seconds=1))

@@ -1,20 +1,26 @@
-"""Tenant scopes: the only way to a connection, and each is one transaction of one tenant.
+"""Tenant scopes: the only way to a connection, and each reads or writes as one tenant.
 
-`reading(tenant)` is a read-only transaction, `writing(tenant)` commits when its block ends. The tenant is set with
-`SET LOCAL` in the same round trip as `BEGIN`; row-level security does the rest. A scope inside a scope would silently
-be the outer tenant's, and two queries at once on one connection break both, so both are refused here, loudly.
+`writing(tenant)` is a transaction that commits when its block ends. `reading(tenant)` is a read-only one; when its block ends
+well it lingers for a few milliseconds, and the tenant's next read goes on in it (under READ COMMITTED every statement sees what
+was committed before it, in whatever transaction). So the levels of an operation pay for one BEGIN and COMMIT. The tenant is set
+with `SET LOCAL` in the same round trip as `BEGIN`, and a COMMIT that is due rides along; row-level security does the rest. A
+scope inside a scope would silently be the outer tenant's, and two queries at once on one connection break both, so both are
+refused here, loudly.
 """
 
-import contextlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextvars import ContextVar
-from typing import Any, Final
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from contextvars import ContextVar, Token
+from functools import lru_cache
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import asyncpg
 from piccolo.query import Query
 
-from db.pools import DatabaseIsUnavailable, Pool
+from db.pools import LONGEST_READING_SECONDS, Connection, DatabaseIsUnavailable, Pool
 from errors import Invalid
 
 Row = Mapping[str, Any]  # an asyncpg.Record, whose library has no types
@@ -27,7 +33,9 @@ _AWAY: Final = (
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
 )
-_open_scope: ContextVar[str | None] = ContextVar("open_scope", default=None)
+_READ: Final = "BEGIN READ ONLY"
+_WRITE: Final = "BEGIN"
+_open_scope: ContextVar["_Transaction[Any] | None"] = ContextVar("open_scope", default=None)
 
 
 class ScopeIsOpen(RuntimeError):
@@ -38,44 +46,67 @@ class ScopeIsBusy(RuntimeError):
     """Two queries were sent at once in one scope."""
 
 
+class ScopeIsClosed(RuntimeError):
+    """A query was sent in a scope whose block had ended."""
+
+
 class ScopeWasUndone(RuntimeError):
     """The block went on after a statement's error, and nothing of what it wrote was kept."""
+
+
+class _Ended:
+    """Stands where a scope's connection was."""
+
+    def __getattr__(self, verb: str) -> Any:
+        raise ScopeIsClosed("This scope has ended.")
+
+
+_ENDED: Final = _Ended()
 
 
 class Reading:
     """A read-only transaction. Queries are Piccolo's or constant SQL with arguments, one at a time."""
 
-    def __init__(self, connection: asyncpg.Connection) -> None:
+    def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._busy = False
+        self._failed = False
 
     async def rows(self, query: Statement, *arguments: object) -> list[Row]:
         """Run a query and return all rows."""
-        sql, values = _compiled(query, arguments)
-        with self._alone():
-            return list(await self._connection.fetch(sql, *values))
+        found: list[Row] = await self._alone(self._connection.fetch, query, arguments)
+        return found
 
     async def row(self, query: Statement, *arguments: object) -> Row | None:
         """Run a query and return its first row, or None."""
-        sql, values = _compiled(query, arguments)
-        with self._alone():
-            row: Row | None = await self._connection.fetchrow(sql, *values)
-            return row
+        found: Row | None = await self._alone(self._connection.fetchrow, query, arguments)
+        return found
 
     async def value(self, query: Statement, *arguments: object) -> object:
         """Run a query and return the first column of its first row, or None."""
         row = await self.row(query, *arguments)
         return None if row is None else next(iter(row.values()))
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    async def _alone(self, send: Any, query: Statement, arguments: Sequence[object]) -> Any:
         if self._busy:
             raise ScopeIsBusy("Two queries at once in one scope; await them one after the other.")
+        sql, values = _compiled(query, arguments)
         self._busy = True
         try:
-            yield
+            return await send(sql, *values)
+        except BaseException:
+            self._failed = True
+            raise
         finally:
             self._busy = False
+
+    def leave(self) -> bool | None:
+        """Let go of the connection, which is somebody else's from now on.
+
+        True when every query was answered, False when one failed, None when one is still under way.
+        """
+        self._connection = _ENDED
+        return None if self._busy else not self._failed
 
 
 class Writing(Reading):
@@ -83,16 +114,19 @@ class Writing(Reading):
 
     async def run(self, query: Statement, *arguments: object) -> int:
         """Run a statement and return how many rows it touched."""
-        sql, values = _compiled(query, arguments)
-        with self._alone():
-            tag = await self._connection.execute(sql, *values) if values else await self._once(sql)
+        tag = str(await self._alone(self._sent, query, arguments))
         return int(tag.rsplit(" ", 1)[-1]) if tag[-1:].isdigit() else 0
 
-    async def _once(self, sql: str) -> str:
-        """Run a statement without arguments in the extended protocol, which takes exactly one statement."""
+    async def _sent(self, sql: str, *values: object) -> Any:
+        if values:
+            return await self._connection.execute(sql, *values)
+        # Without arguments asyncpg would take several statements in one text; the extended protocol takes exactly one.
         statement = await self._connection.prepare(sql)
         await statement.fetch()
-        return str(statement.get_statusmsg())
+        return statement.get_statusmsg()
+
+
+S = TypeVar("S", bound=Reading)
 
 
 def _compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Sequence[object]]:
@@ -102,110 +136,147 @@ def _compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Seque
     return querystring.compile_string()
 
 
+class _Transaction(Generic[S]):
+    """What a scope is from its beginning to its end."""
+
+    def __init__(self, scopes: "Scopes", begin: str, kind: type[S]) -> None:
+        self._pool = scopes.pool
+        self._acquire_seconds = scopes.acquire_seconds
+        self._begin = begin
+        self._kind = kind
+
+    async def __aenter__(self) -> S:
+        if (outer := _open_scope.get()) is not None:
+            raise ScopeIsOpen(f"A scope ({self}) was opened inside another one ({outer}); close the first.")
+        self._token: Token[_Transaction[Any] | None] = _open_scope.set(self)
+        try:
+            self._connection = await self._begun()
+        except BaseException:
+            _open_scope.reset(self._token)
+            raise
+        self._scope = self._kind(self._connection)
+        return self._scope
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        connection = self._connection
+        try:
+            await self._finish(connection, error)
+        except BaseException as failure:
+            await _roll_back(connection)
+            _tell_if_away(failure, connection)
+            raise
+        finally:
+            self._pool.release(connection)
+            _open_scope.reset(self._token)
+        if error is not None:
+            _tell_if_away(error, connection)
+
+    async def _begun(self) -> Connection:
+        """Return a connection in this transaction: one that lingers, or a new one, with the COMMIT of another that is due before it."""
+        connection = self._pool.take(self._begin) or await self._acquired()
+        lingers, connection.lingers = connection.lingers, None
+        now = asyncio.get_running_loop().time()
+        if lingers == self._begin and now - connection.began < LONGEST_READING_SECONDS:
+            return connection
+        try:
+            await connection.execute(self._begin if lingers is None else f"COMMIT; {self._begin}")
+        except BaseException as error:
+            try:
+                await _roll_back(connection)
+            finally:
+                # Nobody knows what became of a BEGIN that was cut off.
+                connection.terminate()
+                self._pool.release(connection)
+            _tell_if_away(error, connection)
+            raise
+        connection.began = now
+        return connection
+
+    async def _acquired(self) -> Connection:
+        try:
+            return await self._pool.acquire(seconds=self._acquire_seconds)
+        except (*_AWAY, asyncpg.InterfaceError) as error:
+            raise DatabaseIsUnavailable("The database does not answer; try again in a moment.") from error
+
+    async def _finish(self, connection: Connection, error: BaseException | None) -> None:
+        """Commit, let linger, or undo."""
+        unharmed = self._scope.leave()
+        if unharmed is None:
+            # Whoever asks still waits for an answer on it, so nobody else can have it.
+            connection.terminate()
+            if error is None:
+                raise ScopeIsBusy("A query was still under way when its scope ended.")
+        elif error is not None:
+            await _roll_back(connection)
+        elif unharmed and self._kind is Reading:
+            connection.lingers = self._begin
+        elif await connection.execute("COMMIT") != "COMMIT":
+            raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
+
+    def __str__(self) -> str:
+        return self._begin
+
+
 class Scopes:
     """Opens the scopes of one role."""
 
     def __init__(self, pool: Pool, *, acquire_seconds: float) -> None:
-        self._pool = pool
-        self._acquire_seconds = acquire_seconds
-
-    @contextlib.asynccontextmanager
-    async def _transaction(self, begin: str, name: str) -> AsyncIterator[asyncpg.Connection]:
-        if (outer := _open_scope.get()) is not None:
-            raise ScopeIsOpen(f"A scope ({name}) was opened inside another one ({outer}); close the first.")
-        token = _open_scope.set(name)
-        try:
-            async with self._connection() as connection:
-                try:
-                    await connection.execute(begin)
-                    yield connection
-                except BaseException:
-                    await _roll_back(connection)
-                    raise
-                if await connection.execute("COMMIT") != "COMMIT":
-                    raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
-        finally:
-            _open_scope.reset(token)
-
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            connection = await self._pool.acquire(timeout=self._acquire_seconds)
-        except (*_AWAY, asyncpg.InterfaceError) as error:
-            raise DatabaseIsUnavailable("The database does not answer; try again in a moment.") from error
-        try:
-            yield connection
-        except asyncpg.CharacterNotInRepertoireError as error:
-            raise Invalid("Text must not contain NUL characters.", constraint="no_nul") from error
-        except (*_AWAY, asyncpg.InterfaceError) as error:
-            # Any other InterfaceError is a mistake of ours, such as a wrong number of arguments.
-            if isinstance(error, asyncpg.InterfaceError) and not _is_gone(connection):
-                raise
-            raise DatabaseIsUnavailable("The database did not finish its answer; try again in a moment.") from error
-        finally:
-            await self._pool.release(connection)
+        self.pool = pool
+        self.acquire_seconds = acquire_seconds
 
     async def check(self) -> None:
         """Raise `DatabaseIsUnavailable` unless the database answers a query."""
-        async with self._connection() as connection:
-            await connection.fetchval("SELECT 1")
+        async with _Transaction(self, _READ, Reading) as scope:
+            await scope.value("SELECT 1")
 
 
-async def _roll_back(connection: asyncpg.Connection) -> None:
+def _tell_if_away(error: BaseException, connection: Connection) -> None:
+    """Raise what an error of the driver's means to a caller; an error of anybody else's is left as it is."""
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError):
+        raise Invalid("Text must not contain NUL characters.", constraint="no_nul") from error
+    # Any other InterfaceError is a mistake of ours, such as a wrong number of arguments.
+    if isinstance(error, _AWAY) or (isinstance(error, asyncpg.InterfaceError) and connection.is_closed()):
+        raise DatabaseIsUnavailable("The database did not finish its answer; try again in a moment.") from error
+
+
+async def _roll_back(connection: Connection) -> None:
     try:
-        if connection.is_in_transaction():
+        if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
-        if not _is_gone(connection):
-            connection.terminate()
-
-
-def _is_gone(connection: asyncpg.Connection) -> bool:
-    """Whether a connection broke; the pool has then taken it back already, and its proxy refuses every question."""
-    try:
-        return bool(connection.is_closed())
-    except asyncpg.InterfaceError:
-        return True
+        connection.terminate()
 
 
 class TenantScopes(Scopes):
     """Scopes as `penny_app`: rows of the named tenant and no other."""
 
-    @contextlib.asynccontextmanager
-    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
+    def reading(self, tenant_id: UUID) -> AbstractAsyncContextManager[Reading]:
         """Open a read-only transaction of this tenant."""
-        async with self._transaction(f"BEGIN READ ONLY; {_tenant(tenant_id)}", f"reading {tenant_id}") as connection:
-            yield Reading(connection)
+        return _Transaction(self, _of_tenant(_READ, tenant_id), Reading)
 
-    @contextlib.asynccontextmanager
-    async def writing(self, tenant_id: UUID) -> AsyncIterator[Writing]:
+    def writing(self, tenant_id: UUID) -> AbstractAsyncContextManager[Writing]:
         """Open a transaction of this tenant that commits when the block ends."""
-        async with self._transaction(f"BEGIN; {_tenant(tenant_id)}", f"writing {tenant_id}") as connection:
-            yield Writing(connection)
+        return _Transaction(self, _of_tenant(_WRITE, tenant_id), Writing)
 
 
 class SystemScopes(Scopes):
     """Scopes as `penny_system`: look-ups across tenants that its narrow policies allow, and the birth of a tenant."""
 
-    @contextlib.asynccontextmanager
-    async def reading(self) -> AsyncIterator[Reading]:
+    def reading(self) -> AbstractAsyncContextManager[Reading]:
         """Open a read-only transaction across tenants."""
-        async with self._transaction("BEGIN READ ONLY", "system reading") as connection:
-            yield Reading(connection)
+        return _Transaction(self, _READ, Reading)
 
-    @contextlib.asynccontextmanager
-    async def writing(self, tenant_id: UUID | None = None) -> AsyncIterator[Writing]:
+    def writing(self, tenant_id: UUID | None = None) -> AbstractAsyncContextManager[Writing]:
         """Open a transaction; rows of tenant tables can only be written for the tenant that is named."""
-        begin = "BEGIN" if tenant_id is None else f"BEGIN; {_tenant(tenant_id)}"
-        async with self._transaction(begin, f"system writing {tenant_id}") as connection:
-            yield Writing(connection)
+        return _Transaction(self, _WRITE if tenant_id is None else _of_tenant(_WRITE, tenant_id), Writing)
 
 
-def _tenant(tenant_id: UUID) -> str:
+@lru_cache(10_000)
+def _of_tenant(begin: str, tenant_id: UUID) -> str:
     """Name the tenant for this transaction. A UUID prints as nothing but hex and dashes, so this text is safe.
 
     asyncpg's rows have UUIDs of a class of their own, so what is printed here is made anew.
     """
     if not isinstance(tenant_id, UUID):
         raise TypeError("A scope needs a tenant.")
-    return f"SET LOCAL app.tenant_id = '{UUID(int=tenant_id.int)}'"
+    return f"{begin}; SET LOCAL app.tenant_id = '{UUID(int=tenant_id.int)}'"

@@ -2,93 +2,63 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from typing import Final, Protocol
 from uuid import uuid4
 
 import structlog
 from valkey.asyncio import Valkey
 
+from events.entries import Entries, Entry
+
 log = structlog.get_logger()
-Entry = tuple[str, Mapping[bytes, bytes]]
 
 BLOCK_MS: Final = 5000
-BACKLOG: Final = 2000
+PATIENCE_SECONDS: Final = 2.0
 
 
-class Tail:
-    """One reader's view of one stream: `wait` returns the entries that came, or None when it must read the stream itself."""
+class Listener(Protocol):
+    """Whoever follows a stream."""
 
-    def __init__(self, tails: "Tails", key: str) -> None:
-        self._tails = tails
-        self.key = key
-        self._entries: list[Entry] = []
-        self._lagged = False
-        self._news = asyncio.Event()
+    def heard(self, entries: Sequence[Entry]) -> None:
+        """Entries came, in their order; raises nothing, for it is called by the one task that reads for all."""
 
-    async def wait(self, seconds: float) -> list[Entry] | None:
-        """Return what came, an empty list after `seconds` of silence, None after a gap (a slow reader, an outage)."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
-        self._news.clear()
-        entries, self._entries = self._entries, []
-        lagged, self._lagged = self._lagged, False
-        return None if lagged else entries
-
-    def push(self, entries: list[Entry]) -> None:
-        """Hand entries over; a reader that lets too many gather is told to read for itself."""
-        if len(self._entries) + len(entries) > BACKLOG:
-            self.lag()
-            return
-        self._entries.extend(entries)
-        self._news.set()
-
-    def lag(self) -> None:
-        """Tell the reader that something may be missing."""
-        self._entries = []
-        self._lagged = True
-        self._news.set()
-
-    def close(self) -> None:
-        """Stop following."""
-        self._tails.leave(self)
+    def lagged(self) -> None:
+        """Something may be missing: the stream itself must be read."""
 
 
 class Tails:
     """One XREAD over all followed streams. A stream of its own wakes it when a reader joins."""
 
     def __init__(self, blocking: Valkey, commands: Valkey, prefix: str) -> None:
-        self._blocking = blocking
+        self._entries = Entries(blocking, patience_seconds=PATIENCE_SECONDS)
         self._commands = commands
         self._wake_key = f"{prefix}:wake:{uuid4().hex}"
-        self._tails: dict[str, set[Tail]] = {}
+        self._listeners: dict[str, set[Listener]] = {}
         self._last: dict[str, str] = {self._wake_key: "0"}
         self._joining: set[str] = set()
         self._joined = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def follow(self, key: str) -> Tail:
-        """Begin to follow: entries reach the tail from some moment on, and until then it says that it must read for itself."""
-        tail = Tail(self, key)
-        self._tails.setdefault(key, set()).add(tail)
+    def follow(self, key: str, listener: Listener) -> None:
+        """Begin to follow: entries reach the listener from some moment on, and then it is told that it lags."""
+        self._listeners.setdefault(key, set()).add(listener)
         if key not in self._last:
             self._joining.add(key)
             self._joined.set()
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow(), name="tails")
-        return tail
 
-    def leave(self, tail: Tail) -> None:
-        """Forget a reader, and its stream with the last one."""
-        readers = self._tails.get(tail.key)
-        if readers is None:
+    def leave(self, key: str, listener: Listener) -> None:
+        """Forget a listener, and the stream with its last one."""
+        listeners = self._listeners.get(key)
+        if listeners is None:
             return
-        readers.discard(tail)
-        if not readers:
-            del self._tails[tail.key]
-            self._last.pop(tail.key, None)
-            self._joining.discard(tail.key)
+        listeners.discard(listener)
+        if not listeners:
+            del self._listeners[key]
+            self._last.pop(key, None)
+            self._joining.discard(key)
 
     async def close(self) -> None:
         """Stop following everything."""
@@ -103,18 +73,18 @@ class Tails:
         try:
             while True:
                 try:
-                    answer: Any = await self._blocking.xread(dict(self._last), block=BLOCK_MS)
+                    for key, entries in await self._entries.after(self._last, block_ms=BLOCK_MS):
+                        self._hand_out(key, entries)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the readers read for themselves until it is over
                     log.warning("tails_broke", error=type(error).__name__)
                     await asyncio.sleep(pause)
                     pause = min(pause * 2, 2.0)
-                    self._lag(self._tails)
+                    self._lag(self._listeners)
                     continue
                 pause = 0.05
-                for raw_key, entries in answer or ():
-                    self._hand_out(raw_key.decode(), [(entry_id.decode(), fields) for entry_id, fields in entries])
         finally:
             joining.cancel()
+            await self._entries.close()
 
     async def _let_in(self) -> None:
         """Find where the streams of new readers end, and wake the reading so that it takes them in."""
@@ -125,7 +95,7 @@ class Tails:
             try:
                 for key in keys:
                     newest = await self._commands.xrevrange(key, count=1)
-                    if key in self._tails:
+                    if key in self._listeners:
                         self._last.setdefault(key, newest[0][0].decode() if newest else "0-0")
                 await self._commands.xadd(self._wake_key, {"w": b""}, maxlen=1)
                 await self._commands.expire(self._wake_key, 3600)
@@ -140,11 +110,11 @@ class Tails:
 
     def _lag(self, keys: Iterable[str]) -> None:
         for key in list(keys):
-            for tail in self._tails.get(key, ()):
-                tail.lag()
+            for listener in tuple(self._listeners.get(key, ())):
+                listener.lagged()
 
     def _hand_out(self, key: str, entries: list[Entry]) -> None:
         if key in self._last:
             self._last[key] = entries[-1][0]
-        for tail in self._tails.get(key, ()):
-            tail.push(entries)
+        for listener in tuple(self._listeners.get(key, ())):
+            listener.heard(entries)

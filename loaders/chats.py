@@ -5,7 +5,8 @@ from uuid import UUID
 
 from db.scopes import Reading, Row
 from db.statements import chats
+from db.statements.projections import Columns
 
 
-async def chat_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID]) -> Mapping[UUID, Row]:
-    return {row["id"]: row for row in await chats.by_ids(scope, tenant_id, ids)}
+async def chat_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID], columns: Columns | None = None) -> Mapping[UUID, Row]:
+    return {row["id"]: row for row in await chats.by_ids(scope, tenant_id, ids, columns)}

@@ -1,10 +1,10 @@
 """The questions that one operation may ask."""
 
 from collections.abc import Hashable
-from typing import TypeVar
+from typing import Generic, TypeVar
 from uuid import UUID
 
-from db.scopes import Row, TenantScopes
+from db.scopes import TenantScopes
 from loaders import api_keys, chats, invitations, members, messages, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
@@ -12,25 +12,41 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+class _Asked(Generic[K, V]):
+    """A question that is made when it is first asked: most operations ask few."""
+
+    def __init__(self, ask: Ask[K, V]) -> None:
+        self._ask = ask
+
+    def __set_name__(self, owner: type["Loaders"], name: str) -> None:
+        self._name = name
+
+    def __get__(self, loaders: "Loaders", owner: type["Loaders"]) -> Question[K, V]:
+        question = Question(self._ask, loaders.scopes, loaders.tenant_id)
+        # From now on Python finds the question itself and does not come here.
+        loaders.__dict__[self._name] = question
+        return question
+
+
 class Loaders:
     """All questions, bound to a tenant; what one has answered it keeps until the operation ends."""
 
     def __init__(self, scopes: TenantScopes, tenant_id: UUID) -> None:
-        def question(ask: Ask[K, V]) -> Question[K, V]:
-            return Question(ask, scopes, tenant_id)
+        self.scopes = scopes
+        self.tenant_id = tenant_id
 
-        self.user_by_id: Question[UUID, Row] = question(users.user_by_id)
-        self.tenant_by_id: Question[UUID, Row] = question(tenants.tenant_by_id)
-        self.role_by_id: Question[UUID, Row] = question(roles.role_by_id)
-        self.membership_by_id: Question[UUID, Row] = question(members.membership_by_id)
-        self.membership_by_user: Question[UUID, Row] = question(members.membership_by_user)
-        self.invitation_by_id: Question[UUID, Row] = question(invitations.invitation_by_id)
-        self.session_by_id: Question[UUID, Row] = question(sessions.session_by_id)
-        self.api_key_by_id: Question[UUID, Row] = question(api_keys.api_key_by_id)
-        self.chat_by_id: Question[UUID, Row] = question(chats.chat_by_id)
-        self.message_by_id: Question[UUID, Row] = question(messages.message_by_id)
-        self.children_by_message: Question[UUID, list[Row]] = question(messages.children_by_message)
-        self.messages_by_branch: Question[messages.BranchKey, list[Row]] = question(messages.messages_by_branch)
-        self.run_by_id: Question[UUID, Row] = question(runs.run_by_id)
-        self.open_runs_by_chat: Question[UUID, list[Row]] = question(runs.open_runs_by_chat)
-        self.runs_by_chat: Question[runs.RunsKey, list[Row]] = question(runs.runs_by_chat)
+    user_by_id = _Asked(users.user_by_id)
+    tenant_by_id = _Asked(tenants.tenant_by_id)
+    role_by_id = _Asked(roles.role_by_id)
+    membership_by_id = _Asked(members.membership_by_id)
+    membership_by_user = _Asked(members.membership_by_user)
+    invitation_by_id = _Asked(invitations.invitation_by_id)
+    session_by_id = _Asked(sessions.session_by_id)
+    api_key_by_id = _Asked(api_keys.api_key_by_id)
+    chat_by_id = _Asked(chats.chat_by_id)
+    message_by_id = _Asked(messages.message_by_id)
+    children_by_message = _Asked(messages.children_by_message)
+    messages_by_branch = _Asked(messages.messages_by_branch)
+    run_by_id = _Asked(runs.run_by_id)
+    open_runs_by_chat = _Asked(runs.open_runs_by_chat)
+    runs_by_chat = _Asked(runs.runs_by_chat)

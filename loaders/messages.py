@@ -6,6 +6,7 @@ from uuid import UUID
 
 from db.scopes import Reading, Row
 from db.statements import messages
+from db.statements.projections import Columns
 
 
 class BranchPage(NamedTuple):
@@ -26,25 +27,29 @@ class BranchKey(NamedTuple):
     page: BranchPage
 
 
-async def message_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID]) -> Mapping[UUID, Row]:
-    return {row["id"]: row for row in await messages.by_ids(scope, tenant_id, ids)}
+async def message_by_id(scope: Reading, tenant_id: UUID, ids: list[UUID], columns: Columns | None = None) -> Mapping[UUID, Row]:
+    return {row["id"]: row for row in await messages.by_ids(scope, tenant_id, ids, columns)}
 
 
-async def children_by_message(scope: Reading, tenant_id: UUID, parent_ids: list[UUID]) -> Mapping[UUID, list[Row]]:
+async def children_by_message(
+    scope: Reading, tenant_id: UUID, parent_ids: list[UUID], columns: Columns | None = None
+) -> Mapping[UUID, list[Row]]:
     """What directly follows each message, the oldest first."""
     found: dict[UUID, list[Row]] = {}
-    for row in await messages.by_parents(scope, tenant_id, parent_ids):
+    for row in await messages.by_parents(scope, tenant_id, parent_ids, columns):
         found.setdefault(row["parent_id"], []).append(row)
     return found
 
 
-async def messages_by_branch(scope: Reading, tenant_id: UUID, keys: list[BranchKey]) -> Mapping[BranchKey, list[Row]]:
+async def messages_by_branch(
+    scope: Reading, tenant_id: UUID, keys: list[BranchKey], columns: Columns | None = None
+) -> Mapping[BranchKey, list[Row]]:
     """Pages of branches: one statement for all branches that are asked for the same page."""
     asked: dict[BranchPage, list[tuple[UUID, UUID]]] = {}
     for key in keys:
         asked.setdefault(key.page, []).append((key.chat_id, key.leaf_id))
     found: dict[BranchKey, list[Row]] = {}
     for page, branches in asked.items():
-        pages = await messages.pages_of_branches(scope, tenant_id, branches, **page._asdict())
+        pages = await messages.pages_of_branches(scope, tenant_id, branches, **page._asdict(), columns=columns)
         found |= {BranchKey(*branch, page): rows for branch, rows in pages.items()}
     return found

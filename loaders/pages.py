@@ -2,7 +2,7 @@
 
 import base64
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
@@ -15,8 +15,10 @@ from db.scopes import Row
 from errors import Invalid
 
 CursorValue = datetime | UUID | int | str | None
+Count = Callable[[], Awaitable[int]]
 _TAG_BYTES: Final = 12
 _LONGEST: Final = 1024
+_ENCODER: Final = msgspec.msgpack.Encoder()
 
 
 class CursorIsInvalid(Invalid):
@@ -39,7 +41,7 @@ class Cursors:
     def write(self, values: Sequence[CursorValue]) -> str:
         """Spell the sort values of a row, the unique one last."""
         # MessagePack has no UUID; no other value is made of bytes.
-        content = msgspec.msgpack.encode([value.bytes if isinstance(value, UUID) else value for value in values])
+        content = _ENCODER.encode([value.bytes if isinstance(value, UUID) else value for value in values])
         tag = self._cipher.hmac(self._purpose, self._owners + content)[:_TAG_BYTES]
         return base64.urlsafe_b64encode(tag + content).rstrip(b"=").decode()
 
@@ -119,18 +121,63 @@ class PageArguments:
         return None if text is None else cursors.read(text, path=[name])
 
 
-@dataclass(frozen=True, slots=True)
 class Page:
-    """The rows of a page in the list's order, each with its cursor; `total` counts the whole list where that is known."""
+    """The rows of a page in the list's order; `total` counts the whole list where that is known, `count` finds it out.
 
-    rows: list[Row]
-    cursors: list[str]
-    has_next: bool
-    has_previous: bool
-    total: int | None = None
+    A cursor costs more than a row, and few who read a page take one with every row: cursors are written when they are asked for.
+    """
+
+    __slots__ = ("_cursor_of", "_cursors", "count", "has_next", "has_previous", "rows", "total")
+
+    def __init__(  # noqa: PLR0913 - what a connection shows
+        self,
+        rows: list[Row],
+        cursor_of: Callable[[Row], str],
+        *,
+        has_next: bool,
+        has_previous: bool,
+        total: int | None = None,
+        count: Count | None = None,
+    ) -> None:
+        self.rows = rows
+        self.has_next = has_next
+        self.has_previous = has_previous
+        self.total = total
+        self.count = count
+        self._cursor_of = cursor_of
+        self._cursors: list[str] | None = None
+
+    @property
+    def cursors(self) -> list[str]:
+        """The cursor of each row."""
+        if self._cursors is None:
+            self._cursors = [self._cursor_of(row) for row in self.rows]
+        return self._cursors
+
+    @property
+    def edges(self) -> list[tuple[str, Row]]:
+        """Each row behind its cursor."""
+        return list(zip(self.cursors, self.rows, strict=True))
+
+    @property
+    def start_cursor(self) -> str | None:
+        """The cursor of the first row; None on an empty page."""
+        return self._cursor_of(self.rows[0]) if self.rows else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        """The cursor of the last row; None on an empty page."""
+        return self._cursor_of(self.rows[-1]) if self.rows else None
 
 
-def page_of(rows: Sequence[Row], arguments: PageArguments, cursor_of: Callable[[Row], str], *, total: int | None = None) -> Page:
+def page_of(
+    rows: Sequence[Row],
+    arguments: PageArguments,
+    cursor_of: Callable[[Row], str],
+    *,
+    total: int | None = None,
+    count: Count | None = None,
+) -> Page:
     """Make a page of the rows that were fetched with `arguments.limit`, in reverse order when `arguments.backwards`.
 
     On the side that the cursor points away from, there is at least the row that the cursor was made for.
@@ -138,5 +185,5 @@ def page_of(rows: Sequence[Row], arguments: PageArguments, cursor_of: Callable[[
     more, kept = len(rows) > arguments.size, list(rows[: arguments.size])
     if arguments.backwards:
         kept.reverse()
-        return Page(kept, [cursor_of(row) for row in kept], arguments.before is not None, more, total)
-    return Page(kept, [cursor_of(row) for row in kept], more, arguments.after is not None, total)
+        return Page(kept, cursor_of, has_next=arguments.before is not None, has_previous=more, total=total, count=count)
+    return Page(kept, cursor_of, has_next=more, has_previous=arguments.after is not None, total=total, count=count)

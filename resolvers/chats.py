@@ -1,15 +1,24 @@
 """Chats, as far as the viewer may see them."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 from uuid import UUID
 
 from auth.policies.chats import actions_on_chat, can_read_chat
 from chat.conversations import ChatChange, ChatDraft, Sent, opened_metadata, opened_title
 from db.scopes import Row
 from db.statements import chats
+from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.batches import each
 from resolvers.operations import Operation
+
+# The columns that these fields read.
+TITLE: Final = ("id", "title")
+METADATA: Final = ("id", "metadata")
+ACTIONS: Final = ("owner_id", "visibility")
 
 
 async def by_id(operation: Operation, id: UUID) -> Row | None:
@@ -26,6 +35,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     shown_by_others: bool,
     since: datetime | None,
     until: datetime | None,
+    columns: Columns | None = None,
 ) -> Page:
     """Page through the viewer's own chats, or those that others show to the tenant, the last changed first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
@@ -42,23 +52,24 @@ async def page(  # noqa: PLR0913 - the filters of the list
             since=since,
             until=until,
             limit=arguments.limit,
+            columns=columns,
         )
     return page_of(rows, arguments, lambda row: cursors.write([row["updated_at"], row["id"]]))
 
 
-async def title(operation: Operation, row: Row) -> str | None:
-    """Decrypt a chat's title."""
-    return opened_title(await operation.works.keyring.cipher(operation.tenant_id), row)
+async def titles(operation: Operation, rows: Sequence[Row], needed: object) -> list[str | Exception | None]:  # noqa: ARG001
+    """Decrypt the titles of chats."""
+    return each(partial(opened_title, await operation.works.keyring.cipher(operation.tenant_id)), rows)
 
 
-async def metadata(operation: Operation, row: Row) -> Any:
-    """Decrypt a chat's metadata."""
-    return opened_metadata(await operation.works.keyring.cipher(operation.tenant_id), row)
+async def metadata(operation: Operation, rows: Sequence[Row], needed: object) -> list[Any]:  # noqa: ARG001
+    """Decrypt the metadata of chats."""
+    return each(partial(opened_metadata, await operation.works.keyring.cipher(operation.tenant_id)), rows)
 
 
-def actions(operation: Operation, row: Row) -> list[str]:
-    """Name what the viewer may do with a chat."""
-    return actions_on_chat(operation.viewer, row)
+def actions(operation: Operation, rows: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001
+    """Name what the viewer may do with each chat."""
+    return [actions_on_chat(operation.viewer, row) for row in rows]
 
 
 async def create(operation: Operation, draft: ChatDraft, *, key: str) -> Sent:

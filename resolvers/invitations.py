@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from db.scopes import Row
+from loaders.known import membership_anywhere
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
 
@@ -36,4 +37,4 @@ async def accept(operation: Operation, token: str) -> Row:
     """Join the invitation's tenant; return the person's membership there with its tenant and role, as `tenants_of` does."""
     joined = await operation.works.invitations.accept(operation.viewer, token)
     rows = await operation.works.accounts.tenants_of(operation.viewer)
-    return next(row for row in rows if row["id"] == joined["id"])
+    return membership_anywhere(next(row for row in rows if row["id"] == joined["id"]))

@@ -1,5 +1,6 @@
 """Members of the tenant: who may see and change them."""
 
+from functools import partial
 from uuid import UUID
 
 from db.scopes import Row
@@ -23,7 +24,8 @@ async def page(operation: Operation, arguments: PageArguments, *, role: str | No
         rows = await members.page_of_tenant(
             scope, operation.tenant_id, role=role, text=text, beyond=start[0] if start else None, limit=arguments.limit
         )
-    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+    counting = partial(count, operation, role=role, text=text)
+    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]), count=counting)
 
 
 async def count(operation: Operation, *, role: str | None, text: str | None) -> int:

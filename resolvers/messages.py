@@ -1,15 +1,19 @@
 """Messages: whoever sees a chat sees what was said in it."""
 
 from collections.abc import Sequence
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from chat.contents import Part, opened
 from chat.contexts import BEGINNING, END
 from chat.conversations import Draft, Sent
 from db.scopes import Row
+from db.statements.projections import Columns
 from loaders.messages import BranchKey, BranchPage
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers import chats
+from resolvers.batches import each
 from resolvers.operations import Operation
 
 
@@ -19,47 +23,85 @@ async def by_id(operation: Operation, id: UUID) -> Row | None:
     return row if row is not None and await chats.by_id(operation, row["chat_id"]) is not None else None
 
 
-async def page_of_chat(
-    operation: Operation, chat: Row, arguments: PageArguments, *, leaf_id: UUID | None, roles: Sequence[str] | None
-) -> Page:
-    """Page through the branch that ends with a leaf, or with the chat's head; without such a leaf in the chat there is nothing."""
+async def pages_of_chats(  # noqa: PLR0913 - the arguments of the field
+    operation: Operation,
+    chats: Sequence[Row],
+    arguments: PageArguments,
+    *,
+    leaf_id: UUID | None,
+    roles: Sequence[str] | None,
+    columns: Columns | None,
+) -> list[Page | Exception]:
+    """Page through the branch of each chat that ends with a leaf, or with its head; without such a leaf there is nothing."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
-    # The head moves on while somebody reads: a cursor of the head's branch is one of the chat.
-    cursors = Cursors(cipher, "messages", chat["id"]) if leaf_id is None else Cursors(cipher, "branch", chat["id"], leaf_id)
-    start = arguments.start(cursors)
-    leaf_id = leaf_id or chat["head_message_id"]
-    if leaf_id is None:
-        return page_of([], arguments, str)
-    page = BranchPage(
+    speaking = None if roles is None else tuple(roles)
+
+    def asked(chat: Row) -> tuple[Cursors, BranchKey | None]:
+        # The head moves on while somebody reads: a cursor of the head's branch is one of the chat.
+        cursors = Cursors(cipher, "messages", chat["id"]) if leaf_id is None else Cursors(cipher, "branch", chat["id"], leaf_id)
+        page = _page_beyond(arguments, arguments.start(cursors), speaking)
+        leaf = leaf_id or chat["head_message_id"]
+        return cursors, None if leaf is None else BranchKey(chat["id"], leaf, page)
+
+    asking = each(asked, chats)
+    keys = [None if isinstance(one, Exception) else one[1] for one in asking]
+    found = await operation.questions.messages_by_branch.of(columns).load_many(keys)
+    return [
+        one if isinstance(one, Exception) else page_of(rows or [], arguments, partial(_branch_cursor, one[0]))
+        for one, rows in zip(asking, found, strict=True)
+    ]
+
+
+def _page_beyond(arguments: PageArguments, start: tuple[Any, ...] | None, roles: tuple[str, ...] | None) -> BranchPage:
+    return BranchPage(
         newest_first=arguments.backwards,
         above=BEGINNING if start is None or arguments.backwards else start[0],
         below=END if start is None or not arguments.backwards else start[0],
-        roles=None if roles is None else tuple(roles),
+        roles=roles,
         limit=arguments.limit,
     )
-    rows = await operation.questions.messages_by_branch.load(BranchKey(chat["id"], leaf_id, page))
-    return page_of(rows or [], arguments, lambda row: cursors.write([row["depth"]]))
 
 
-async def children(operation: Operation, message: Row, arguments: PageArguments) -> Page:
-    """Page through what directly follows a message, the oldest first."""
-    cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "children", message["id"])
-    start = arguments.start(cursors)
-    rows = await operation.questions.children_by_message.load(message["id"]) or []
-    beyond = [row for row in rows if start is None or row["id"] > start[0]]
-    return page_of(beyond[: arguments.limit], arguments, lambda row: cursors.write([row["id"]]), total=len(rows))
+def _branch_cursor(cursors: Cursors, row: Row) -> str:
+    return cursors.write([row["depth"]])
 
 
-async def siblings(operation: Operation, message: Row) -> list[Row]:
-    """Return the messages that share a parent, this one among them, the oldest first. A chat has one first message."""
-    if message["parent_id"] is None:
-        return [message]
-    return await operation.questions.children_by_message.load(message["parent_id"]) or [message]
+async def children(
+    operation: Operation, messages: Sequence[Row], arguments: PageArguments, *, columns: Columns | None
+) -> list[Page | Exception]:
+    """Page through what directly follows each message, the oldest first."""
+    cipher = await operation.works.keyring.cipher(operation.tenant_id)
+    found = await operation.questions.children_by_message.of(columns).load_many([message["id"] for message in messages])
+    following = {message["id"]: rows or [] for message, rows in zip(messages, found, strict=True)}
+
+    def page(message: Row) -> Page:
+        cursors, rows = Cursors(cipher, "children", message["id"]), following[message["id"]]
+        start = arguments.start(cursors)
+        beyond = [row for row in rows if start is None or row["id"] > start[0]]
+        return page_of(beyond[: arguments.limit], arguments, lambda row: cursors.write([row["id"]]), total=len(rows))
+
+    return each(page, messages)
 
 
-async def parts(operation: Operation, message: Row) -> list[Part]:
-    """Decrypt what a message says."""
-    return opened(await operation.works.keyring.cipher(operation.tenant_id), message["id"], message["content"])
+async def siblings(operation: Operation, messages: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
+    """Return the messages that share a parent with each, itself among them, the oldest first. A chat has one first message."""
+    columns = None if needed is None else needed | {"id"}
+    found = await operation.questions.children_by_message.of(columns).load_many([message["parent_id"] for message in messages])
+    alone = [message["id"] for message, rows in zip(messages, found, strict=True) if not rows]
+    themselves = dict(zip(alone, await operation.questions.message_by_id.of(columns).load_many(alone), strict=True))
+    return [rows or [row for row in [themselves[message["id"]]] if row is not None] for message, rows in zip(messages, found, strict=True)]
+
+
+async def sibling_indexes(operation: Operation, messages: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001
+    """Say where each message stands among its siblings, from 0."""
+    found = await operation.questions.children_by_message.of(frozenset(["id"])).load_many([message["parent_id"] for message in messages])
+    return [[row["id"] for row in rows].index(message["id"]) if rows else 0 for message, rows in zip(messages, found, strict=True)]
+
+
+async def parts(operation: Operation, messages: Sequence[Row], needed: object) -> list[list[Part] | Exception]:  # noqa: ARG001
+    """Decrypt what each message says."""
+    cipher = await operation.works.keyring.cipher(operation.tenant_id)
+    return each(lambda message: opened(cipher, message["id"], message["content"]), messages)
 
 
 async def send(operation: Operation, chat_id: UUID, draft: Draft, *, key: str) -> Sent:

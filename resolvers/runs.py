@@ -1,13 +1,16 @@
 """Runs: whoever sees a chat sees how it is answered."""
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from db.scopes import Row
 from db.statements import runs
+from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from loaders.runs import RunsKey, RunsPage
 from resolvers import chats
+from resolvers.batches import each
 from resolvers.operations import Operation
 
 
@@ -17,7 +20,7 @@ async def by_id(operation: Operation, id: UUID) -> Row | None:
     return row if row is not None and await chats.by_id(operation, row["chat_id"]) is not None else None
 
 
-async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequence[str] | None) -> Page:
+async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequence[str] | None, columns: Columns | None = None) -> Page:
     """Page through the runs that the viewer began, the newest first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "runs")
     start = arguments.start(cursors)
@@ -29,33 +32,56 @@ async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequ
             statuses=statuses,
             beyond=start and (start[0], start[1]),
             limit=arguments.limit,
+            columns=columns,
         )
-    return page_of(rows, arguments, lambda row: cursors.write([row["created_at"], row["id"]]))
+    return page_of(rows, arguments, partial(_cursor, cursors))
 
 
-async def page_of_chat(operation: Operation, chat: Row, arguments: PageArguments, *, statuses: Sequence[str] | None) -> Page:
-    """Page through a chat's runs, the newest first."""
-    cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "runs of a chat", chat["id"])
-    start = arguments.start(cursors)
-    page = RunsPage(None if statuses is None else tuple(statuses), start and (start[0], start[1]), arguments.limit)
-    rows = await operation.questions.runs_by_chat.load(RunsKey(chat["id"], page))
-    return page_of(rows or [], arguments, lambda row: cursors.write([row["created_at"], row["id"]]))
+async def pages_of_chats(
+    operation: Operation,
+    chats: Sequence[Row],
+    arguments: PageArguments,
+    *,
+    statuses: Sequence[str] | None,
+    columns: Columns | None,
+) -> list[Page | Exception]:
+    """Page through the runs of each chat, the newest first."""
+    cipher = await operation.works.keyring.cipher(operation.tenant_id)
+    wanted = None if statuses is None else tuple(statuses)
+
+    def asked(chat: Row) -> tuple[Cursors, RunsKey]:
+        cursors = Cursors(cipher, "runs of a chat", chat["id"])
+        start = arguments.start(cursors)
+        return cursors, RunsKey(chat["id"], RunsPage(wanted, start and (start[0], start[1]), arguments.limit))
+
+    asking = each(asked, chats)
+    found = await operation.questions.runs_by_chat.of(columns).load_many([None if isinstance(one, Exception) else one[1] for one in asking])
+    return [
+        one if isinstance(one, Exception) else page_of(rows or [], arguments, partial(_cursor, one[0]))
+        for one, rows in zip(asking, found, strict=True)
+    ]
 
 
-async def active(operation: Operation, chat: Row) -> list[Row]:
-    """Return the runs that still answer in a chat, the oldest first."""
-    return await operation.questions.open_runs_by_chat.load(chat["id"]) or []
+def _cursor(cursors: Cursors, row: Row) -> str:
+    return cursors.write([row["created_at"], row["id"]])
 
 
-async def outputs(operation: Operation, run: Row) -> list[Row]:
-    """Return the messages that a run makes or made."""
-    return await messages_of(operation, [run["output_message_id"]])
+async def active(operation: Operation, chats: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
+    """Return the runs that still answer in each chat, the oldest first."""
+    found = await operation.questions.open_runs_by_chat.of(needed).load_many([chat["id"] for chat in chats])
+    return [rows or [] for rows in found]
 
 
-async def messages_of(operation: Operation, ids: Sequence[UUID]) -> list[Row]:
-    """Return messages of a run in this order; those that are gone are left out."""
-    rows = [await operation.questions.message_by_id.load(message_id) for message_id in ids]
-    return [row for row in rows if row is not None]
+async def outputs(operation: Operation, runs: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
+    """Return the messages that each run makes or made."""
+    return await messages_of(operation, [[run["output_message_id"]] for run in runs], needed)
+
+
+async def messages_of(operation: Operation, ids: Sequence[Sequence[UUID]], columns: Columns | None) -> list[list[Row]]:
+    """Return messages of runs in this order; those that are gone are left out."""
+    flat = [message_id for of_run in ids for message_id in of_run]
+    found = dict(zip(flat, await operation.questions.message_by_id.of(columns).load_many(flat), strict=True))
+    return [[row for message_id in of_run if (row := found[message_id]) is not None] for of_run in ids]
 
 
 async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:

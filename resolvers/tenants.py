@@ -4,6 +4,7 @@ from uuid import UUID
 
 from db.scopes import Row
 from errors import NotFound, PermissionDenied
+from loaders.known import membership_anywhere
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
 
@@ -30,6 +31,7 @@ async def of_viewer(operation: Operation, arguments: PageArguments) -> Page:
     """Page through the person's own memberships in all tenants, in the order in which they joined."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "tenants")
     start = arguments.start(cursors)
-    rows = sorted(await operation.works.accounts.tenants_of(operation.viewer), key=lambda row: row["id"])
+    found = await operation.works.accounts.tenants_of(operation.viewer)
+    rows = sorted(map(membership_anywhere, found), key=lambda row: row["id"])
     beyond = [row for row in rows if start is None or row["id"] > start[0]]
     return page_of(beyond[: arguments.limit], arguments, lambda row: cursors.write([row["id"]]), total=len(rows))

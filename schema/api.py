@@ -4,7 +4,8 @@ from importlib.metadata import version
 
 import strawberry
 
-from schema.fields import Info, computed, query
+from resolvers.operations import Operation
+from schema.fields import computed, query
 from settings import Settings
 
 
@@ -54,8 +55,8 @@ class ApiInfo:
         return ApiLimits(settings=self.settings)
 
 
-def _api_info(info: Info) -> ApiInfo:
-    return ApiInfo(settings=info.context.works.settings)
+def _api_info(operation: Operation, _: object) -> ApiInfo:
+    return ApiInfo(settings=operation.works.settings)
 
 
 @strawberry.type

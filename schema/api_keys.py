@@ -21,7 +21,7 @@ class ApiKey(Node):
     name: str = column("name", description="What it is for, in its owner's words.")
     prefix: str = column("prefix", description="How it begins, to tell keys apart. The rest is never shown again.")
     scopes: list[str] = column("scopes", description="What it may do, as far as its owner may. An empty list allows nothing.")
-    owner: Principal = link("user_by_id", column="user_id", to="User", description="In whose name it acts.")
+    owner: Principal = link("user_by_id", column="user_id", description="In whose name it acts.")
     created_at: datetime = column("created_at", description="When it was made.")
     last_used_at: datetime | None = column("last_used_at", description="When it was last used, to about a minute.")
     expires_at: datetime | None = column("expires_at", description="When it ends by itself; null means never.")

@@ -1,6 +1,7 @@
 """Chats: conversations, and beginning, changing and deleting them."""
 
 import enum
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
@@ -10,17 +11,19 @@ import strawberry
 from strawberry.scalars import JSON
 
 from chat.conversations import ChatChange, ChatDraft, Draft
+from db.scopes import Row
 from errors import Invalid
-from resolvers import chats, messages
+from loaders.pages import Page
+from resolvers import chats, messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
-from schema.fields import Idempotent, Info, column, mutation, query
+from schema.fields import Columns, Idempotent, Info, batch, column, mutation
 from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import Message, MessageRole, PartInput, texts_of
 from schema.nodes import Node
-from schema.runs import Run, active_runs, name_of, names_of, runs_of_chat
+from schema.runs import Run, active_runs, name_of, names_of, runs_of_chats
 from schema.users import User
 
 
@@ -37,8 +40,9 @@ class TimeRange:
 
 
 async def _messages(  # noqa: PLR0913 - the arguments of the field
-    root: Any,
-    info: Info,
+    operation: Operation,
+    rows: Sequence[Row],
+    needed: Columns | None,
     first: First = None,
     last: Last = None,
     after: After = None,
@@ -50,56 +54,50 @@ async def _messages(  # noqa: PLR0913 - the arguments of the field
         ),
     ] = None,
     roles: Annotated[list[MessageRole] | None, strawberry.argument(description="Only messages in which one of these speaks.")] = None,
-) -> Connection[Message]:
+) -> list[Page | Exception]:
     leaf_id = None if leaf is None else local_id(leaf, "Message", path=["leaf"])
-    arguments = asked(info, first=first, last=last, after=after, before=before)
-    page = await messages.page_of_chat(info.context, root.row, arguments, leaf_id=leaf_id, roles=names_of(roles))
-    return Connection.of(page, Message)
-
-
-async def _title(root: Any, info: Info) -> str | None:
-    return await chats.title(info.context, root.row)
-
-
-async def _metadata(root: Any, info: Info) -> JSON | None:
-    metadata: JSON | None = await chats.metadata(info.context, root.row)
-    return metadata
-
-
-def _viewer_can(root: Any, info: Info) -> list[str]:
-    return chats.actions(info.context, root.row)
+    arguments = asked(operation, first=first, last=last, after=after, before=before)
+    return await messages.pages_of_chats(operation, rows, arguments, leaf_id=leaf_id, roles=names_of(roles), columns=needed)
 
 
 @strawberry.type(description="A conversation. Only its owner writes in it.")
 class Chat(Node):
-    title: str | None = strawberry.field(resolver=_title, description="What it is called; null until somebody gives it a title.")
+    title: str | None = batch(chats.titles, needs=chats.TITLE, description="What it is called; null until somebody gives it a title.")
     visibility: Visibility = column("visibility", convert=Visibility, description="Who may read it.")
-    metadata: JSON | None = strawberry.field(resolver=_metadata, description="Whatever the client that made it keeps with it.")
+    metadata: JSON | None = batch(chats.metadata, needs=chats.METADATA, description="Whatever the client that made it keeps with it.")
     created_at: datetime = column("created_at", description="When it was begun.")
     updated_at: datetime = column("updated_at", description="When somebody last said something in it or changed it.")
     archived_at: datetime | None = column("archived_at", description="When it was put into the archive; null outside of it.")
     owner: User | None = visible(
-        "User", column="owner_id", description="Whose it is; null where they have left or you may not see the tenant's members."
+        users.visible_by_ids,
+        column="owner_id",
+        description="Whose it is; null where they have left or you may not see the tenant's members.",
     )
     head: Message | None = link(
         "message_by_id",
         column="head_message_id",
-        to="Message",
         description="The message after which the chat goes on; null while it is empty.",
     )
-    messages: Connection[Message] = query(
+    messages: Connection[Message] = batch(
         _messages,
+        needs=["id", "head_message_id"],
         scopes=["chats:read"],
         multipliers=["first", "last"],
         description="The messages of one branch, from the first one to the leaf.",
     )
-    runs: Connection[Run] = query(
-        runs_of_chat, scopes=["chats:read"], multipliers=["first"], description="The runs that answer or answered in it, the newest first."
+    runs: Connection[Run] = batch(
+        runs_of_chats,
+        needs=["id"],
+        scopes=["chats:read"],
+        multipliers=["first"],
+        description="The runs that answer or answered in it, the newest first.",
     )
-    active_runs: list[Run] = query(active_runs, scopes=["chats:read"], description="The runs that answer in it now, the oldest first.")
+    active_runs: list[Run] = batch(
+        active_runs, needs=["id"], scopes=["chats:read"], description="The runs that answer in it now, the oldest first."
+    )
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
-    viewer_can: list[str] = strawberry.field(
-        resolver=_viewer_can, description="What you may do with it: some of `read`, `write` and `delete`."
+    viewer_can: list[str] = batch(
+        chats.actions, needs=chats.ACTIONS, description="What you may do with it: some of `read`, `write` and `delete`."
     )
 
     @classmethod
@@ -162,7 +160,9 @@ class ChatDeletePayload(Payload):
 
 
 async def _chats(  # noqa: PLR0913 - the arguments of the field
-    info: Info,
+    operation: Operation,
+    roots: Sequence[object],  # noqa: ARG001 - a batch's: the query's one root
+    needed: Columns | None,
     first: First = None,
     last: Last = None,
     after: After = None,
@@ -173,16 +173,17 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
         bool, strawberry.argument(description="Whether to list the chats that other members show to the tenant instead of your own.")
     ] = False,
     updated_between: Annotated[TimeRange | None, strawberry.argument(description="Only chats whose last change lies in this span.")] = None,
-) -> Connection[Chat]:
+) -> list[Page]:
     page = await chats.page(
-        info.context,
-        asked(info, first=first, last=last, after=after, before=before),
+        operation,
+        asked(operation, first=first, last=last, after=after, before=before),
         archived=archived,
         shown_by_others=shared_with_me,
         since=None if updated_between is None else updated_between.from_,
         until=None if updated_between is None else updated_between.to,
+        columns=needed,
     )
-    return Connection.of(page, Chat)
+    return [page]
 
 
 async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argument(description="The chat.")]) -> ChatCreatePayload:
@@ -228,7 +229,7 @@ async def _delete(info: Info, input: Annotated[ChatDeleteInput, strawberry.argum
 
 @strawberry.type
 class Query:
-    chats: Connection[Chat] = query(
+    chats: Connection[Chat] = batch(
         _chats,
         scopes=["chats:read"],
         multipliers=["first", "last"],

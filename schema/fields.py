@@ -3,8 +3,10 @@
 The gateway, the SDL, the documentation and the proof tests read these declarations back.
 """
 
+import asyncio
 import functools
-from collections.abc import Callable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 import strawberry
@@ -12,10 +14,13 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 
 from errors import PennyError, PermissionDenied, Unauthenticated
+from execution import Batch, Column, batched, read, read_nested
+from execution.declarations import METADATA
 from resolvers.operations import Operation
 from schema.errors import Payload, user_error
 
 Info = strawberry.Info[Operation, None]
+Columns = frozenset[str]
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
@@ -84,14 +89,23 @@ class TypedErrors(FieldExtension):
             info.context.loaders = None
 
 
-def column(name: str, *, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
+def column(name: str | int, *, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
     """Declare a field that is a column of the object's row; `convert` dresses the value."""
+    return _read(Column(name, convert), description)
 
-    def read(root: Any) -> Any:
-        value = root.row[name]
-        return value if convert is None or value is None else convert(value)
 
-    return strawberry.field(resolver=read, description=description, metadata={"column": name, "convert": convert})
+def attribute(name: str, *, description: str, convert: Callable[[Any], Any] | None = None) -> Any:
+    """Declare a field that is an attribute of the object's source."""
+    return _read(Column(name, convert, attribute=True), description)
+
+
+def nested(column: Column, *, description: str) -> Any:
+    """Declare a field of objects that the object's source holds already."""
+    return strawberry.field(resolver=read_nested(column), description=description, metadata={METADATA: column})
+
+
+def _read(declared: Column, description: str) -> Any:
+    return strawberry.field(resolver=read(declared), description=description, metadata={METADATA: declared})
 
 
 def computed(*, description: str) -> Callable[[Method], Method]:
@@ -103,6 +117,26 @@ def computed(*, description: str) -> Callable[[Method], Method]:
     return declare
 
 
+def batch(  # noqa: PLR0913 - all that is said of a field
+    load: Callable[..., Any],
+    *,
+    description: str,
+    needs: Iterable[str] | None = (),
+    scopes: Sequence[str] | None = None,
+    cost: int = 1,
+    multipliers: Sequence[str] = (),
+) -> Any:
+    """Declare a field that is found for all objects of a level at once.
+
+    `load(operation, sources, needed, **arguments)` returns a value for each source; one that is an exception fails alone. It reads
+    the columns `needs` of its sources (None: all), and what it returns must have the columns `needed` (None: all). Without `scopes`
+    whoever sees the object sees the field; with an empty list any member does.
+    """
+    declared = Batch.of(load, needs, guard=None if scopes is None else Permission(scopes).check)
+    directives = _directives(scopes or (), cost=cost, multipliers=multipliers, public=scopes is None)
+    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata={METADATA: declared})
+
+
 def query(  # noqa: PLR0913 - all that is said of a field
     resolver: Callable[..., Any],
     *,
@@ -112,13 +146,33 @@ def query(  # noqa: PLR0913 - all that is said of a field
     cost: int = 1,
     multipliers: Sequence[str] = (),
 ) -> Any:
-    """Declare a field with a resolver of its own; `multipliers` are arguments whose size multiplies its cost."""
-    return strawberry.field(
-        resolver=resolver,
-        description=description,
-        extensions=[Permission(scopes, public=public)],
-        directives=_directives(scopes, cost=cost, multipliers=multipliers, public=public),
-    )
+    """Declare a field that is found for one object at a time, as is right for a root field: `resolver(operation, source, **arguments)`.
+
+    `multipliers` are arguments whose size multiplies the cost.
+    """
+    declared = Batch.of(_one_by_one(resolver), None, guard=Permission(scopes, public=public).check)
+    directives = _directives(scopes, cost=cost, multipliers=multipliers, public=public)
+    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata={METADATA: declared})
+
+
+def _one_by_one(resolver: Callable[..., Any]) -> Callable[..., Any]:
+    async def one(operation: Operation, source: Any, arguments: Mapping[str, Any]) -> Any:
+        try:
+            found = resolver(operation, source, **arguments)
+            return await found if inspect.isawaitable(found) else found
+        except Exception as error:  # noqa: BLE001 - it is this object's answer
+            return error
+
+    async def load(operation: Operation, sources: Sequence[Any], _: object, **arguments: Any) -> list[Any]:
+        if len(sources) == 1:
+            return [await one(operation, sources[0], arguments)]
+        return await asyncio.gather(*(one(operation, source, arguments) for source in sources))
+
+    asked: Any = load
+    own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("operation", "sources", "needed")]
+    arguments = [given.replace(kind=given.KEYWORD_ONLY) for given in list(inspect.signature(resolver).parameters.values())[2:]]
+    asked.__signature__, asked.__module__ = inspect.Signature([*own, *arguments]), resolver.__module__
+    return load
 
 
 def mutation(  # noqa: PLR0913 - all that is said of a field

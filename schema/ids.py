@@ -1,6 +1,6 @@
 """Global ids: a short prefix that names the type, and the row's UUID. Only this layer knows them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -25,6 +25,12 @@ _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}
 def global_id(type_name: str, id: UUID) -> str:
     """Spell a row's id for the world: `chat_019…`."""
     return f"{PREFIXES[type_name]}_{id.hex}"
+
+
+def ids_of(type_name: str) -> Callable[[UUID], str]:
+    """Return what spells the ids of one type."""
+    prefix = f"{PREFIXES[type_name]}_"
+    return lambda row_id: prefix + row_id.hex
 
 
 def type_and_id(text: str) -> tuple[str, UUID] | None:

@@ -21,9 +21,9 @@ from schema.users import Principal
 @strawberry.type(description="An open door for one e-mail address.")
 class Invitation(Node):
     email: str = column("email", description="The address that it was mailed to; only that person can accept it.")
-    role: TenantRole = link("role_by_id", column="role_id", to="TenantRole", description="The role that they will have.")
+    role: TenantRole = link("role_by_id", column="role_id", description="The role that they will have.")
     expires_at: datetime = column("expires_at", description="When it stops being valid.")
-    invited_by: Principal | None = link("user_by_id", column="invited_by", to="User", description="Who invited; null when they left.")
+    invited_by: Principal | None = link("user_by_id", column="invited_by", description="Who invited; null when they left.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:
@@ -82,7 +82,7 @@ async def _revoke(
 async def _accept(
     info: Info, input: Annotated[InvitationAcceptInput, strawberry.argument(description="The invitation.")]
 ) -> InvitationAcceptPayload:
-    return InvitationAcceptPayload(membership=TenantMembership.anywhere(row=await invitations.accept(info.context, input.token)))
+    return InvitationAcceptPayload(membership=TenantMembership.of(await invitations.accept(info.context, input.token)))
 
 
 @strawberry.type

@@ -1,48 +1,52 @@
 """Links: fields that lead from a row to another node, through a question that all the rows of a level share."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import strawberry
 
-from schema.fields import Info
-from schema.nodes import kinds
+from db.scopes import Row
+from execution import Batch, batched
+from execution.declarations import METADATA
+from loaders.known import KnownRow
+from resolvers.operations import Operation
+
+Find = Callable[[Operation, Sequence[Any], frozenset[str] | None], Awaitable[list[Row | None]]]
 
 
 @dataclass(frozen=True)
 class Link:
-    """What a field's declaration says of it: the question asked, the column that holds the key, and the node it makes.
-
-    Without a question, the node's own `find` is asked, which knows who may see it.
-    """
+    """What a field's declaration says of it: the question asked (None for a resolver's own), and the column that holds the key."""
 
     question: str | None
     column: str
-    to: str
 
 
-def link(question: str, *, column: str, to: str, description: str) -> Any:
-    """Declare a field that is the node named `to`, found by asking `question` with a column of the row.
+def link(question: str, *, column: str, description: str) -> Any:
+    """Declare a field that is a node, found by asking `question` with a column of the row."""
 
-    The node is named, not imported: nouns link to one another in circles. A row that came along in
-    `known`, under the question's name, is not asked for.
-    """
+    async def follow(operation: Operation, rows: Sequence[Row], needed: frozenset[str] | None) -> list[Row | None]:
+        known = [row.known.get(question) if isinstance(row, KnownRow) else None for row in rows]
+        keys = [row[column] if brought is None else None for row, brought in zip(rows, known, strict=True)]
+        if not any(key is not None for key in keys):
+            return known
+        found = await getattr(operation.questions, question).of(needed).load_many(keys)
+        return [row if brought is None else brought for brought, row in zip(known, found, strict=True)]
 
-    async def follow(root: Any, info: Info) -> Any:
-        key = root.row[column]
-        row = root.known.get(question) if root.known else None
-        if row is None and key is not None:
-            row = await getattr(info.context.questions, question).load(key)
-        return None if row is None else kinds()[to](row=row)
-
-    return strawberry.field(resolver=follow, description=description, metadata={"link": Link(question, column, to)})
+    return _linked(follow, Link(question, column), description)
 
 
-def visible(to: str, *, column: str, description: str) -> Any:
-    """Declare a field that is the node named `to` as `node` would find it: null where the viewer may not see it."""
+def visible(find: Find, *, column: str, description: str) -> Any:
+    """Declare a field that is a node, null where the viewer may not see it: `find` returns the rows of ids, as far as they may."""
 
-    async def follow(root: Any, info: Info) -> Any:
-        key = root.row[column]
-        return None if key is None else await kinds()[to].find(info.context, key)
+    async def follow(operation: Operation, rows: Sequence[Row], needed: frozenset[str] | None) -> list[Row | None]:
+        return await find(operation, [row[column] for row in rows], needed)
 
-    return strawberry.field(resolver=follow, description=description, metadata={"link": Link(None, column, to)})
+    return _linked(follow, Link(None, column), description)
+
+
+def _linked(follow: Callable[..., Any], said: Link, description: str) -> Any:
+    declared = Batch.of(follow, [said.column])
+    metadata = {METADATA: declared, "link": said}
+    return strawberry.field(resolver=batched(declared), description=description, metadata=metadata)

@@ -1,7 +1,7 @@
 """Members: people in a tenant, and in which role."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
 import strawberry
@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
 @strawberry.type(description="Somebody's place in a tenant.")
 class TenantMembership(Node):
-    tenant: Annotated["Tenant", strawberry.lazy("schema.tenants")] = link(
-        "tenant_by_id", column="tenant_id", to="Tenant", description="The tenant."
-    )
-    user: User = link("user_by_id", column="user_id", to="User", description="The person.")
-    role: TenantRole = link("role_by_id", column="role_id", to="TenantRole", description="What they may do here.")
+    tenant: Annotated["Tenant", strawberry.lazy("schema.tenants")] = link("tenant_by_id", column="tenant_id", description="The tenant.")
+    user: User = link("user_by_id", column="user_id", description="The person.")
+    role: TenantRole = link("role_by_id", column="role_id", description="What they may do here.")
     status: str = column("status", description="`ACTIVE`, or `DISABLED`: kept, but kept out.")
     joined_at: datetime = column("joined_at", description="When they joined.")
     last_active_at: datetime | None = column("last_active_at", description="When they were last here, to about a minute.")
@@ -34,17 +32,6 @@ class TenantMembership(Node):
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:
         return cls.of(await members.by_id(operation, id))
-
-    @classmethod
-    def anywhere(cls, *, row: Any) -> Self:
-        """Dress a membership of any tenant, whose row brings its tenant and role along: neither can be read from here."""
-        tenant = {"tenant_id": row["tenant_id"]} | _named(row, "tenant", "slug name status region created_at revision")
-        role = {"id": row["role_id"]} | _named(row, "role", "name builtin scopes")
-        return cls(row=row, known={"tenant_by_id": tenant, "role_by_id": role})
-
-
-def _named(row: Any, prefix: str, columns: str) -> dict[str, Any]:
-    return {name: row[f"{prefix}_{name}"] for name in columns.split()}
 
 
 @strawberry.input(description="A change to a member.")

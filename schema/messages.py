@@ -3,19 +3,21 @@
 import enum
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
 from uuid import UUID
 
 import strawberry
 
 from chat import contents
 from chat.conversations import Draft
-from resolvers import messages
+from db.scopes import Row
+from loaders.pages import Page
+from resolvers import messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload
-from schema.fields import Idempotent, Info, column, mutation, query
-from schema.ids import global_id, local_id
+from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation
+from schema.ids import ids_of, local_id
 from schema.links import link, visible
 from schema.nodes import Node, kinds
 from schema.users import Principal
@@ -42,23 +44,46 @@ class MessageStatus(enum.Enum):
     FAILED = strawberry.enum_value("FAILED", description="An answer that failed; what was said before is kept. The run says why.")
 
 
+# Parts are no nodes, but events name them.
+id_of_part = ids_of("Part")
+
+
+def _part_id() -> Any:
+    return attribute("id", convert=id_of_part, description="Id of the part, which events name too.")
+
+
 @strawberry.type(description="Text: Markdown where a model wrote it.")
 class TextPart:
-    id: strawberry.ID = strawberry.field(description="Id of the part, which events name too.")
-    text: str = strawberry.field(description="The text.")
+    __source__: ClassVar[str] = "part"
+    __sources__: ClassVar[tuple[type, ...]] = (contents.TextPart,)
+
+    part: strawberry.Private[contents.TextPart]
+
+    id: strawberry.ID = _part_id()
+    text: str = attribute("text", description="The text.")
 
 
 @strawberry.type(description="What a model thought aloud before its answer.")
 class ReasoningPart:
-    id: strawberry.ID = strawberry.field(description="Id of the part, which events name too.")
-    text: str = strawberry.field(description="The thoughts.")
+    __source__: ClassVar[str] = "part"
+    __sources__: ClassVar[tuple[type, ...]] = (contents.ReasoningPart,)
+
+    part: strawberry.Private[contents.ReasoningPart]
+
+    id: strawberry.ID = _part_id()
+    text: str = attribute("text", description="The thoughts.")
 
 
 @strawberry.type(description="What PENNY itself has to say of an answer.")
 class NoticePart:
-    id: strawberry.ID = strawberry.field(description="Id of the part, which events name too.")
-    kind: str = strawberry.field(description="What the notice is about, for programs.")
-    text: str = strawberry.field(description="One sentence for people.")
+    __source__: ClassVar[str] = "part"
+    __sources__: ClassVar[tuple[type, ...]] = (contents.NoticePart,)
+
+    part: strawberry.Private[contents.NoticePart]
+
+    id: strawberry.ID = _part_id()
+    kind: str = attribute("kind", description="What the notice is about, for programs.")
+    text: str = attribute("text", description="One sentence for people.")
 
 
 MessagePart: TypeAlias = Annotated[
@@ -66,63 +91,40 @@ MessagePart: TypeAlias = Annotated[
 ]
 
 
-def id_of_part(id: UUID) -> strawberry.ID:
-    """Spell a part's id for the world: parts are no nodes, but events name them."""
-    return strawberry.ID(global_id("Part", id))
-
-
-def dressed_part(part: contents.Part) -> TextPart | ReasoningPart | NoticePart:
-    """Dress a part of a message."""
-    if isinstance(part, contents.TextPart):
-        return TextPart(id=id_of_part(part.id), text=part.text)
-    if isinstance(part, contents.ReasoningPart):
-        return ReasoningPart(id=id_of_part(part.id), text=part.text)
-    return NoticePart(id=id_of_part(part.id), kind=part.kind, text=part.text)
-
-
-async def _children(root: Any, info: Info, first: First = None, after: After = None) -> "Connection[Message]":
-    return Connection.of(await messages.children(info.context, root.row, asked(info, first=first, after=after)), Message)
-
-
-async def _siblings(root: Any, info: Info) -> "list[Message]":
-    return [Message(row=row) for row in await messages.siblings(info.context, root.row)]
-
-
-async def _sibling_index(root: Any, info: Info) -> int:
-    return [row["id"] for row in await messages.siblings(info.context, root.row)].index(root.row["id"])
-
-
-async def _parts(root: Any, info: Info) -> list[MessagePart]:
-    return [dressed_part(part) for part in await messages.parts(info.context, root.row)]
+async def _children(
+    operation: Operation, rows: Sequence[Row], needed: Columns | None, first: First = None, after: After = None
+) -> list[Page | Exception]:
+    return await messages.children(operation, rows, asked(operation, first=first, after=after), columns=needed)
 
 
 @strawberry.type(description="Something said in a chat. Messages form a tree: the branch from the first one to a leaf is a conversation.")
 class Message(Node):
-    chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link(
-        "chat_by_id", column="chat_id", to="Chat", description="The chat it belongs to."
-    )
+    chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link("chat_by_id", column="chat_id", description="The chat it belongs to.")
     role: MessageRole = column("role", convert=MessageRole, description="Who speaks.")
     author: Principal | None = visible(
-        "User",
+        users.visible_by_ids,
         column="author_id",
         description="Who wrote it; null for a model's answer, and where the author has left or you may not see the tenant's members.",
     )
-    parent: "Message | None" = link(
-        "message_by_id", column="parent_id", to="Message", description="The message it follows; null for the first one."
+    parent: "Message | None" = link("message_by_id", column="parent_id", description="The message it follows; null for the first one.")
+    children: "Connection[Message]" = batch(
+        _children, needs=["id"], scopes=[], multipliers=["first"], description="The messages that directly follow it, the oldest first."
     )
-    children: "Connection[Message]" = query(
-        _children, multipliers=["first"], description="The messages that directly follow it, the oldest first."
+    siblings: "list[Message]" = batch(
+        messages.siblings,
+        needs=["id", "parent_id"],
+        scopes=[],
+        description="The messages that follow the same parent, this one among them, the oldest first.",
     )
-    siblings: "list[Message]" = query(
-        _siblings, description="The messages that follow the same parent, this one among them, the oldest first."
+    sibling_index: int = batch(
+        messages.sibling_indexes, needs=["id", "parent_id"], scopes=[], description="Where this one stands among its siblings, from 0."
     )
-    sibling_index: int = query(_sibling_index, description="Where this one stands among its siblings, from 0.")
-    parts: list[MessagePart] = query(_parts, description="What it says, in order.")
+    parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], description="What it says, in order.")
     created_at: datetime = column("created_at", description="When it was begun.")
     edited_at: datetime | None = column("edited_at", description="When its text was last changed.")
     status: MessageStatus = column("status", convert=MessageStatus, description="How far it has come.")
     run: Annotated["Run", strawberry.lazy("schema.runs")] | None = link(
-        "run_by_id", column="run_id", to="Run", description="The run that makes or made it; null for what a person wrote."
+        "run_by_id", column="run_id", description="The run that makes or made it; null for what a person wrote."
     )
 
     @classmethod

@@ -7,7 +7,7 @@ import strawberry
 
 from errors import Invalid
 from resolvers.operations import Operation
-from schema.fields import Info, query
+from schema.fields import query
 from schema.ids import type_and_id
 from schema.nodes import Node, kinds
 
@@ -20,16 +20,20 @@ async def _found(operation: Operation, text: str) -> Node | None:
     return await kind.find(operation, named[1])
 
 
-async def _node(info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]) -> Node | None:
-    return await _found(info.context, id)
+async def _node(
+    operation: Operation, _: object, id: Annotated[strawberry.ID, strawberry.argument(description="A global id.")]
+) -> Node | None:
+    return await _found(operation, id)
 
 
 async def _nodes(
-    info: Info, ids: Annotated[list[strawberry.ID], strawberry.argument(description=f"Global ids, at most {MOST_IDS}.")]
+    operation: Operation,
+    _: object,
+    ids: Annotated[list[strawberry.ID], strawberry.argument(description=f"Global ids, at most {MOST_IDS}.")],
 ) -> list[Node | None]:
     if len(ids) > MOST_IDS:
         raise Invalid(f"At most {MOST_IDS} ids at once.", path=["ids"], constraint=f"max_items={MOST_IDS}")
-    return await asyncio.gather(*(_found(info.context, text) for text in ids))
+    return await asyncio.gather(*(_found(operation, text) for text in ids))
 
 
 @strawberry.type

@@ -6,26 +6,33 @@ from uuid import UUID
 
 import strawberry
 
+from execution import Column, read
+from execution.declarations import METADATA
 from resolvers.operations import Operation
-from schema.fields import computed
-from schema.ids import global_id
+from schema.ids import ids_of
 
 _KINDS: dict[str, "type[Node]"] = {}
 
 
+def _id_of(kind: type) -> Column:
+    """Say how the ids of a type of node are read."""
+    return Column(getattr(kind, "id_column"), ids_of(kind.__name__))  # noqa: B009 - a node's class
+
+
 @strawberry.interface(description="Anything with a global id, which `node` finds again.")
 class Node:
-    row: strawberry.Private[Any]
-    known: strawberry.Private[Mapping[str, Any] | None] = None
+    __source__: ClassVar[str] = "row"
     id_column: ClassVar[str] = "id"
+
+    row: strawberry.Private[Any]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         _KINDS[cls.__name__] = cls
 
-    @computed(description="Global id; opaque, and unique over all types.")
-    def id(self) -> strawberry.ID:
-        return strawberry.ID(global_id(type(self).__name__, self.row[self.id_column]))
+    id: strawberry.ID = strawberry.field(
+        resolver=read(_id_of), description="Global id; opaque, and unique over all types.", metadata={METADATA: _id_of}
+    )
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:

@@ -2,27 +2,32 @@
 
 import contextlib
 import enum
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from datetime import UTC, datetime
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 from uuid import UUID
 
 import msgspec
 import strawberry
 
 from chat import events
+from chat.broadcasts import Sink, Told
 from chat.conversations import RunInProgress
+from chat.readers import RunReader
+from db.scopes import Row
 from errors import NotFound
+from execution import Column
 from inference.models import Usage
-from resolvers import runs
+from loaders.pages import Page
+from resolvers import runs, users
+from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import ErrorCode, Payload, UserError, shown_as
-from schema.fields import Info, column, mutation, query, subscription
-from schema.ids import global_id, local_id
+from schema.fields import Columns, Info, batch, column, mutation, nested, subscription
+from schema.ids import global_id, ids_of, local_id
 from schema.links import link, visible
-from schema.messages import Message, MessagePart, dressed_part, id_of_part
+from schema.messages import Message, MessagePart, id_of_part
 from schema.nodes import Node
 from schema.scalars import BigInt, Seq
 from schema.users import Principal
@@ -74,37 +79,40 @@ class UsageTotals:
         return cls(**{name: getattr(usage, name) for name in usage.__struct_fields__})
 
 
-def _usage(root: Any) -> UsageTotals:
-    row = root.row
-    return UsageTotals(
-        input_tokens=row["input_tokens"],
-        output_tokens=row["output_tokens"],
-        cache_read_tokens=row["cache_read_tokens"],
-        cache_write_tokens=row["cache_write_tokens"],
-        reasoning_tokens=row["reasoning_tokens"],
-        estimated=row["usage_estimated"],
-    )
+_USED: Final = {
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "cache_read_tokens": "cache_read_tokens",
+    "cache_write_tokens": "cache_write_tokens",
+    "reasoning_tokens": "reasoning_tokens",
+    "estimated": "usage_estimated",
+}
 
 
-def _error(root: Any) -> JobError | None:
-    code, message = root.row["error_code"], root.row["error_message"]
-    return None if code is None else JobError(code=ErrorCode[code], message=message or "")
+def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> list[UsageTotals | Exception]:  # noqa: ARG001 - a batch's arguments
+    return each(lambda row: UsageTotals(**{name: row[column] for name, column in _USED.items()}), rows)
 
 
-async def _outputs(root: Any, info: Info) -> list[Message]:
-    return [Message(row=row) for row in await runs.outputs(info.context, root.row)]
+def _errors(operation: Operation, rows: Sequence[Row], needed: object) -> list[JobError | Exception | None]:  # noqa: ARG001
+    return each(_error, rows)
+
+
+def _error(row: Row) -> JobError | None:
+    return None if row["error_code"] is None else JobError(code=ErrorCode[row["error_code"]], message=row["error_message"] or "")
 
 
 @strawberry.type(description="One answer being made, or made. It goes on whether or not anybody reads.")
 class Run(Node):
     chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link(
-        "chat_by_id", column="chat_id", to="Chat", description="The chat that it answers in."
+        "chat_by_id", column="chat_id", description="The chat that it answers in."
     )
     status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
-    input: Message = link("message_by_id", column="input_message_id", to="Message", description="The message that it answers.")
-    outputs: list[Message] = strawberry.field(resolver=_outputs, description="The messages that it makes or made.")
+    input: Message = link("message_by_id", column="input_message_id", description="The message that it answers.")
+    outputs: list[Message] = batch(runs.outputs, needs=["output_message_id"], description="The messages that it makes or made.")
     created_by: Principal | None = visible(
-        "User", column="created_by", description="Who began it; null where they have left or you may not see the tenant's members."
+        users.visible_by_ids,
+        column="created_by",
+        description="Who began it; null where they have left or you may not see the tenant's members.",
     )
     created_at: datetime = column("created_at", description="When it was asked for.")
     started_at: datetime | None = column("started_at", description="When a worker first took it.")
@@ -112,9 +120,9 @@ class Run(Node):
     first_token_ms: int | None = column("first_token_ms", description="How long the first token took from `createdAt`, in milliseconds.")
     last_seq: Seq = column("last_seq", description="The `seq` of its last event that is known to be saved.")
     stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
-    error: JobError | None = strawberry.field(resolver=_error, description="Why it failed; null unless it did.")
+    error: JobError | None = batch(_errors, needs=["error_code", "error_message"], description="Why it failed; null unless it did.")
     background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
-    usage: UsageTotals = strawberry.field(resolver=_usage, description="What it used; 0 until it has ended.")
+    usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID) -> Self | None:
@@ -135,9 +143,11 @@ def _at(seconds: float) -> datetime:
 
 @strawberry.interface(description="Something that happened in a run. `seq` counts from 1 without gaps: resume with the last one you saw.")
 class RunEvent:
+    __source__: ClassVar[str] = "row"
+
     row: strawberry.Private[Any]
 
-    run_id: strawberry.ID = column("run_id", convert=partial(global_id, "Run"), description="The run.")
+    run_id: strawberry.ID = column("run_id", convert=ids_of("Run"), description="The run.")
     seq: Seq = column("seq", description="The event's place in the run, from 1.")
     at: datetime = column("at", convert=_at, description="When it happened.")
 
@@ -159,7 +169,7 @@ class RunStarted(RunEvent):
 
 @strawberry.type(description="A part of a message begins.")
 class PartStarted(RunEvent):
-    message_id: strawberry.ID = column("message_id", convert=partial(global_id, "Message"), description="The message.")
+    message_id: strawberry.ID = column("message_id", convert=ids_of("Message"), description="The message.")
     part_id: strawberry.ID = column("part_id", convert=id_of_part, description="The part.")
     kind: str = column("kind", description="`text` or `reasoning`.")
 
@@ -180,12 +190,12 @@ class ReasoningDelta(RunEvent):
 
 @strawberry.type(description="A part is whole.")
 class PartCompleted(RunEvent):
-    part: MessagePart = column("part", convert=dressed_part, description="The part.")
+    part: MessagePart = nested(Column("part"), description="The part.")
 
 
 @strawberry.type(description="What the run has used so far.")
 class UsageTick(RunEvent):
-    usage: UsageTotals = column("usage", convert=UsageTotals.of, description="Tokens so far.")
+    usage: UsageTotals = nested(Column("usage", UsageTotals.of), description="Tokens so far.")
 
 
 @strawberry.enum(description="Why events are told by a snapshot.")
@@ -196,25 +206,24 @@ class SnapshotReason(enum.Enum):
     GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
 
 
-async def _saved_outputs(root: Any, info: Info) -> list[Message]:
-    return [Message(row=row) for row in await runs.messages_of(info.context, root.row["message_ids"])]
+async def _saved_outputs(operation: Operation, told: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
+    return await runs.messages_of(operation, [event["message_ids"] for event in told], needed)
 
 
-async def _finished_run(root: Any, info: Info) -> Run:
-    if (run := await Run.find(info.context, root.row["run_id"])) is None:
-        raise NotFound("The run is gone.")
-    return run
+async def _finished_runs(operation: Operation, told: Sequence[Row], needed: object) -> list[Row | Exception]:  # noqa: ARG001
+    found = [await runs.by_id(operation, event["run_id"]) for event in told]
+    return [NotFound("The run is gone.") if row is None else row for row in found]
 
 
 @strawberry.type(description="Stands for events that are no longer kept: throw away what you have and take the messages as they are.")
 class RunSnapshot(RunEvent):
     reason: SnapshotReason = column("reason", convert=SnapshotReason, description="Why.")
-    outputs: list[Message] = strawberry.field(resolver=_saved_outputs, description="The run's messages as they are saved.")
+    outputs: list[Message] = batch(_saved_outputs, needs=["message_ids"], description="The run's messages as they are saved.")
 
 
 @strawberry.type(description="The last event.")
 class RunFinished(RunEvent):
-    run: Run = strawberry.field(resolver=_finished_run, description="The run as it ended.")
+    run: Run = batch(_finished_runs, needs=["run_id"], description="The run as it ended.")
 
 
 EVENTS: Final[dict[type[events.RunEvent], type[RunEvent]]] = {
@@ -254,24 +263,32 @@ def names_of(values: Sequence[enum.Enum] | None) -> list[str] | None:
     return None if values is None else [name_of(value) for value in values]
 
 
-async def _runs(
-    info: Info,
+async def _runs(  # noqa: PLR0913 - the arguments of the field
+    operation: Operation,
+    roots: Sequence[object],  # noqa: ARG001 - a batch's: the query's one root
+    needed: Columns | None,
     first: Annotated[int, strawberry.argument(description="How many runs to return, from 1 to 100.")],
     after: After = None,
     status: Statuses = None,
-) -> Connection[Run]:
-    return Connection.of(await runs.page(info.context, asked(info, first=first, after=after), statuses=names_of(status)), Run)
+) -> list[Page]:
+    arguments = asked(operation, first=first, after=after)
+    return [await runs.page(operation, arguments, statuses=names_of(status), columns=needed)]
 
 
-async def runs_of_chat(root: Any, info: Info, first: First = None, after: After = None, status: Statuses = None) -> Connection[Run]:
+active_runs = runs.active
+
+
+async def runs_of_chats(  # noqa: PLR0913 - the arguments of the field
+    operation: Operation,
+    rows: Sequence[Row],
+    needed: Columns | None,
+    first: First = None,
+    after: After = None,
+    status: Statuses = None,
+) -> list[Page | Exception]:
     """Resolve `Chat.runs`."""
-    page = await runs.page_of_chat(info.context, root.row, asked(info, first=first, after=after), statuses=names_of(status))
-    return Connection.of(page, Run)
-
-
-async def active_runs(root: Any, info: Info) -> list[Run]:
-    """Resolve `Chat.activeRuns`."""
-    return [Run(row=row) for row in await runs.active(info.context, root.row)]
+    arguments = asked(operation, first=first, after=after)
+    return await runs.pages_of_chats(operation, rows, arguments, statuses=names_of(status), columns=needed)
 
 
 async def _cancel(info: Info, input: Annotated[RunCancelInput, strawberry.argument(description="The run.")]) -> RunCancelPayload:
@@ -285,23 +302,44 @@ async def _run_events(
     after: Annotated[
         Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")
     ] = None,
-) -> AsyncGenerator[RunEvent, None]:
+) -> AsyncIterable[RunEvent]:
     operation, works, asked_id = info.context, info.context.works, local_id(run_id, "Run", path=["runId"])
-    stream = await streams.events(works.logs, works.scopes, operation.viewer, asked_id, after=after or 0)
-    return _told(operation, asked_id, stream)
+    reader = await streams.events(works.logs, works.scopes, operation.viewer, asked_id, after=after or 0)
+    return Telling(operation, asked_id, reader)
 
 
-async def _told(operation: Operation, run_id: UUID, stream: AsyncGenerator[events.Event, None]) -> AsyncGenerator[RunEvent, None]:
-    """Dress events. Loaders keep what they have read, and each event is told of the rows as they are then."""
-    async with contextlib.aclosing(stream):
-        async for event in stream:
-            operation.loaders = None
-            yield EVENTS[type(event)](row={"run_id": run_id, **msgspec.structs.asdict(event)})
+class Telling(AsyncIterable[RunEvent]):
+    """A run's events for one subscriber, dressed once for all who follow the run in this process."""
+
+    def __init__(self, operation: Operation, run_id: UUID, reader: RunReader) -> None:
+        self._operation = operation
+        self._run_id = run_id
+        self._reader = reader
+
+    async def told(self, sink: Sink | None = None) -> AsyncGenerator[Told, None]:
+        """Yield what the sink does not take. Loaders keep what they have read, and each event is told of the rows as they are then."""
+        async with contextlib.aclosing(self._reader.told(sink)) as stream:
+            async for told in stream:
+                self._operation.loaders = None
+                yield told
+
+    def dressed(self, told: Told) -> RunEvent:
+        """Dress an event as the schema shows it."""
+        event: RunEvent | None = told.made.get(RunEvent)
+        if event is None:
+            event = EVENTS[type(told.event)](row={"run_id": self._run_id, **msgspec.structs.asdict(told.event)})
+            told.made[RunEvent] = event
+        return event
+
+    async def __aiter__(self) -> AsyncGenerator[RunEvent, None]:
+        async with contextlib.aclosing(self.told()) as stream:
+            async for told in stream:
+                yield self.dressed(told)
 
 
 @strawberry.type
 class Query:
-    runs: Connection[Run] = query(
+    runs: Connection[Run] = batch(
         _runs, scopes=["chats:read"], multipliers=["first"], description="The runs that you began, the newest first."
     )
 

@@ -33,6 +33,8 @@ _DURATION: Final = re.compile(
 
 def write_time(value: datetime) -> str:
     """Spell a moment in UTC with milliseconds: `2026-11-22T19:00:00.000Z`."""
+    if value.tzinfo is UTC:  # as rows have it
+        return value.isoformat(timespec="milliseconds")[:-6] + "Z"
     if value.tzinfo is None:
         raise GraphQLError("A time without an offset cannot be shown.")
     return value.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -2,19 +2,19 @@
 
 import enum
 from datetime import datetime
-from functools import partial
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from uuid import UUID
 
 import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
+from db.scopes import Row
 from resolvers import api_keys, invitations, members, roles, tenants
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
 from schema.connections import After, Connection, First, asked
-from schema.fields import Info, column, query
+from schema.fields import column, query
 from schema.invitations import Invitation
 from schema.members import TenantMembership
 from schema.nodes import Node
@@ -32,36 +32,35 @@ class TenantStatus(enum.Enum):
 
 
 async def _members(  # noqa: PLR0913 - the arguments of the field
-    root: Any,
-    info: Info,
+    operation: Operation,
+    tenant: Row,
     first: First = None,
     after: After = None,
     role: Annotated[str | None, strawberry.argument(description="Only members whose role has this name.")] = None,
     query: Annotated[str | None, strawberry.argument(description="Only members whose name or e-mail address contains this text.")] = None,
 ) -> Connection[TenantMembership]:
-    tenants.check_current(info.context, root.row["tenant_id"])
-    page = await members.page(info.context, asked(info, first=first, after=after), role=role, text=query)
-    return Connection.of(page, TenantMembership, count=partial(members.count, info.context, role=role, text=query))
+    tenants.check_current(operation, tenant["tenant_id"])
+    return Connection(page=await members.page(operation, asked(operation, first=first, after=after), role=role, text=query))
 
 
-async def _invitations(root: Any, info: Info, first: First = None, after: After = None) -> Connection[Invitation]:
-    tenants.check_current(info.context, root.row["tenant_id"])
-    return Connection.of(await invitations.page(info.context, asked(info, first=first, after=after)), Invitation)
+async def _invitations(operation: Operation, tenant: Row, first: First = None, after: After = None) -> Connection[Invitation]:
+    tenants.check_current(operation, tenant["tenant_id"])
+    return Connection(page=await invitations.page(operation, asked(operation, first=first, after=after)))
 
 
-async def _api_keys(root: Any, info: Info, first: First = None, after: After = None) -> Connection[ApiKey]:
-    tenants.check_current(info.context, root.row["tenant_id"])
-    return Connection.of(await api_keys.page(info.context, asked(info, first=first, after=after), everyone=True), ApiKey)
+async def _api_keys(operation: Operation, tenant: Row, first: First = None, after: After = None) -> Connection[ApiKey]:
+    tenants.check_current(operation, tenant["tenant_id"])
+    return Connection(page=await api_keys.page(operation, asked(operation, first=first, after=after), everyone=True))
 
 
-async def _roles(root: Any, info: Info) -> list[TenantRole]:
-    tenants.check_current(info.context, root.row["tenant_id"])
-    return [TenantRole(row=row) for row in await roles.of_tenant(info.context)]
+async def _roles(operation: Operation, tenant: Row) -> list[TenantRole]:
+    tenants.check_current(operation, tenant["tenant_id"])
+    return [TenantRole(row=row) for row in await roles.of_tenant(operation)]
 
 
-async def _settings(root: Any, info: Info) -> JSON:
-    tenants.check_current(info.context, root.row["tenant_id"])
-    settings: JSON = msgspec.json.decode((await tenants.current(info.context))["settings"])
+async def _settings(operation: Operation, tenant: Row) -> JSON:
+    tenants.check_current(operation, tenant["tenant_id"])
+    settings: JSON = msgspec.json.decode((await tenants.current(operation))["settings"])
     return settings
 
 
@@ -98,8 +97,8 @@ class Tenant(Node):
         return cls.of(await tenants.by_id(operation, id))
 
 
-async def _tenant(info: Info) -> Tenant:
-    return Tenant(row=await tenants.current(info.context))
+async def _tenant(operation: Operation, _: object) -> Tenant:
+    return Tenant(row=await tenants.current(operation))
 
 
 @strawberry.type

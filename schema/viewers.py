@@ -7,35 +7,35 @@ import strawberry
 from auth import viewers
 from errors import Unauthenticated
 from resolvers import api_keys, sessions, tenants, users
+from resolvers.operations import Operation
 from schema.api_keys import ApiKey
 from schema.connections import After, Connection, First, asked
-from schema.fields import Info, computed, query
+from schema.fields import computed, query
 from schema.members import TenantMembership
 from schema.sessions import Session
 from schema.users import Principal, User
 
 
-async def _user(root: Any, info: Info) -> User | None:
-    return User.of(await users.by_id(info.context, root.viewer.user_id))
+async def _user(operation: Operation, viewer: Any) -> User | None:
+    return User.of(await users.by_id(operation, viewer.viewer.user_id))
 
 
-async def _principal(root: Any, info: Info) -> Principal:
-    if (user := await _user(root, info)) is None:
+async def _principal(operation: Operation, viewer: Any) -> Principal:
+    if (user := await _user(operation, viewer)) is None:
         raise Unauthenticated(reason="SESSION_TERMINATED")
     return user
 
 
-async def _tenants(info: Info, first: First = None, after: After = None) -> Connection[TenantMembership]:
-    page = await tenants.of_viewer(info.context, asked(info, first=first, after=after))
-    return Connection.of(page, TenantMembership.anywhere)
+async def _tenants(operation: Operation, _: object, first: First = None, after: After = None) -> Connection[TenantMembership]:
+    return Connection(page=await tenants.of_viewer(operation, asked(operation, first=first, after=after)))
 
 
-async def _sessions(info: Info) -> list[Session]:
-    return [Session(row=row) for row in await sessions.of_viewer(info.context)]
+async def _sessions(operation: Operation, _: object) -> list[Session]:
+    return [Session(row=row) for row in await sessions.of_viewer(operation)]
 
 
-async def _api_keys(info: Info, first: First = None, after: After = None) -> Connection[ApiKey]:
-    return Connection.of(await api_keys.page(info.context, asked(info, first=first, after=after), everyone=False), ApiKey)
+async def _api_keys(operation: Operation, _: object, first: First = None, after: After = None) -> Connection[ApiKey]:
+    return Connection(page=await api_keys.page(operation, asked(operation, first=first, after=after), everyone=False))
 
 
 @strawberry.type(description="Who is asking, and what they may do.")
@@ -58,8 +58,8 @@ class Viewer:
     )
 
 
-async def _viewer(info: Info) -> Viewer:
-    return Viewer(viewer=info.context.viewer)
+async def _viewer(operation: Operation, _: object) -> Viewer:
+    return Viewer(viewer=operation.viewer)
 
 
 @strawberry.type

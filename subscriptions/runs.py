@@ -1,25 +1,24 @@
 """The events of a run, as they come."""
 
-from collections.abc import AsyncGenerator
 from uuid import UUID
 
 from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
-from chat.events import Event
-from chat.logs import RunLogs, RunState
+from chat.logs import RunLogs
+from chat.readers import RunReader, RunState
 from db.scopes import TenantScopes
 from db.statements import chats, runs
 from errors import NotFound
 
 
-async def events(logs: RunLogs, scopes: TenantScopes, viewer: Viewer, run_id: UUID, *, after: int) -> AsyncGenerator[Event, None]:
-    """Return every event after a seq until the run has finished; raises `NotFound`, now or when the chat goes out of sight."""
+async def events(logs: RunLogs, scopes: TenantScopes, viewer: Viewer, run_id: UUID, *, after: int) -> RunReader:
+    """Return a reader of every event after a seq; raises `NotFound`, now or when the chat goes out of sight."""
 
     async def state() -> RunState:
         return await _state(scopes, viewer, run_id)
 
     await state()
-    return logs.read(viewer.tenant_id, run_id, after=after, state=state)
+    return RunReader(logs, viewer.tenant_id, run_id, after=after, state=state)
 
 
 async def _state(scopes: TenantScopes, viewer: Viewer, run_id: UUID) -> RunState:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import structlog
-from litestar import Litestar, Request, Response, asgi
+from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 
 from errors import Unavailable
@@ -18,7 +18,7 @@ from web import pages
 from web.answers import refusal
 from web.door import Door
 from web.graphql import GraphQLApp
-from web.headers import Headers
+from web.headers import Front, Headers
 from web.logs import configure_logs
 from web.sockets import Sockets
 from web.works import open_works
@@ -26,13 +26,13 @@ from web.works import open_works
 log = structlog.get_logger()
 
 
-def create_app(settings: Settings | None = None) -> Headers:
+def create_app(settings: Settings | None = None) -> Front:
     """Make the application; without settings they are read from the environment."""
     settings = settings or Settings.from_environment()
     configure_logs(settings)
     door = Door(settings, build_schema(settings))
     sockets = Sockets(door)
-    handlers: list[Any] = [asgi("/graphql", copy_scope=False)(GraphQLApp(door, sockets)), *pages.health(door)]
+    handlers: list[Any] = [*pages.health(door)]
     if settings.graphiql:
         handlers += pages.graphiql()
     if settings.is_development:
@@ -60,7 +60,7 @@ def create_app(settings: Settings | None = None) -> Headers:
         logging_config=None,
         exception_handlers={Exception: _masked},
     )
-    return Headers(app, settings)
+    return Front(GraphQLApp(door, sockets), Headers(app, settings))
 
 
 async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:

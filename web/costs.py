@@ -32,6 +32,8 @@ from settings import Settings
 USUAL_LIST: Final = 10
 LARGEST: Final = 1_000_000
 PAGED: Final = ("edges", "nodes")
+# For how many different sizes the measure of an operation is remembered.
+KEPT_MEASURES: Final = 32
 
 
 @dataclass(frozen=True)
@@ -56,12 +58,41 @@ class Refused(Exception):
         self.numbers = numbers
 
 
+class Measures:
+    """The measures of one operation: what it costs depends on nothing but the variables that say how many rows there are."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        self._schema = schema
+        self._document = document
+        self._operation = operation
+        self._sizing: tuple[str, ...] | None = None
+        self._known: dict[tuple[Any, ...], Measure] = {}
+
+    def of(self, variables: Mapping[str, Any]) -> Measure:
+        """Return the measure for these variables."""
+        key = None if self._sizing is None else self._key(variables, self._sizing)
+        if key is not None and (known := self._known.get(key)) is not None:
+            return known
+        measuring = Measuring(self._schema, self._document, variables)
+        measure = measuring.operation(self._operation)
+        self._sizing = tuple(sorted(measuring.sizing))
+        if len(self._known) >= KEPT_MEASURES:
+            self._known.clear()
+        self._known[self._key(variables, self._sizing)] = measure
+        return measure
+
+    @staticmethod
+    def _key(variables: Mapping[str, Any], names: tuple[str, ...]) -> tuple[int | None, ...]:
+        return tuple(_size_of(variables[name]) if name in variables else None for name in names)
+
+
 class Measuring:
-    """Measures one operation; each fragment once for each type it is used on."""
+    """Measures one operation; each fragment once for each type it is used on. `sizing` are the variables it looked at."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any]) -> None:
         self._schema = schema
         self._variables = variables
+        self.sizing: set[str] = set()
         self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         self._known: dict[str, Measure] = {}
         self._defaults: dict[str, ConstValueNode] = {}
@@ -120,17 +151,21 @@ class Measuring:
         """How large a size is; what cannot be told is taken for the largest, so that it is never more than was counted."""
         if isinstance(value, VariableNode):
             name = value.name.value
+            self.sizing.add(name)
             if name not in self._variables:
                 return self._number(self._defaults[name]) if name in self._defaults else USUAL_LIST
-            given = self._variables[name]
-            if isinstance(given, list):
-                return len(given)
-            return int(given) if isinstance(given, int | float) and abs(given) < LARGEST else LARGEST
+            return _size_of(self._variables[name])
         if isinstance(value, ListValueNode):
             return len(value.values)
         if isinstance(value, NullValueNode):
             return USUAL_LIST
         return min(int(value.value), LARGEST) if isinstance(value, IntValueNode) else LARGEST
+
+
+def _size_of(given: Any) -> int:
+    if isinstance(given, list):
+        return len(given)
+    return int(given) if isinstance(given, int | float) and abs(given) < LARGEST else LARGEST
 
 
 def _declared_cost(field: GraphQLField) -> Cost | None:

@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from settings import Settings
-from web.costs import Measuring, Refused, check
+from web.costs import Measures, Refused, check
 from web.overlaps import crowded
 
 MOST_ERRORS: Final = 10
@@ -40,10 +40,19 @@ class DocumentIsBad(Exception):
         return ExecutionResult(data=None, errors=self.errors)
 
 
+class _Kept:
+    """A document that is valid, with its operations by name."""
+
+    def __init__(self, document: DocumentNode) -> None:
+        self.document = document
+        self.operations: dict[str | None, tuple[OperationDefinitionNode, Measures]] = {}
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A document that may run."""
 
+    text: str
     document: DocumentNode
     operation: OperationDefinitionNode
 
@@ -59,30 +68,37 @@ class Documents:
         self._schema = schema
         self._settings = settings
         self._rules = specified_rules if settings.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-        self._valid: OrderedDict[str, DocumentNode] = OrderedDict()
+        self._valid: OrderedDict[str, _Kept] = OrderedDict()
         self._characters = 0
 
     def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Prepared:
         """Make a document ready; raises `DocumentIsBad`."""
-        document = self._document(text)
-        operation = get_operation_ast(document, operation_name)
-        if operation is None:
-            message = "Name one of the document's operations in `operationName`."
-            raise DocumentIsBad([GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})], status=422)
+        kept = self._document(text)
+        operation, measures = self._operation(kept, operation_name)
         try:
-            check(Measuring(self._schema, document, variables).operation(operation), operation, self._settings)
+            check(measures.of(variables), operation, self._settings)
         except RecursionError:
             raise _too_deep(422) from None
         except Refused as refused:
             error = GraphQLError(str(refused), extensions={"code": refused.code, **refused.numbers})
             raise DocumentIsBad([error], status=422) from refused
-        self._remember(text, document)
-        return Prepared(document, operation)
+        self._remember(text, kept)
+        return Prepared(text, kept.document, operation)
 
-    def _document(self, text: str) -> DocumentNode:
-        if (document := self._valid.get(text)) is not None:
+    def _operation(self, kept: _Kept, name: str | None) -> tuple[OperationDefinitionNode, Measures]:
+        if (known := kept.operations.get(name)) is not None:
+            return known
+        operation = get_operation_ast(kept.document, name)
+        if operation is None:
+            message = "Name one of the document's operations in `operationName`."
+            raise DocumentIsBad([GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})], status=422)
+        known = kept.operations[name] = operation, Measures(self._schema, kept.document, operation)
+        return known
+
+    def _document(self, text: str) -> _Kept:
+        if (kept := self._valid.get(text)) is not None:
             self._valid.move_to_end(text)
-            return document
+            return kept
         try:
             document = parse(text, max_tokens=self._settings.graphql_max_tokens)
         except GraphQLError as error:
@@ -94,13 +110,13 @@ class Documents:
         errors = validate(self._schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self._settings.introspection)
         if errors:
             raise DocumentIsBad([_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors], status=422)
-        return document
+        return _Kept(document)
 
-    def _remember(self, text: str, document: DocumentNode) -> None:
+    def _remember(self, text: str, kept: _Kept) -> None:
         """Keep a document that may run; a tree takes about a hundred times its text's memory, so both are bounded."""
         if text in self._valid:
             return
-        self._valid[text] = document
+        self._valid[text] = kept
         self._characters += len(text)
         while len(self._valid) > self._settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
             forgotten, _ = self._valid.popitem(last=False)

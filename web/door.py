@@ -1,16 +1,20 @@
 """What HTTP and WebSocket share: the schema, the prepared documents, the process's works, and how an operation runs."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from typing import Any
 
-from graphql import ExecutionResult, OperationType, execute, subscribe
+from graphql import ExecutionResult, Executor, OperationType, create_source_event_stream, execute
 from strawberry import Schema
 
 from auth.viewers import Viewer
 from errors import Unauthenticated
+from execution import Compiler, Uncompilable
+from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
 from settings import Settings
 from web.documents import Documents, Prepared
+from web.metrics import FALLBACKS
+from web.subscriptions import Subscription
 from web.works import Process
 
 
@@ -21,6 +25,7 @@ class Door:
         self.settings = settings
         self.schema = schema._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
         self.documents = Documents(self.schema, settings)
+        self.compiler = Compiler(schema, hide_suggestions=not settings.introspection, most_operations=settings.graphql_cached_documents)
         self.opened: Process | None = None
 
     @property
@@ -34,8 +39,20 @@ class Door:
             return Operation(works=self.process.works, caller=caller, credential=None, refusal=viewer)
         return Operation(works=self.process.works, caller=caller, credential=viewer)
 
+    def compiled(self, prepared: Prepared) -> CompiledOperation | None:
+        """Return the compiled operation; None for those that graphql-core runs."""
+        if self.settings.execution == "reference":
+            return None
+        try:
+            return self.compiler.compiled(prepared.text, prepared.document, prepared.operation)
+        except Uncompilable as refused:
+            FALLBACKS.add(1, {"reason": refused.reason})
+            return None
+
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         """Run a query or a mutation to its end."""
+        if (compiled := self.compiled(prepared)) is not None:
+            return await compiled.execute(operation, variables)
         result = execute(
             self.schema,
             prepared.document,
@@ -46,18 +63,22 @@ class Door:
         )
         return result if isinstance(result, ExecutionResult) else await result
 
-    async def follow(
-        self, prepared: Prepared, operation: Operation, variables: dict[str, Any]
-    ) -> "AsyncIterator[ExecutionResult] | ExecutionResult":
-        """Begin a subscription; a result at once means that it could not begin."""
+    async def follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> Subscription | ExecutionResult:
+        """Begin a subscription; a result means that it could not begin."""
         assert prepared.kind is OperationType.SUBSCRIPTION
-        begun = subscribe(
-            self.schema, prepared.document, context_value=operation, variable_values=variables, operation_name=_name(prepared),
+        executor = Executor.build(
+            self.schema, prepared.document, context_value=operation, raw_variable_values=variables, operation_name=_name(prepared),
             hide_suggestions=not self.settings.introspection,
         )  # fmt: skip
-        if isinstance(begun, ExecutionResult | AsyncIterator):
-            return begun
-        return await begun
+        if isinstance(executor, list):
+            return ExecutionResult(data=None, errors=executor)
+        begun = create_source_event_stream(executor)
+        source = begun if isinstance(begun, ExecutionResult | AsyncIterable) else await begun
+        if isinstance(source, ExecutionResult):
+            return source
+        compiled = self.compiled(prepared)
+        tail = None if compiled is None else compiled.tail(variables)
+        return Subscription(source=source, executor=executor, context=operation, tail=tail)
 
 
 def _name(prepared: Prepared) -> str | None:

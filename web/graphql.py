@@ -10,10 +10,12 @@ from graphql import ExecutionResult, OperationType
 
 from auth.viewers import Viewer
 from errors import PennyError, Unauthenticated, Unavailable
+from resolvers.operations import Caller
 from web.answers import answer, code_of, refusal
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
 from web.documents import DocumentIsBad
 from web.door import Door
+from web.headers import API_POLICY, always
 from web.requests import JSON, BadRequest, Receive, body_of, read
 from web.sockets import Sockets
 
@@ -21,6 +23,7 @@ Send = Callable[[Any], Awaitable[None]]
 log = structlog.get_logger()
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"
+_MEDIA: Final = {media: f"{media}; charset=utf-8".encode() for media in (GRAPHQL_JSON, JSON)}
 
 
 class GraphQLApp:
@@ -29,46 +32,53 @@ class GraphQLApp:
     def __init__(self, door: Door, sockets: Sockets) -> None:
         self._door = door
         self._sockets = sockets
+        self._always = [*always(door.settings), (b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store")]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self._sockets.serve(scope, receive, send)
             return
         headers = headers_of(scope)
+        caller = caller_of(scope, headers, self._door.settings)
         media = GRAPHQL_JSON if GRAPHQL_JSON in headers.get("accept", "") else JSON
         cookies: list[str] = []
         try:
-            status, body = await self._answered(scope, headers, receive, cookies)
-        except BadRequest as bad:
-            status, body = bad.status, refusal(bad.code, str(bad))
-        except DocumentIsBad as bad:
-            status, body = HTTPStatus(bad.status), answer(bad.result, "")
-            if media == JSON:
-                status = HTTPStatus.OK if bad.status == HTTPStatus.UNPROCESSABLE_ENTITY else status
-        except Unauthenticated as error:
-            status, body = HTTPStatus.UNAUTHORIZED, refusal(code_of(error), error.message)
-        except Unavailable as error:
-            status, body = HTTPStatus.SERVICE_UNAVAILABLE, refusal(error.code, error.message)
-        except PennyError as error:
-            status, body = HTTPStatus.FORBIDDEN, refusal(code_of(error), error.message)
-        await _respond(send, status, media, body, cookies)
+            status, body = await self._answered(scope["method"], headers, caller, receive, cookies)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
+            status, body = _refused(error, media, caller)
+        await self._respond(send, caller, status, media, body, cookies)
 
     async def _answered(
-        self, scope: Any, headers: Mapping[str, str], receive: Receive, cookies: list[str]
+        self, method: str, headers: Mapping[str, str], caller: Caller, receive: Receive, cookies: list[str]
     ) -> tuple[HTTPStatus, dict[str, Any]]:
         settings = self._door.settings
-        asked = read(scope["method"], headers, await body_of(receive, settings.graphql_max_body_bytes))
+        asked = read(method, headers, await body_of(receive, settings.graphql_max_body_bytes))
         viewer = await self._viewer(headers)
         prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
         if prepared.kind is OperationType.SUBSCRIPTION:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_USER_INPUT", "Subscriptions are served over WebSocket (graphql-transport-ws).")
-        caller = caller_of(scope, headers, settings)
         operation = self._door.operation(caller, viewer)
         with structlog.contextvars.bound_contextvars(request_id=caller.request_id):
             result = await self._door.run(prepared, operation, asked.variables)
         if operation.session_cookie is not None:
             cookies.append(set_cookie(settings, operation.session_cookie))
         return _status(result, headers), answer(result, caller.request_id)
+
+    async def _respond(  # noqa: PLR0913 - all that an answer is made of
+        self, send: Send, caller: Caller, status: HTTPStatus, media: str, body: dict[str, Any], cookies: list[str]
+    ) -> None:
+        status, content = _written(status, body)
+        headers = [
+            (b"content-type", _MEDIA[media]),
+            (b"content-length", str(len(content)).encode()),
+            (b"x-request-id", caller.request_id.encode()),
+            *self._always,
+            *((b"set-cookie", cookie.encode()) for cookie in cookies),
+        ]
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers.append((b"allow", b"POST"))
+        await send({"type": "http.response.start", "status": status.value, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
 
     async def _viewer(self, headers: Mapping[str, str]) -> Viewer | Unauthenticated | None:
         """Find the viewer; a cookie counts only from pages that may use it, and a dead one is left to the fields to refuse."""
@@ -91,19 +101,27 @@ def _status(result: ExecutionResult, headers: Mapping[str, str]) -> HTTPStatus:
     return HTTPStatus.OK if began or GRAPHQL_JSON not in headers.get("accept", "") else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
-async def _respond(send: Send, status: HTTPStatus, media: str, body: dict[str, Any], cookies: list[str]) -> None:
+def _refused(error: Exception, media: str, caller: Caller) -> tuple[HTTPStatus, dict[str, Any]]:
+    """Answer what could not begin, with the status that GraphQL over HTTP has for it."""
+    if isinstance(error, BadRequest):
+        return error.status, refusal(error.code, str(error))
+    if isinstance(error, DocumentIsBad):
+        # A client that knows only plain JSON reads errors in an answer that is well.
+        is_plain = media == JSON and error.status == HTTPStatus.UNPROCESSABLE_ENTITY
+        return HTTPStatus.OK if is_plain else HTTPStatus(error.status), answer(error.result, "")
+    if isinstance(error, Unauthenticated):
+        return HTTPStatus.UNAUTHORIZED, refusal(code_of(error), error.message)
+    if isinstance(error, Unavailable):
+        return HTTPStatus.SERVICE_UNAVAILABLE, refusal(error.code, error.message)
+    if isinstance(error, PennyError):
+        return HTTPStatus.FORBIDDEN, refusal(code_of(error), error.message)
+    log.error("request_failed", request_id=caller.request_id, exc_info=error)
+    return HTTPStatus.INTERNAL_SERVER_ERROR, refusal("INTERNAL", "Something failed on our side.", requestId=caller.request_id)
+
+
+def _written(status: HTTPStatus, body: dict[str, Any]) -> tuple[HTTPStatus, bytes]:
     try:
-        content = orjson.dumps(body, default=str)
+        return status, orjson.dumps(body, default=str)
     except TypeError:  # a number or a depth that JSON's readers could not take either
         log.exception("answer_cannot_be_written")
-        content, status = orjson.dumps(refusal("INTERNAL", "Something failed on our side.")), HTTPStatus.INTERNAL_SERVER_ERROR
-    headers = [
-        (b"content-type", f"{media}; charset=utf-8".encode()),
-        (b"content-length", str(len(content)).encode()),
-        (b"cache-control", b"no-store"),
-        *((b"set-cookie", cookie.encode()) for cookie in cookies),
-    ]
-    if status is HTTPStatus.METHOD_NOT_ALLOWED:
-        headers.append((b"allow", b"POST"))
-    await send({"type": "http.response.start", "status": status.value, "headers": headers})
-    await send({"type": "http.response.body", "body": content})
+        return HTTPStatus.INTERNAL_SERVER_ERROR, orjson.dumps(refusal("INTERNAL", "Something failed on our side."))

@@ -11,7 +11,22 @@ GRAPHIQL_POLICY: Final = (
     "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 MAILS_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+GRAPHQL_PATH: Final = "/graphql"
 API_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+
+def always(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every HTTP answer, whatever it is."""
+    headers = {
+        "x-content-type-options": "nosniff",
+        "referrer-policy": "no-referrer",
+        "x-frame-options": "DENY",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+    }
+    if settings.cookies_are_secure:
+        headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
 class Headers:
@@ -19,16 +34,7 @@ class Headers:
 
     def __init__(self, app: Any, settings: Settings) -> None:
         self._app = app
-        always = {
-            "x-content-type-options": "nosniff",
-            "referrer-policy": "no-referrer",
-            "x-frame-options": "DENY",
-            "cross-origin-opener-policy": "same-origin",
-            "cross-origin-resource-policy": "same-origin",
-        }
-        if settings.cookies_are_secure:
-            always["strict-transport-security"] = "max-age=63072000; includeSubDomains"
-        self._always = [(name.encode(), value.encode()) for name, value in always.items()]
+        self._always = always(settings)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
@@ -48,6 +54,19 @@ class Headers:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
+
+
+class Front:
+    """The application that the server calls: GraphQL at once, everything else through Litestar."""
+
+    def __init__(self, graphql: Any, rest: Any) -> None:
+        self._graphql = graphql
+        self._rest = rest
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        # Litestar's routing and handler cost as much as a small query.
+        is_graphql = scope["type"] != "lifespan" and scope["path"].rstrip("/") == GRAPHQL_PATH
+        await (self._graphql if is_graphql else self._rest)(scope, receive, send)
 
 
 def _policy(path: str) -> str:

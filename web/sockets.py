@@ -1,50 +1,44 @@
-"""GraphQL over WebSocket: `graphql-transport-ws` to the letter, and no other subprotocol.
-
-Close codes follow what npm's graphql-ws does with them: it never retries 4400, 4401, 4409 and 4429, and it does retry 4403
-(so an expired token closes 4403, a revoked one 4401) and 1012, which uvicorn sends when the process stops.
-"""
+"""GraphQL over WebSocket: `graphql-transport-ws` to the letter, and no other subprotocol."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from http import HTTPStatus
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
 import structlog
-from graphql import ExecutionResult, GraphQLError, OperationType
 
 from auth.viewer_cache import is_about
 from auth.viewers import Viewer
 from errors import PennyError, Unauthenticated, Unavailable
 from events.revocations import Revoked
-from web.answers import answer, refusal, safe_error
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, viewer_of_token
-from web.documents import DocumentIsBad
+from web.closings import (
+    FORBIDDEN,
+    GONE,
+    ID_TAKEN,
+    INIT_TIMEOUT,
+    INIT_TWICE,
+    MALFORMED,
+    TRY_LATER,
+    UNAUTHORIZED,
+    WRONG_PROTOCOL,
+    Closing,
+    reason_of,
+    refused,
+)
 from web.door import Door
-from web.requests import Asked, BadRequest, well_formed
+from web.streams import Stream
+from web.writers import Send, Ticks, Writer
 
 Receive = Callable[[], Awaitable[Any]]
-Send = Callable[[Any], Awaitable[None]]
 log = structlog.get_logger()
 
 PROTOCOL: Final = "graphql-transport-ws"
 SILENT_PINGS: Final = 3
 RECHECKS: Final = 3
 RECHECK_PAUSE: Final = 0.5
-MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE, TRY_LATER = (
-    4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001, 1013,
-)  # fmt: skip
-
-
-class Closing(Exception):
-    """The socket must be closed with this code and reason."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.reason = reason
 
 
 class Sockets:
@@ -52,11 +46,14 @@ class Sockets:
 
     def __init__(self, door: Door) -> None:
         self._door = door
+        self._ticks: Ticks | None = None
         self._open: set[Socket] = set()
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
-        connected = Socket(self._door, scope, receive, send)
+        if self._ticks is None:
+            self._ticks = Ticks()
+        connected = Socket(self._door, scope, receive, send, self._ticks)
         self._open.add(connected)
         try:
             await connected.serve()
@@ -72,12 +69,13 @@ class Sockets:
 class Socket:
     """One connection. The viewer is its own; context and loaders are made anew for each operation."""
 
-    def __init__(self, door: Door, scope: Any, receive: Receive, send: Send) -> None:
+    def __init__(self, door: Door, scope: Any, receive: Receive, send: Send, ticks: Ticks) -> None:
         self._door = door
         self._settings = door.settings
         self._scope = scope
         self._receive = receive
-        self._raw_send = send
+        self._send = send
+        self._writer = Writer(scope, send, ticks)
         self._headers = headers_of(scope)
         self._caller = caller_of(scope, self._headers, door.settings)
         self._token: str | None = None
@@ -85,9 +83,9 @@ class Socket:
         self._stale = False
         self._acknowledged = False
         self._heard_at = time.monotonic()
-        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._streams: dict[str, Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
-        self._closed = False
 
     async def serve(self) -> None:
         """Speak the protocol until either side closes."""
@@ -98,12 +96,12 @@ class Socket:
         try:
             waited: set[asyncio.Future[Any]] = {listening, watching, self._closing}
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            closing = self._closing.result() if self._closing in done else _reason(listening, watching)
+            closing = self._closing.result() if self._closing in done else reason_of(listening, watching)
             if closing is not None:
-                await self._close(closing)
+                await self._writer.close(closing)
         finally:
-            self._closed = True
-            tasks = [listening, watching, *self._operations.values()]
+            self._writer.closed = True
+            tasks = [listening, watching, *self._tasks]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -123,7 +121,7 @@ class Socket:
         try:
             viewer = await self._looked_up(self._token)
         except Unauthenticated as error:
-            self._end(_refused(error))
+            self._end(refused(error))
         except PennyError:
             self._end(Closing(TRY_LATER, "The credential cannot be checked"))
         else:
@@ -141,12 +139,12 @@ class Socket:
     async def _accepted(self) -> bool:
         await self._receive()
         if cookie_token(self._headers, self._settings) and not origin_may_use_cookies(self._headers, self._settings):
-            await self._raw_send({"type": "websocket.close", "code": FORBIDDEN})
+            await self._send({"type": "websocket.close", "code": FORBIDDEN})
             return False
         spoken = PROTOCOL in self._scope.get("subprotocols", ())
-        await self._raw_send({"type": "websocket.accept", "subprotocol": PROTOCOL if spoken else None})
+        await self._send({"type": "websocket.accept", "subprotocol": PROTOCOL if spoken else None})
         if not spoken:
-            await self._close(Closing(WRONG_PROTOCOL, f"Subprotocol {PROTOCOL} only"))
+            await self._writer.close(Closing(WRONG_PROTOCOL, f"Subprotocol {PROTOCOL} only"))
         return spoken
 
     async def _listen(self) -> None:
@@ -171,14 +169,14 @@ class Socket:
             case "connection_init":
                 await self._init(sent.get("payload") or {})
             case "ping":
-                await self._send({"type": "pong"})
+                await self._writer.say({"type": "pong"})
             case "pong":
                 pass
             case "subscribe":
                 self._subscribe(_id(sent), sent.get("payload"))
             case "complete":
-                if (task := self._operations.pop(_id(sent), None)) is not None:
-                    task.cancel()
+                if (stream := self._streams.pop(_id(sent), None)) is not None:
+                    stream.stop()
             case _:
                 raise Closing(MALFORMED, "Unknown message type")
 
@@ -199,66 +197,27 @@ class Socket:
                 if self._stale:  # something was revoked while the look-up was under way
                     self._viewer = await viewer_of_token(self._door.process.works, self._token)
         except Unauthenticated as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         self._acknowledged = True
-        await self._send({"type": "connection_ack"})
+        await self._writer.say({"type": "connection_ack"})
 
     def _subscribe(self, operation_id: str, payload: dict[str, Any] | None) -> None:
         if not self._acknowledged:
             raise Closing(UNAUTHORIZED, "Unauthorized")
-        if operation_id in self._operations:
+        if operation_id in self._streams:
             raise Closing(ID_TAKEN, f"Subscriber for {operation_id} already exists")
-        task = asyncio.create_task(self._operate(operation_id, payload))
-        self._operations[operation_id] = task
-        task.add_done_callback(lambda done: self._ended(operation_id, done))
+        stream = self._streams[operation_id] = Stream(self._door, self._writer, self._caller, operation_id)
+        task = stream.begin(payload, self._viewer, operations=len(self._streams))
+        self._tasks.add(task)
+        task.add_done_callback(lambda done: self._ended(operation_id, stream, done))
 
-    def _ended(self, operation_id: str, task: "asyncio.Task[None]") -> None:
-        if self._operations.get(operation_id) is task:
-            del self._operations[operation_id]
-        if not task.cancelled() and (error := task.exception()) is not None and not self._closed:
+    def _ended(self, operation_id: str, stream: Stream, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if self._streams.get(operation_id) is stream:
+            del self._streams[operation_id]
+        if not task.cancelled() and (error := task.exception()) is not None and not self._writer.closed:
             log.error("subscription_broke", request_id=self._caller.request_id, exc_info=error)
             self._end(Closing(GONE, "Something failed on our side"))
-
-    async def _operate(self, operation_id: str, payload: dict[str, Any] | None) -> None:
-        """Run one operation: `next` for each result, then `complete`; `error` when it could not begin or broke."""
-        try:
-            asked = self._asked(payload)
-            prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
-            operation = self._door.operation(self._caller, self._viewer)
-            if prepared.kind is not OperationType.SUBSCRIPTION:
-                await self._next(operation_id, await self._door.run(prepared, operation, asked.variables))
-            else:
-                begun = await self._door.follow(prepared, operation, asked.variables)
-                if isinstance(begun, ExecutionResult):
-                    await self._send({"type": "error", "id": operation_id, "payload": answer(begun, self._caller.request_id)["errors"]})
-                    return
-                await self._pass_on(operation_id, begun)
-        except BadRequest as bad:
-            await self._send({"type": "error", "id": operation_id, "payload": refusal(bad.code, str(bad))["errors"]})
-        except DocumentIsBad as bad:
-            await self._send({"type": "error", "id": operation_id, "payload": answer(bad.result, "")["errors"]})
-        except Exception as error:  # noqa: BLE001 - whatever breaks a subscription is told, masked, and breaks nothing else
-            shown = safe_error(GraphQLError(str(error), original_error=error), self._caller.request_id)
-            await self._send({"type": "error", "id": operation_id, "payload": [shown]})
-        else:
-            await self._send({"type": "complete", "id": operation_id})
-
-    def _asked(self, payload: dict[str, Any] | None) -> Asked:
-        most = self._settings.socket_max_subscriptions
-        if len(self._operations) > most:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, "SUBSCRIPTION_LIMIT", f"A socket has at most {most} operations at once.")
-        return well_formed(payload)
-
-    async def _pass_on(self, operation_id: str, results: AsyncIterator[ExecutionResult]) -> None:
-        try:
-            async for result in results:
-                await self._next(operation_id, result)
-        finally:
-            if (close := getattr(results, "aclose", None)) is not None:
-                await close()
-
-    async def _next(self, operation_id: str, result: ExecutionResult) -> None:
-        await self._send({"type": "next", "id": operation_id, "payload": answer(result, self._caller.request_id)})
 
     async def _watch(self) -> None:
         """Close a socket that never begins, ping one that is silent, end one whose credential runs out."""
@@ -273,24 +232,11 @@ class Socket:
             await asyncio.sleep(min(pause, left))
             if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
                 raise Closing(GONE, "No answer to pings")
-            await self._send({"type": "ping"})
-
-    async def _send(self, message: dict[str, Any]) -> None:
-        if self._closed:
-            return
-        try:
-            await self._raw_send({"type": "websocket.send", "text": orjson.dumps(message, default=str).decode()})
-        except OSError:
-            self._closed = True  # the client went away
+            await self._writer.say({"type": "ping"})
 
     def _end(self, closing: Closing) -> None:
         if not self._closing.done():
             self._closing.set_result(closing)
-
-    async def _close(self, closing: Closing) -> None:
-        self._closed = True
-        with contextlib.suppress(RuntimeError, OSError):
-            await self._raw_send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
 
 
 def _id(sent: dict[str, Any]) -> str:
@@ -298,22 +244,3 @@ def _id(sent: dict[str, Any]) -> str:
     if not isinstance(operation_id, str) or not operation_id or len(operation_id) > 128:
         raise Closing(MALFORMED, "An operation needs an id")
     return operation_id
-
-
-def _refused(error: Unauthenticated) -> Closing:
-    """An expired token may be renewed and tried again; any other refusal is final."""
-    if error.reason == "TOKEN_EXPIRED":
-        return Closing(FORBIDDEN, "Token expired")
-    return Closing(UNAUTHORIZED, error.reason)
-
-
-def _reason(*tasks: "asyncio.Task[None]") -> Closing | None:
-    """Say why a task of the socket ended; None when the client closed it."""
-    for task in tasks:
-        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            if isinstance(error, Closing):
-                return error
-            if not isinstance(error, OSError):
-                log.error("socket_broke", exc_info=error)
-            return Closing(GONE, "Something failed on our side")
-    return None

@@ -9,6 +9,7 @@ from piccolo.querystring import QueryString
 
 from db.scopes import Reading, Row, Writing
 from db.statements.edges import EARLIEST, FIRST_ID, LAST_ID, LATEST
+from db.statements.projections import Columns, Projection
 from db.tables.chats import Chat
 
 ROW: Final = Chat.all_columns()
@@ -24,8 +25,11 @@ async def by_id(scope: Reading, tenant_id: UUID, chat_id: UUID) -> Row | None:
     return await scope.row("SELECT * FROM penny.chats WHERE tenant_id = $1 AND id = $2", tenant_id, chat_id)
 
 
-async def by_ids(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID]) -> list[Row]:
-    return await scope.rows("SELECT * FROM penny.chats WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(chat_ids))
+_BY_IDS: Final = Projection("SELECT {columns} FROM penny.chats WHERE tenant_id = $1 AND id = ANY($2::uuid[])", Chat, always=("id",))
+
+
+async def by_ids(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
+    return await scope.rows(_BY_IDS.text(columns), tenant_id, list(chat_ids))
 
 
 async def locked(scope: Writing, tenant_id: UUID, chat_id: UUID) -> Row | None:
@@ -52,7 +56,7 @@ async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
 
 # Each kind of page has a partial index of its own, whose order it is.
 _PAGE: Final = """
-    SELECT * FROM penny.chats
+    SELECT {{columns}} FROM penny.chats
     WHERE tenant_id = $1 AND {whose} AND archived_at IS {archived}
       AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
     ORDER BY updated_at {order}, id {order} LIMIT $7
@@ -61,8 +65,10 @@ _WHOSE: Final = {"own": "owner_id = $2", "shown": "visibility = 'TENANT' AND own
 _KEPT: Final = {"here": "NULL", "archived": "NOT NULL"}
 _NEWEST: Final = {"beyond": "<", "order": "DESC"}
 _OLDEST: Final = {"beyond": ">", "order": "ASC"}
-PAGES: Final = {
-    (whose, kept, newest_first): _PAGE.format(whose=_WHOSE[whose], archived=_KEPT[kept], **(_NEWEST if newest_first else _OLDEST))
+_PAGES: Final = {
+    (whose, kept, newest_first): Projection(
+        _PAGE.format(whose=_WHOSE[whose], archived=_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
+    )
     for whose in _WHOSE
     for kept in _KEPT
     for newest_first in (True, False)
@@ -81,8 +87,9 @@ async def page(  # noqa: PLR0913 - the filters of the list
     since: datetime | None,
     until: datetime | None,
     limit: int,
+    columns: Columns | None = None,
 ) -> list[Row]:
     """Read a page of the user's own chats, or of those that others show to the tenant, by last change."""
-    statement = PAGES["shown" if shown_by_others else "own", "archived" if archived else "here", newest_first]
+    statement = _PAGES["shown" if shown_by_others else "own", "archived" if archived else "here", newest_first].text(columns)
     at, chat_id = beyond or ((LATEST, LAST_ID) if newest_first else (EARLIEST, FIRST_ID))
     return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
 from db.statements.edges import FIRST_ID
+from db.statements.projections import Columns, Projection
 from db.tables.members import Invitation, Membership, Role
 
 INVITATION: Final = Invitation.all_columns(exclude=[Invitation.token_hash])
@@ -195,9 +196,12 @@ async def page_of_open_invitations(scope: Reading, tenant_id: UUID, *, beyond: U
     return await scope.rows(query.order_by(Invitation.id, ascending=not newest_first).limit(limit))
 
 
-async def roles_of_tenant(scope: Reading, tenant_id: UUID) -> list[Row]:
+_ROLES: Final = Projection("SELECT {columns} FROM penny.roles WHERE tenant_id = $1 ORDER BY builtin DESC, id", Role)
+
+
+async def roles_of_tenant(scope: Reading, tenant_id: UUID, columns: Columns | None = None) -> list[Row]:
     """Read all roles, the ones that every tenant begins with first."""
-    return await scope.rows("SELECT * FROM penny.roles WHERE tenant_id = $1 ORDER BY builtin DESC, id", tenant_id)
+    return await scope.rows(_ROLES.text(columns), tenant_id)
 
 
 # `strpos` and not LIKE: what somebody types is text, not a pattern. Neither filter is a join, so that a page follows the key.
@@ -210,17 +214,26 @@ _MATCHING: Final = """
             WHERE u.id = m.user_id AND (strpos(lower(u.name), lower($3)) > 0 OR strpos(lower(u.email), lower($3)) > 0)
         ))
 """
-PAGE_OF_TENANT: Final = f"SELECT m.* {_MATCHING} AND m.id > $4 ORDER BY m.id LIMIT $5"
-COUNT_OF_TENANT: Final = f"SELECT count(*) {_MATCHING}"
+_PAGE_OF_TENANT: Final = Projection(
+    "SELECT {columns} " + _MATCHING + " AND m.id > $4 ORDER BY m.id LIMIT $5", Membership, of="m", always=("id",)
+)
+_COUNT_OF_TENANT: Final = f"SELECT count(*) {_MATCHING}"
 
 
 async def page_of_tenant(  # noqa: PLR0913 - the filters and the place of a page
-    scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None, beyond: UUID | None, limit: int
+    scope: Reading,
+    tenant_id: UUID,
+    *,
+    role: str | None,
+    text: str | None,
+    beyond: UUID | None,
+    limit: int,
+    columns: Columns | None = None,
 ) -> list[Row]:
     """Read a page of memberships, in the order of joining: all, or those with the role of a name, or whose name or address has a text."""
-    return await scope.rows(PAGE_OF_TENANT, tenant_id, role, text, beyond or FIRST_ID, limit)
+    return await scope.rows(_PAGE_OF_TENANT.text(columns), tenant_id, role, text, beyond or FIRST_ID, limit)
 
 
 async def count_of_tenant(scope: Reading, tenant_id: UUID, *, role: str | None, text: str | None) -> int:
     """Count the memberships that all pages together have."""
-    return int(str(await scope.value(COUNT_OF_TENANT, tenant_id, role, text)))
+    return int(str(await scope.value(_COUNT_OF_TENANT, tenant_id, role, text)))

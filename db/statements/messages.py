@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
+from db.statements.projections import Columns, Projection
 from db.tables.chats import Branch, Message
 
 ROW: Final = Message.all_columns()
@@ -27,8 +28,11 @@ async def by_id(scope: Reading, tenant_id: UUID, message_id: UUID) -> Row | None
     return await scope.row("SELECT * FROM penny.messages WHERE tenant_id = $1 AND id = $2", tenant_id, message_id)
 
 
-async def by_ids(scope: Reading, tenant_id: UUID, message_ids: Sequence[UUID]) -> list[Row]:
-    return await scope.rows("SELECT * FROM penny.messages WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(message_ids))
+_BY_IDS: Final = Projection("SELECT {columns} FROM penny.messages WHERE tenant_id = $1 AND id = ANY($2::uuid[])", Message, always=("id",))
+
+
+async def by_ids(scope: Reading, tenant_id: UUID, message_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
+    return await scope.rows(_BY_IDS.text(columns), tenant_id, list(message_ids))
 
 
 async def taken(scope: Reading, tenant_id: UUID, branch_id: UUID, depth: int) -> bool:
@@ -37,17 +41,21 @@ async def taken(scope: Reading, tenant_id: UUID, branch_id: UUID, depth: int) ->
     return bool(await scope.value(statement, tenant_id, branch_id, depth))
 
 
-async def by_parents(scope: Reading, tenant_id: UUID, parent_ids: Sequence[UUID]) -> list[Row]:
+_BY_PARENTS: Final = Projection(
+    "SELECT {columns} FROM penny.messages WHERE tenant_id = $1 AND parent_id = ANY($2::uuid[]) ORDER BY parent_id, id",
+    Message,
+    always=("id", "parent_id"),
+)
+
+
+async def by_parents(scope: Reading, tenant_id: UUID, parent_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
     """Read the direct answers to messages, oldest first."""
-    return await scope.rows(
-        "SELECT * FROM penny.messages WHERE tenant_id = $1 AND parent_id = ANY($2::uuid[]) ORDER BY parent_id, id",
-        tenant_id,
-        list(parent_ids),
-    )
+    return await scope.rows(_BY_PARENTS.text(columns), tenant_id, list(parent_ids))
 
 
+# PostgreSQL carries no column of the inner SELECTs up that the outermost does not name.
 _PAGES: Final = """
-    SELECT asked.ordinal, message.*
+    SELECT asked.ordinal, {{columns}}
     FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS asked (chat_id, leaf_id, ordinal)
     JOIN penny.messages leaf ON leaf.tenant_id = $1 AND leaf.id = asked.leaf_id AND leaf.chat_id = asked.chat_id
     JOIN penny.branches branch ON branch.tenant_id = $1 AND branch.id = leaf.branch_id
@@ -63,8 +71,7 @@ _PAGES: Final = """
     ) message
     ORDER BY asked.ordinal, message.depth {order}
 """
-FIRST: Final = _PAGES.format(order="ASC")
-LAST: Final = _PAGES.format(order="DESC")
+_FIRST, _LAST = (Projection(_PAGES.format(order=order), Message, of="message", always=("depth",)) for order in ("ASC", "DESC"))
 
 
 async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page
@@ -77,10 +84,11 @@ async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page
     below: int,
     roles: Sequence[str] | None,
     limit: int,
+    columns: Columns | None = None,
 ) -> dict[tuple[UUID, UUID], list[Row]]:
     """Read the same page of many branches at once: from each leaf towards the root, depths in (`above`, `below`)."""
     rows = await scope.rows(
-        LAST if newest_first else FIRST,
+        (_LAST if newest_first else _FIRST).text(columns),
         tenant_id,
         [chat_id for chat_id, _ in chats_and_leaves],
         [leaf_id for _, leaf_id in chats_and_leaves],

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
 from db.statements.edges import LAST_ID, LATEST
+from db.statements.projections import Columns, Projection
 from db.tables.runs import Run
 
 ROW: Final = Run.all_columns()
@@ -23,17 +24,21 @@ async def by_id(scope: Reading, tenant_id: UUID, run_id: UUID) -> Row | None:
     return await scope.row("SELECT * FROM penny.runs WHERE tenant_id = $1 AND id = $2", tenant_id, run_id)
 
 
-async def by_ids(scope: Reading, tenant_id: UUID, run_ids: Sequence[UUID]) -> list[Row]:
-    return await scope.rows("SELECT * FROM penny.runs WHERE tenant_id = $1 AND id = ANY($2::uuid[])", tenant_id, list(run_ids))
+_BY_IDS: Final = Projection("SELECT {columns} FROM penny.runs WHERE tenant_id = $1 AND id = ANY($2::uuid[])", Run, always=("id",))
+_OPEN_BY_CHATS: Final = Projection(
+    f"SELECT {{columns}} FROM penny.runs WHERE tenant_id = $1 AND chat_id = ANY($2::uuid[]) AND {OPEN} ORDER BY created_at, id",  # noqa: S608 - a constant
+    Run,
+    always=("id", "chat_id"),
+)
 
 
-async def open_by_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID]) -> list[Row]:
+async def by_ids(scope: Reading, tenant_id: UUID, run_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
+    return await scope.rows(_BY_IDS.text(columns), tenant_id, list(run_ids))
+
+
+async def open_by_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
     """Read the runs that still answer in these chats, oldest first."""
-    return await scope.rows(
-        f"SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = ANY($2::uuid[]) AND {OPEN} ORDER BY created_at, id",  # noqa: S608 - constant
-        tenant_id,
-        list(chat_ids),
-    )
+    return await scope.rows(_OPEN_BY_CHATS.text(columns), tenant_id, list(chat_ids))
 
 
 async def queued_before(scope: Reading, tenant_id: UUID, run_id: UUID) -> int:
@@ -92,6 +97,33 @@ async def ask_to_cancel(scope: Writing, tenant_id: UUID, run_id: UUID) -> Row | 
     )
 
 
+_PAGE: Final = Projection(
+    """
+    SELECT {columns} FROM penny.runs
+    WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3))
+      AND (created_at, id) < ($4, $5)
+    ORDER BY created_at DESC, id DESC LIMIT $6
+    """,
+    Run,
+    always=("id", "created_at"),
+)
+_PAGES_OF_CHATS: Final = Projection(
+    """
+    SELECT {columns} FROM unnest($2::uuid[]) AS asked (chat_id)
+    CROSS JOIN LATERAL (
+        SELECT * FROM penny.runs r
+        WHERE r.tenant_id = $1 AND r.chat_id = asked.chat_id AND ($3::text[] IS NULL OR r.status = ANY($3))
+          AND (r.created_at, r.id) < ($4, $5)
+        ORDER BY r.created_at DESC, r.id DESC LIMIT $6
+    ) run
+    ORDER BY run.chat_id, run.created_at DESC, run.id DESC
+    """,
+    Run,
+    of="run",
+    always=("id", "chat_id", "created_at"),
+)
+
+
 async def page(  # noqa: PLR0913 - the filters of the list
     scope: Reading,
     tenant_id: UUID,
@@ -100,16 +132,12 @@ async def page(  # noqa: PLR0913 - the filters of the list
     statuses: Sequence[str] | None,
     beyond: tuple[datetime, UUID] | None,
     limit: int,
+    columns: Columns | None = None,
 ) -> list[Row]:
     """Read a page of the runs that a user began, the newest first."""
     at, run_id = beyond or (LATEST, LAST_ID)
     return await scope.rows(
-        """
-        SELECT * FROM penny.runs
-        WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3))
-          AND (created_at, id) < ($4, $5)
-        ORDER BY created_at DESC, id DESC LIMIT $6
-        """,
+        _PAGE.text(columns),
         tenant_id,
         user_id,
         None if statuses is None else list(statuses),
@@ -127,20 +155,12 @@ async def pages_of_chats(  # noqa: PLR0913 - the filters of the list
     statuses: Sequence[str] | None,
     beyond: tuple[datetime, UUID] | None,
     limit: int,
+    columns: Columns | None = None,
 ) -> list[Row]:
     """Read the same page of many chats' runs at once, the newest of each chat first."""
     at, run_id = beyond or (LATEST, LAST_ID)
     return await scope.rows(
-        """
-        SELECT run.* FROM unnest($2::uuid[]) AS asked (chat_id)
-        CROSS JOIN LATERAL (
-            SELECT * FROM penny.runs r
-            WHERE r.tenant_id = $1 AND r.chat_id = asked.chat_id AND ($3::text[] IS NULL OR r.status = ANY($3))
-              AND (r.created_at, r.id) < ($4, $5)
-            ORDER BY r.created_at DESC, r.id DESC LIMIT $6
-        ) run
-        ORDER BY run.chat_id, run.created_at DESC, run.id DESC
-        """,
+        _PAGES_OF_CHATS.text(columns),
         tenant_id,
         list(chat_ids),
         None if statuses is None else list(statuses),

@@ -8,6 +8,7 @@ import pytest
 from strawberry.types.field import StrawberryField
 
 from auth.roles import SCOPES
+from execution.declarations import METADATA, Batch
 from resolvers.operations import Operation
 from schema.fields import Permission, Scope
 from schema.schema import build_schema, sdl
@@ -38,6 +39,8 @@ ROOT_FIELDS = root_fields()
 
 def permission_of(field: StrawberryField) -> Permission | None:
     declared = [one for one in field.extensions if isinstance(one, Permission)]
+    if isinstance(batch := field.metadata.get(METADATA), Batch) and batch.guard is not None:
+        declared.append(batch.guard.__self__)  # type: ignore[attr-defined] # `Permission.check`, as `schema.fields.batch` makes it
     return declared[0] if declared else field.metadata.get("permission")
 
 

@@ -88,6 +88,20 @@ def test_a_cut_value_is_unreadable_at_every_length(cipher: TenantCipher) -> None
             cipher.decrypt("messages", "body", ROW, blob[:length])
 
 
+def test_many_values_are_read_at_once_and_the_unreadable_among_them_say_why(cipher: TenantCipher, keys: dict[int, bytes]) -> None:
+    rows = [UUID(int=number) for number in range(20, 26)]
+    older = TenantCipher(ACME, keys, active_version=1)
+    unknown = TenantCipher(ACME, {3: os.urandom(32)}, active_version=3)
+    one, two, three = (each.encrypt("messages", "body", row, SECRET) for each, row in zip((cipher, older, unknown), rows, strict=False))
+    moved, cut = cipher.encrypt("messages", "body", ROW, SECRET), cipher.encrypt("messages", "body", rows[4], SECRET)[:12]
+    found = cipher.decrypt_many("messages", "body", zip(rows, (one, two, three, moved, cut, b""), strict=True))
+    assert found[:2] == [SECRET, SECRET]
+    assert [type(each) for each in found[2:]] == [KeyIsMissing, ContentIsUnreadable, ContentIsUnreadable, ContentIsUnreadable]
+    assert cipher.decrypt_many("messages", "body", ()) == []
+    with pytest.raises(ValueError, match="look the same"):
+        cipher.decrypt_many("messages", "b|c", [(ROW, moved)])
+
+
 def test_no_nonce_comes_twice(cipher: TenantCipher) -> None:
     assert len({cipher.encrypt("messages", "body", ROW, b"")[5:17] for _ in range(20_000)}) == 20_000
 

@@ -16,6 +16,7 @@ import pytest
 
 from db.scopes import Row, Statement, Writing, _compiled
 from db.statements import chats, credentials, idempotency, mails, members, messages, runs, tenants
+from db.statements.projections import Columns
 from loaders import api_keys, invitations, sessions, users
 from loaders import members as loader_of_members
 from stack.addresses import Addresses
@@ -181,34 +182,61 @@ class Hot:
     optional: bool = False
 
 
-def asked_for(ask: Callable[..., Awaitable[object]], kind: int) -> Callable[[Explained], Awaitable[object]]:
-    return lambda scope: ask(scope, WHALE, [some_id(kind, 0, number) for number in range(0, 500, 10)])
+def asked_for(ask: Callable[..., Awaitable[object]], kind: int, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
+    return lambda scope: ask(scope, WHALE, [some_id(kind, 0, number) for number in range(0, 500, 10)], columns)
 
 
-def chats_page(*, shown: bool, newest_first: bool, deep: bool) -> Callable[[Explained], Awaitable[object]]:
+def chats_page(*, shown: bool, newest_first: bool, deep: bool, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
     beyond = (DEEP, some_id(CHAT, 0, 77)) if deep else None
     return lambda scope: chats.page(
         scope, WHALE, WHALE_USER, shown_by_others=shown, archived=False, newest_first=newest_first, beyond=beyond, since=None, until=None,
-        limit=LIMIT,
+        limit=LIMIT, columns=columns,
     )  # fmt: skip
 
 
 def messages_page(
-    *, newest_first: bool, above: int = -1, below: int = 2**31 - 1, chats_asked: int = 1
+    *, newest_first: bool, above: int = -1, below: int = 2**31 - 1, chats_asked: int = 1, columns: Columns | None = None
 ) -> Callable[[Explained], Awaitable[object]]:
     asked = [(some_id(CHAT, 0, number), some_id(MESSAGE, 0, 5000 * number + LAST_MESSAGE)) for number in range(chats_asked)]
     return lambda scope: messages.pages_of_branches(
-        scope, WHALE, asked, newest_first=newest_first, above=above, below=below, roles=None, limit=LIMIT
+        scope, WHALE, asked, newest_first=newest_first, above=above, below=below, roles=None, limit=LIMIT, columns=columns
     )
 
 
-def runs_page(beyond: tuple[datetime, UUID] | None) -> Callable[[Explained], Awaitable[object]]:
-    return lambda scope: runs.page(scope, WHALE, WHALE_USER, statuses=None, beyond=beyond, limit=LIMIT)
+def runs_page(beyond: tuple[datetime, UUID] | None, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
+    return lambda scope: runs.page(scope, WHALE, WHALE_USER, statuses=None, beyond=beyond, limit=LIMIT, columns=columns)
 
 
-def runs_of_chats(beyond: tuple[datetime, UUID] | None) -> Callable[[Explained], Awaitable[object]]:
+def runs_of_chats(beyond: tuple[datetime, UUID] | None, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
     asked = [some_id(CHAT, 0, number) for number in range(3)]
-    return lambda scope: runs.pages_of_chats(scope, WHALE, asked, statuses=None, beyond=beyond, limit=LIMIT)
+    return lambda scope: runs.pages_of_chats(scope, WHALE, asked, statuses=None, beyond=beyond, limit=LIMIT, columns=columns)
+
+
+def of_columns(*columns: str) -> dict[str, Hot]:
+    """Statements that read no more columns than these; names say which."""
+    wanted = frozenset(columns)
+    asks = {
+        "chats": Hot(chats_page(shown=False, newest_first=True, deep=True, columns=wanted), 2 * LIMIT),
+        "chats shown": Hot(chats_page(shown=True, newest_first=False, deep=False, columns=wanted), 2 * LIMIT),
+        "chats by ids": Hot(asked_for(chats.by_ids, CHAT, wanted), 50),
+        "messages": Hot(messages_page(newest_first=True, chats_asked=4, columns=wanted), 4 * (LIMIT + 2)),
+        "messages first": Hot(messages_page(newest_first=False, above=2500, columns=wanted), LIMIT + 2),
+        "messages by ids": Hot(asked_for(messages.by_ids, MESSAGE, wanted), 50),
+        "messages by parents": Hot(asked_for(messages.by_parents, MESSAGE, wanted), 50),
+        "runs": Hot(runs_page((DEEP, some_id(RUN, 0, 77)), wanted), LIMIT + 1),
+        "runs by ids": Hot(asked_for(runs.by_ids, RUN, wanted), 50),
+        "runs of chats": Hot(runs_of_chats(None, wanted), 3 * LIMIT),
+        "open runs of chats": Hot(lambda scope: runs.open_by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(2, 50)], wanted), 50),
+        "people": Hot(asked_for(users.user_by_id, USER, wanted), 150),
+        "memberships by ids": Hot(asked_for(loader_of_members.membership_by_id, MEMBERSHIP, wanted), 50),
+        "memberships by people": Hot(asked_for(loader_of_members.membership_by_user, USER, wanted), 50),
+        "members": Hot(
+            lambda scope: members.page_of_tenant(scope, WHALE, role=None, text=None, beyond=None, limit=LIMIT, columns=wanted),
+            LIMIT,
+            optional=True,
+        ),
+    }
+    return {f"{' and '.join(columns)} of {name}": hot for name, hot in asks.items()}
 
 
 HOT = {
@@ -278,6 +306,7 @@ HOT = {
     "invitations by ids": Hot(asked_for(invitations.invitation_by_id, INVITATION), 50),
     "sessions by ids": Hot(asked_for(sessions.session_by_id, SESSION), 50),
     "API keys by ids": Hot(asked_for(api_keys.api_key_by_id, API_KEY), 50),
+    **of_columns("id"),
     "a mail that is due": Hot(lambda scope: mails.claim(scope, now=NOW, until=NOW), 4, system=True),
 }
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import random
 import socket
 import time
@@ -13,11 +14,11 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from db.pools import DatabaseIsUnavailable, open_pool
-from db.scopes import ScopeIsBusy, ScopeIsOpen, ScopeWasUndone, SystemScopes, TenantScopes
+from db.pools import DatabaseIsUnavailable, Pool, open_pool
+from db.scopes import Reading, ScopeIsBusy, ScopeIsClosed, ScopeIsOpen, ScopeWasUndone, SystemScopes, TenantScopes, _Transaction
 from settings import Secret, Settings
 from stack.addresses import Addresses
-from tests.db.databases import connected
+from tests.db.databases import connected, undone
 
 POOL_SIZE = 2
 SEED = 20261122
@@ -26,11 +27,19 @@ INSERT = "INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash,
 COUNT = "SELECT count(*) FROM penny.idempotency_keys"
 
 
+async def unfinished(connection: Any) -> bool:
+    """Whether a connection has a transaction open that it should not have, or names a tenant outside of any."""
+    if connection.lingers is not None:
+        assert await connection.execute("COMMIT") == "COMMIT"
+        connection.lingers = None
+    return bool(connection.is_in_transaction() or await connection.fetchval(TENANT_SETTING))
+
+
 @dataclass(frozen=True)
 class Small:
     """Scopes over pools of two connections, and two tenants."""
 
-    pool: Any
+    pool: Pool
     scopes: TenantScopes
     system: SystemScopes
     me: UUID
@@ -38,12 +47,12 @@ class Small:
 
     async def whole(self) -> bool:
         """Whether every connection of the pool can be had, has no transaction open and names no tenant."""
-        held = [await self.pool.acquire(timeout=1) for _ in range(POOL_SIZE)]
+        held = [await self.pool.acquire(seconds=1) for _ in range(POOL_SIZE)]
         try:
-            return not any([one.is_in_transaction() or await one.fetchval(TENANT_SETTING) for one in held])
+            return not any([await unfinished(one) for one in held])
         finally:
             for one in held:
-                await self.pool.release(one)
+                self.pool.release(one)
 
 
 @pytest.fixture
@@ -172,11 +181,110 @@ async def test_a_second_statement_in_one_text_is_refused(small: Small, verb: str
 async def test_begins_that_fail_leave_the_pool_whole(small: Small) -> None:
     for _ in range(3 * POOL_SIZE):
         with pytest.raises(asyncpg.InvalidParameterValueError):
-            async with small.scopes._transaction("BEGIN; SET LOCAL statement_timeout = 'never'", "failing"):
+            async with _Transaction(small.scopes, "BEGIN; SET LOCAL statement_timeout = 'never'", Reading):
                 pytest.fail("a transaction began that could not")
     assert await small.whole()
     async with small.scopes.reading(small.me) as scope:
         assert await scope.value(TENANT_SETTING) == str(small.me)
+
+
+async def test_a_scope_that_ended_reaches_no_connection(small: Small) -> None:
+    async with small.scopes.reading(small.me) as ended:
+        assert await ended.value("SELECT 1") == 1
+    async with small.scopes.writing(small.them):
+        for verb in (ended.rows, ended.row, ended.value):
+            with pytest.raises(ScopeIsClosed):
+                await verb(COUNT)
+
+
+async def test_a_scope_that_ends_under_a_query_is_refused_and_its_connection_thrown_away(small: Small) -> None:
+    async def work() -> None:
+        async with small.scopes.writing(small.me) as scope:
+            await scope.run(INSERT, small.me, b"lost")
+            left = asyncio.create_task(scope.value("SELECT pg_sleep(30)"))
+            await asyncio.sleep(0)
+            lefts.append(left)
+
+    lefts: list[asyncio.Task[object]] = []
+    with pytest.raises(ScopeIsBusy):
+        await work()
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await lefts[0]
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value(COUNT) == 0
+    assert await small.whole()
+
+
+BEGAN = "SELECT xact_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+
+
+async def test_reads_of_a_tenant_that_follow_each_other_share_a_transaction_and_see_each_commit(small: Small) -> None:
+    began = set()
+    for number in range(3):
+        async with small.scopes.reading(small.me) as scope:
+            began.add(await scope.value(BEGAN))
+            assert await scope.value(COUNT) == number
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(written(small, number), context=contextvars.Context())
+            assert await scope.value(COUNT) == number + 1
+    assert len(began) == 1
+    assert await small.whole()
+
+
+async def written(small: Small, number: int) -> None:
+    async with small.scopes.writing(small.me) as scope:
+        await scope.run(INSERT, small.me, number.to_bytes(4))
+
+
+async def test_a_transaction_that_lingers_serves_no_other_tenant_and_no_writer(small: Small) -> None:
+    async with small.scopes.reading(small.me) as scope:
+        mine = await scope.row("SELECT current_setting('app.tenant_id') AS tenant, pg_backend_pid() AS pid")
+    async with small.scopes.reading(small.them) as scope:
+        theirs = await scope.row("SELECT current_setting('app.tenant_id') AS tenant, pg_backend_pid() AS pid")
+    async with small.scopes.writing(small.me) as scope:
+        assert await scope.value("SHOW transaction_read_only") == "off"
+        assert await scope.value(TENANT_SETTING) == str(small.me)
+    assert mine is not None
+    assert theirs is not None
+    assert (mine["tenant"], theirs["tenant"]) == (str(small.me), str(small.them))
+    assert mine["pid"] == theirs["pid"]
+    assert await small.whole()
+
+
+async def test_a_read_that_failed_lingers_for_nobody(small: Small) -> None:
+    async def work() -> None:
+        async with small.scopes.reading(small.me) as scope:
+            with pytest.raises(asyncpg.DivisionByZeroError):
+                await scope.value("SELECT 1 / 0")
+
+    with pytest.raises(ScopeWasUndone):
+        await work()
+    with pytest.raises(LookupError):
+        async with small.scopes.reading(small.me):
+            raise LookupError
+    async with small.scopes.reading(small.me) as scope:
+        assert await scope.value("SELECT 1") == 1
+    assert await small.whole()
+
+
+async def test_a_transaction_lingers_for_a_moment_only_and_holds_no_lock_up(small: Small, stack: Addresses, database: str) -> None:
+    async with connected(stack, "postgres", database) as admin:
+        async with small.scopes.reading(small.me) as scope:
+            assert await scope.value(COUNT) == 0
+        async with undone(admin):
+            await admin.execute("SET LOCAL lock_timeout = '2s'; LOCK TABLE penny.idempotency_keys IN ACCESS EXCLUSIVE MODE")
+    (connection,) = small.pool._idle
+    assert not connection.is_in_transaction()
+    assert connection.lingers is None
+
+
+async def test_a_transaction_is_not_passed_on_forever(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("db.scopes.LONGEST_READING_SECONDS", 0)
+    began = []
+    for _ in range(2):
+        async with small.scopes.reading(small.me) as scope:
+            began.append(await scope.value(BEGAN))
+    assert began[0] != began[1]
 
 
 async def kill_backends(stack: Addresses, database: str, *applications: str) -> None:
@@ -242,14 +350,14 @@ async def test_a_commit_that_dies_is_unavailable(small: Small, stack: Addresses,
 
 
 async def test_a_pool_that_is_all_taken_is_unavailable_in_time(small: Small) -> None:
-    taken = [await small.pool.acquire() for _ in range(POOL_SIZE)]
+    taken = [await small.pool.acquire(seconds=1) for _ in range(POOL_SIZE)]
     began = time.monotonic()
     with pytest.raises(DatabaseIsUnavailable):
         async with TenantScopes(small.pool, acquire_seconds=0.1).reading(small.me):
             pytest.fail("a scope was opened without a connection")
     assert time.monotonic() - began < 1
     for one in taken:
-        await small.pool.release(one)
+        small.pool.release(one)
     assert await small.whole()
 
 
@@ -257,7 +365,8 @@ async def test_a_statement_that_takes_too_long_is_unavailable_in_time(settings: 
     impatient = replace(settings, database_statement_seconds=0.2)
     async with await open_pool(settings.database_url, impatient, size=1, application="impatient") as pool:
         scopes = TenantScopes(pool, acquire_seconds=1)
-        assert await pool.fetchval("SHOW statement_timeout") == "200ms"
+        async with scopes.reading(uuid4()) as scope:
+            assert await scope.value("SHOW statement_timeout") == "200ms"
         for _ in range(3):
             began = time.monotonic()
             with pytest.raises(DatabaseIsUnavailable):

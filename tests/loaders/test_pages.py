@@ -129,3 +129,25 @@ def test_a_page_knows_what_is_around_it(arguments: dict[str, Any], fetched: list
     assert page.rows == rows(*shown)
     assert page.cursors == [str(number) for number in shown]
     assert (page.has_previous, page.has_next, page.total) == (*around, 9)
+
+
+@pytest.mark.parametrize(("arguments", "ends"), [({"first": 3}, ("1", "3")), ({"last": 3}, ("3", "1")), ({"first": 1}, ("1", "1"))])
+def test_only_the_cursors_that_are_asked_for_are_written(arguments: dict[str, Any], ends: tuple[str, str]) -> None:
+    written: list[int] = []
+
+    def cursor_of(row: Any) -> str:
+        written.append(row["n"])
+        return str(row["n"])
+
+    page = page_of(rows(1, 2, 3, 4)[: arguments.get("first", 3)], PageArguments.checked(**arguments, limit=100), cursor_of)
+    assert len(page.rows) == arguments.get("first", 3)
+    assert written == []
+    assert (page.start_cursor, page.end_cursor) == ends
+    assert [str(number) for number in written] == list(ends)
+    assert page.edges == list(zip(page.cursors, page.rows, strict=True))
+    assert len(written) == 2 + len(page.rows)
+
+
+def test_an_empty_page_begins_and_ends_nowhere() -> None:
+    page = page_of([], PageArguments.checked(first=1, limit=100), str)
+    assert (page.start_cursor, page.end_cursor, page.edges, page.cursors) == (None, None, [], [])

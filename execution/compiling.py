@@ -1,0 +1,110 @@
+"""Turns documents into operations, and says which ones it leaves to graphql-core."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLSchema,
+    InlineFragmentNode,
+    Node,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    VariableNode,
+)
+from strawberry import Schema
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from execution.operations import Operation
+from execution.planning import Uncompilable
+from execution.runs import Compiled, Trace
+
+_KNOWN_DIRECTIVES: Final = ("skip", "include")
+MOST_OPERATIONS: Final = 1000
+
+
+class Compiler:
+    """Compiles the operations of one schema and remembers them by a key of the caller's, such as the document's hash.
+
+    `trace` is called around each batch and each plain resolver. `encode` writes JSON.
+    """
+
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        hide_suggestions: bool = False,
+        trace: Trace | None = None,
+        encode: Callable[[Any], bytes] = orjson.dumps,
+        most_operations: int = MOST_OPERATIONS,
+    ) -> None:
+        self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
+        self._strawberry = schema
+        self._hide_suggestions = hide_suggestions
+        self._trace = trace
+        self._encode = encode
+        self._most_operations = most_operations
+        self._kept: OrderedDict[tuple[str, str | None], Operation | Uncompilable] = OrderedDict()
+
+    def compile(self, document: DocumentNode, operation: OperationDefinitionNode) -> Operation:
+        """Compile an operation of a document that has been validated; raises `Uncompilable`."""
+        if self._strawberry.extensions:
+            raise Uncompilable("schema extensions")
+        fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
+        if any(fragment.variable_definitions for fragment in fragments.values()):
+            raise Uncompilable("fragment variables")
+        if operation.directives:
+            raise Uncompilable(f"@{operation.directives[0].name.value}")
+        switches: set[str] = set()
+        for directive in _directives(operation, fragments):
+            if directive.name.value not in _KNOWN_DIRECTIVES:
+                raise Uncompilable(f"@{directive.name.value}")
+            switches |= {node.value.name.value for node in directive.arguments or () if isinstance(node.value, VariableNode)}
+        compiled = Compiled(self.schema, document, operation, fragments, self._converted, self._hide_suggestions, self._trace)
+        made = Operation(compiled, tuple(sorted(switches)), encode=self._encode)
+        made.plan()
+        return made
+
+    def compiled(self, key: str, document: DocumentNode, operation: OperationDefinitionNode) -> Operation:
+        """Compile once for a key and the operation's name; raises `Uncompilable`, each time anew."""
+        name = (key, operation.name.value if operation.name else None)
+        found = self._kept.get(name)
+        if found is None:
+            try:
+                found = self.compile(document, operation)
+            except Uncompilable as refused:
+                found = refused
+            self._kept[name] = found
+            if len(self._kept) > self._most_operations:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(name)
+        if isinstance(found, Uncompilable):
+            raise found
+        return found
+
+    def _converted(self, coerced: dict[str, Any], field: StrawberryField) -> dict[str, Any]:
+        """Make Strawberry's arguments of graphql-core's: Python names, enums, input objects."""
+        return convert_arguments(
+            coerced, field.arguments, scalar_registry=self._strawberry.schema_converter.scalar_registry, config=self._strawberry.config
+        )
+
+
+def _directives(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[DirectiveNode]:
+    waiting: list[SelectionSetNode] = [operation.selection_set, *(fragment.selection_set for fragment in fragments.values())]
+    while waiting:
+        for node in waiting.pop().selections:
+            yield from node.directives or ()
+            below = _selections(node)
+            if below is not None:
+                waiting.append(below)
+
+
+def _selections(node: Node) -> SelectionSetNode | None:
+    return node.selection_set if isinstance(node, FieldNode | InlineFragmentNode) else None

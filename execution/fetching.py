@@ -1,0 +1,145 @@
+"""Finds the values of one field for all parents of a level."""
+
+from collections.abc import AsyncIterable, Awaitable, Sequence
+from inspect import isawaitable
+from typing import Any, TypeGuard
+
+from graphql import default_field_resolver
+from graphql.execution.values import get_argument_values
+from graphql.pyutils import gather_with_cancel, is_awaitable
+
+from execution.declarations import Batch, Column
+from execution.frames import Frame
+from execution.plans import Field, Selection
+from execution.runs import Run
+from execution.shapes import Many, Shape
+
+Values = list[Any]
+
+
+def fetch(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+    """Return a value for each source, in order, or what has to be awaited for them. A value that is an exception is a failure."""
+    if isinstance(field.declared, Column):
+        return _read(field.declared, sources)
+    if run.compiled.trace is None:
+        return _asked(run, field, selection, sources, frame)
+    return _traced(run, field, selection, sources, frame)
+
+
+def waits(values: Values | Awaitable[Values]) -> TypeGuard[Awaitable[Values]]:
+    """Whether the values have to be awaited."""
+    return type(values) is not list
+
+
+async def _traced(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values:
+    assert run.compiled.trace is not None
+    with run.compiled.trace(f"{field.parent.name}.{field.name}", len(sources)):
+        found = _asked(run, field, selection, sources, frame)
+        return await found if waits(found) else found  # type: ignore[return-value] # a list
+
+
+def _asked(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+    try:
+        if isinstance(field.declared, Batch):
+            return _loaded(run, field, field.declared, sources)
+        return _resolved(run, field, selection, sources, frame)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's error, for each parent
+        return [error] * len(sources)
+
+
+def _read(column: Column, sources: Sequence[Any]) -> Values:
+    read = column.read
+    try:
+        return [read(source) for source in sources]
+    except Exception:  # noqa: BLE001 - told value by value below
+        return [_or_error(read, source) for source in sources]
+
+
+def _or_error(read: Any, source: Any) -> Any:
+    try:
+        return read(source)
+    except Exception as error:  # noqa: BLE001 - it is the field's error
+        return error
+
+
+def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Values | Awaitable[Values]:
+    # As graphql-core: the arguments are looked at before the field is entered.
+    arguments = _arguments(run, field)
+    if batch.guard is not None:
+        batch.guard(run.context)
+    found = batch.load(run.context, sources, field.needed, **arguments)
+    return _awaited(found, len(sources)) if isawaitable(found) else _counted(found, len(sources))
+
+
+async def _awaited(found: Awaitable[Any], count: int) -> Values:
+    try:
+        return _counted(await found, count)
+    except Exception as error:  # noqa: BLE001 - it is the field's error, for each parent
+        return [error] * count
+
+
+def _counted(found: Any, count: int) -> Values:
+    values = found if type(found) is list else list(found)
+    if len(values) != count:
+        raise RuntimeError(f"A batch answered {len(values)} values to {count} parents.")
+    return values
+
+
+def _arguments(run: Run, field: Field) -> dict[str, Any]:
+    """Return a batch's arguments; those without variables are found out once for all runs."""
+    if field.constant is not None:
+        return dict(field.constant)
+    if not field.definition.args:
+        return {}
+    compiled = run.compiled
+    coerced = get_argument_values(field.definition, field.nodes[0], run.values, None, compiled.hide_suggestions)
+    arguments: dict[str, Any] = compiled.convert_arguments(coerced, field.strawberry)
+    if field.is_constant and all(isinstance(value, str | int | float | None) for value in arguments.values()):
+        field.constant = dict(arguments)
+    return arguments
+
+
+def _resolved(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+    """Call the plain resolver for each parent."""
+    resolve = field.definition.resolve or default_field_resolver
+    parents = sources if selection.make is None else [selection.make(source) for source in sources]
+    nodes, definition = field.nodes, field.definition
+    values: Values = []
+    for index, parent in enumerate(parents):
+        try:
+            arguments: dict[str, Any] = {}
+            if definition.args:
+                arguments = get_argument_values(definition, nodes[0], run.values, None, run.compiled.hide_suggestions)
+            values.append(resolve(parent, run.info(field, [*frame.path(index), field.key]), **arguments))
+        except Exception as error:  # noqa: BLE001 - it is this parent's error
+            values.append(error)
+    return _settled(values, field.shape) if any(_is_unsettled(value, field.shape) for value in values) else values
+
+
+def _is_unsettled(value: Any, shape: Shape) -> bool:
+    if is_awaitable(value):
+        return True
+    if not isinstance(shape, Many) or isinstance(value, str | bytes | Exception):
+        return False
+    return hasattr(value, "__aiter__") or (isinstance(value, list | tuple) and any(_is_unsettled(item, shape.item) for item in value))
+
+
+async def _settled(values: Values, shape: Shape) -> Values:
+    """Await what is awaitable in values, and read what is an asynchronous iterable; side by side where there are several."""
+    if len(values) == 1:
+        return [await _settle(values[0], shape)]
+    return list(await gather_with_cancel(*(_settle(value, shape) for value in values)))
+
+
+async def _settle(value: Any, shape: Shape) -> Any:
+    try:
+        if is_awaitable(value):
+            value = await value
+        if isinstance(shape, Many) and not isinstance(value, str | bytes | Exception):
+            if isinstance(value, AsyncIterable):
+                value = [item async for item in value]
+            if isinstance(value, list | tuple) and any(_is_unsettled(item, shape.item) for item in value):
+                value = await _settled(list(value), shape.item)
+    except Exception as error:  # noqa: BLE001 - it is this value's error
+        return error
+    return value

@@ -1,0 +1,135 @@
+"""A compiled operation: run it with a context and variables, or encode the events of a subscription with it."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Mapping
+from typing import Any, Final
+
+import orjson
+from graphql import ExecutionResult, OperationType, execute
+from graphql.execution.values import VariableValues, get_variable_values
+
+from execution.frames import FieldFrame, Frame
+from execution.kinds import kind_of
+from execution.planning import Planner
+from execution.plans import Field, Selection
+from execution.running import complete, complete_now, select, serially
+from execution.runs import Broken, Compiled, Run
+from execution.shapes import One
+
+_NO_VALUES: Final = VariableValues({}, {})
+_ROOT: Final = Frame()
+MOST_VARIANTS: Final = 16
+
+
+class Operation:
+    """One operation of a document, planned for each combination of values of its `@skip` and `@include` variables."""
+
+    def __init__(self, compiled: Compiled, switches: tuple[str, ...], *, encode: Callable[[Any], bytes] = orjson.dumps) -> None:
+        self._compiled = compiled
+        self._switches = switches
+        self._encode = encode
+        self._variants: OrderedDict[tuple[Any, ...], Selection] = OrderedDict()
+        self._kind = compiled.operation.operation
+
+    async def execute(self, context: Any, variables: Mapping[str, Any] | None = None, *, root_value: Any = None) -> ExecutionResult:
+        """Run it to its end: the data is made of dicts, lists and leaves, and the errors are graphql-core's.
+
+        A subscription's root value is one event. Failures of fields are in the result; nothing is raised for them.
+        """
+        values = self.coerced(variables)
+        if isinstance(values, list):
+            return ExecutionResult(None, values)
+        if not self._is_planned(values):
+            return await self._referred(context, variables, root_value)
+        run = Run(self._compiled, context, values, root_value)
+        selection = self.selection(values)
+        if self._kind is OperationType.SUBSCRIPTION:
+            return await _event(run, selection, root_value)
+        running = serially if self._kind is OperationType.MUTATION else select
+        (output,) = await running(run, selection, [root_value], _ROOT)
+        return run.result(output)
+
+    async def _referred(self, context: Any, variables: Mapping[str, Any] | None, root_value: Any) -> ExecutionResult:
+        compiled, name = self._compiled, self._compiled.operation.name
+        result = execute(
+            compiled.schema, compiled.document, root_value, context, dict(variables or {}), name.value if name else None,
+            hide_suggestions=compiled.hide_suggestions,
+        )  # fmt: skip
+        return result if isinstance(result, ExecutionResult) else await result
+
+    async def run(self, context: Any, variables: Mapping[str, Any] | None = None) -> bytes:
+        """Run it and encode the response, in one pass of the encoder."""
+        return self._encode((await self.execute(context, variables)).formatted)
+
+    def tail(self, variables: Mapping[str, Any] | None = None) -> "Tail | None":
+        """Return the encoder of a subscription's events for these variables; None where only graphql-core says what they give."""
+        values = self.coerced(variables)
+        if isinstance(values, list) or not self._is_planned(values):
+            return None
+        return Tail(self.selection(values), values, self._compiled, self._encode)
+
+    def plan(self) -> None:
+        """Plan ahead, with all switches on and all off: every part of the document is seen. Raises `Uncompilable`."""
+        for switched in (True, False):
+            self.selection(VariableValues({}, dict.fromkeys(self._switches, switched)))
+
+    def _is_planned(self, values: VariableValues) -> bool:
+        """Whether no switch is null where a default stood: where that error belongs, graphql-core says."""
+        return all(values.coerced.get(name, False) is not None for name in self._switches)
+
+    def coerced(self, variables: Mapping[str, Any] | None) -> Any:
+        """Coerce variables; a list holds their errors."""
+        definitions = self._compiled.operation.variable_definitions
+        if not definitions:
+            return _NO_VALUES
+        given = dict(variables or {})
+        return get_variable_values(
+            self._compiled.schema, definitions, given, max_errors=50, hide_suggestions=self._compiled.hide_suggestions
+        )
+
+    def selection(self, values: VariableValues) -> Selection:
+        """Return the plan for these values."""
+        key = tuple(values.coerced.get(name) for name in self._switches)
+        if (found := self._variants.get(key)) is None:
+            found = Planner(self._compiled.schema, self._compiled.operation, self._compiled.fragments, values).plan()
+            self._variants[key] = found
+            if len(self._variants) > MOST_VARIANTS:
+                self._variants.popitem(last=False)
+        return found
+
+
+class Tail:
+    """Encodes the events of one subscription. What it says of an event depends on nothing but `key` and the event where
+    `shared` returns bytes: they can be sent to everybody who asks for the same.
+    """
+
+    def __init__(self, selection: Selection, values: VariableValues, compiled: Compiled, encode: Callable[[Any], bytes]) -> None:
+        self._field: Field = selection.fields[0]
+        self._values = values
+        self._compiled = compiled
+        self._encode = encode
+        self.key: Hashable = id(selection)
+        self._selection = selection  # keeps the key its own
+
+    def shared(self, event: Any) -> bytes | None:
+        """Return the response to an event if it reads nothing but the event; None if it asks more, or fails."""
+        field, shape = self._field, self._field.shape
+        if not isinstance(shape, One):
+            return None
+        kind = kind_of(shape, type(event), trusted=True)
+        if kind is None or not kind.selection.is_quiet:
+            return None
+        run = Run(self._compiled, None, self._values, event)
+        (output,) = complete_now(run, field, [event], FieldFrame(_ROOT, field.key))
+        result = run.result(output)
+        return None if result.errors else self._encode({"data": {field.key: output}})
+
+    async def execute(self, context: Any, event: Any) -> ExecutionResult:
+        """Run the operation for one event."""
+        return await _event(Run(self._compiled, context, self._values, event), self._selection, event)
+
+
+async def _event(run: Run, selection: Selection, event: Any) -> ExecutionResult:
+    (field,) = selection.fields
+    (output,) = await complete(run, field, [event], FieldFrame(_ROOT, field.key))
+    return run.result(output if isinstance(output, Broken) else {field.key: output})

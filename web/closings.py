@@ -1,0 +1,45 @@
+"""Why a socket is closed, and with which code.
+
+The codes follow what npm's graphql-ws does with them: it never retries 4400, 4401, 4409 and 4429, and it does retry 4403
+(so an expired token closes 4403, a revoked one 4401) and 1012, which uvicorn sends when the process stops.
+"""
+
+import asyncio
+
+import structlog
+
+from errors import Unauthenticated
+
+log = structlog.get_logger()
+
+MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE, TRY_LATER = (
+    4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001, 1013,
+)  # fmt: skip
+
+
+class Closing(Exception):
+    """The socket must be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.reason = reason
+
+
+def refused(error: Unauthenticated) -> Closing:
+    """An expired token may be renewed and tried again; any other refusal is final."""
+    if error.reason == "TOKEN_EXPIRED":
+        return Closing(FORBIDDEN, "Token expired")
+    return Closing(UNAUTHORIZED, error.reason)
+
+
+def reason_of(*tasks: "asyncio.Task[None]") -> Closing | None:
+    """Say why a task of the socket ended; None when the client closed it."""
+    for task in tasks:
+        if task.done() and not task.cancelled() and (error := task.exception()) is not None:
+            if isinstance(error, Closing):
+                return error
+            if not isinstance(error, OSError):
+                log.error("socket_broke", exc_info=error)
+            return Closing(GONE, "Something failed on our side")
+    return None

@@ -1,0 +1,44 @@
+"""WebSocket frames made ahead: what a server sends is not masked, so the same bytes serve every socket (RFC 6455, section 5.2)."""
+
+from typing import Final
+
+SHARED_IDS: Final = 4
+"""Operation ids whose frames are kept: clients that count give the same few, and ids that are random help nobody else."""
+_TEXT: Final = 0x81  # the whole message in one frame, and text
+
+
+def framed(text: bytes) -> bytes:
+    """Put a text message into a frame."""
+    return header(len(text)) + text
+
+
+def header(length: int) -> bytes:
+    """Make the header of a text message of so many bytes."""
+    if length < 126:
+        return bytes((_TEXT, length))
+    if length < 65_536:
+        return bytes((_TEXT, 126)) + length.to_bytes(2, "big")
+    return bytes((_TEXT, 127)) + length.to_bytes(8, "big")
+
+
+class Payload:
+    """The JSON of a result, and the `next` messages that carry it to operations."""
+
+    __slots__ = ("_ending", "_frames")
+
+    def __init__(self, body: bytes) -> None:
+        self._ending = b',"type":"next","payload":' + body + b"}"
+        self._frames: dict[str, bytes] = {}
+
+    def text(self, operation_id: str) -> bytes:
+        """Make the message for an operation, whose id is given in JSON."""
+        return b'{"id":' + operation_id.encode() + self._ending
+
+    def frame(self, operation_id: str) -> bytes:
+        """Make the frame that carries the message."""
+        frame = self._frames.get(operation_id)
+        if frame is None:
+            frame = framed(self.text(operation_id))
+            if len(self._frames) < SHARED_IDS:
+                self._frames[operation_id] = frame
+        return frame

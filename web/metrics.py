@@ -1,0 +1,11 @@
+"""What the web process counts. The names follow OpenTelemetry's conventions; nothing is counted until an SDK is set up."""
+
+from typing import Final
+
+from opentelemetry import metrics
+
+_METER: Final = metrics.get_meter("penny.web")
+
+FALLBACKS: Final = _METER.create_counter(
+    "penny.graphql.fallbacks", unit="{operation}", description="Operations that graphql-core ran because the compiler does not, by reason."
+)

@@ -1,0 +1,143 @@
+"""One operation on a socket: answered once, or told of events until it ends."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from graphql import ExecutionResult, GraphQLError, OperationType
+
+from auth.viewers import Viewer
+from chat.broadcasts import Told
+from resolvers.operations import Caller
+from web.answers import answer, refusal, safe_error
+from web.documents import DocumentIsBad
+from web.door import Door
+from web.requests import Asked, BadRequest, well_formed
+from web.subscriptions import Live, Subscription, payload_of
+from web.writers import Writer
+
+
+class Stream:
+    """Says `next` for each result, then `complete`; `error` when the operation could not begin or broke."""
+
+    def __init__(self, door: Door, writer: Writer, caller: Caller, operation_id: str) -> None:
+        self._door = door
+        self._writer = writer
+        self._caller = caller
+        self._id = operation_id
+        self._id_in_json = sys.intern(orjson.dumps(operation_id).decode())
+        self._outlet: Outlet | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, payload: dict[str, Any] | None, viewer: Viewer | None, *, operations: int) -> "asyncio.Task[None]":
+        """Begin the operation that a client sent as one of so many on its socket."""
+        self._task = asyncio.create_task(self._serve(payload, viewer, operations))
+        return self._task
+
+    def stop(self) -> None:
+        """Say nothing more from this moment on."""
+        if self._outlet is not None:
+            self._outlet.close()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _serve(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
+        try:
+            await self._run(self._asked(payload, operations), viewer)
+        except BadRequest as bad:
+            await self._fail(refusal(bad.code, str(bad))["errors"])
+        except DocumentIsBad as bad:
+            await self._fail(answer(bad.result, "")["errors"])
+        except CouldNotBegin as could_not:
+            await self._fail(answer(could_not.result, self._caller.request_id)["errors"])
+        except Exception as error:  # noqa: BLE001 - whatever breaks a subscription is told, masked, and breaks nothing else
+            await self._fail([safe_error(GraphQLError(str(error), original_error=error), self._caller.request_id)])
+        else:
+            await self._writer.say({"type": "complete", "id": self._id})
+
+    def _asked(self, payload: dict[str, Any] | None, operations: int) -> Asked:
+        most = self._door.settings.socket_max_subscriptions
+        if operations > most:
+            raise BadRequest(HTTPStatus.BAD_REQUEST, "SUBSCRIPTION_LIMIT", f"A socket has at most {most} operations at once.")
+        return well_formed(payload)
+
+    async def _fail(self, errors: list[dict[str, Any]]) -> None:
+        await self._writer.say({"type": "error", "id": self._id, "payload": errors})
+
+    async def _run(self, asked: Asked, viewer: Viewer | None) -> None:
+        prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
+        operation = self._door.operation(self._caller, viewer)
+        if prepared.kind is not OperationType.SUBSCRIPTION:
+            await self._next(await self._door.run(prepared, operation, asked.variables))
+            return
+        begun = await self._door.follow(prepared, operation, asked.variables)
+        if isinstance(begun, ExecutionResult):
+            raise CouldNotBegin(begun)
+        await (self._tell_live(begun, begun.source) if isinstance(begun.source, Live) else self._tell(begun))
+
+    async def _next(self, result: ExecutionResult) -> None:
+        await self._writer.tell(self._id_in_json, payload_of(result, self._caller.request_id))
+
+    async def _tell(self, subscription: Subscription) -> None:
+        async for event in subscription.source:
+            await self._next(await subscription.result(event))
+
+    async def _tell_live(self, subscription: Subscription, source: Live) -> None:
+        """Bring what the outlet does not take: old events, those that must be looked up, and all that a slow client missed."""
+        self._outlet = Outlet(subscription, source, self._writer, self._id_in_json)
+        async with contextlib.aclosing(source.told(self._outlet)) as stream:
+            async for told in stream:
+                if (payload := subscription.shared(source, told)) is not None:
+                    await self._writer.tell(self._id_in_json, payload)
+                else:
+                    await self._next(await subscription.result(source.dressed(told)))
+
+
+class CouldNotBegin(Exception):
+    """A subscription was refused; the result says why."""
+
+    def __init__(self, result: ExecutionResult) -> None:
+        super().__init__("The subscription could not begin.")
+        self.result = result
+
+
+class Outlet:
+    """Passes events on to a socket as they come, as long as they are the same for all and the client reads them."""
+
+    __slots__ = ("_id", "_key", "_open", "_source", "_subscription", "_writer")
+
+    def __init__(self, subscription: Subscription, source: Live, writer: Writer, operation_id: str) -> None:
+        self._subscription = subscription
+        self._key = None if subscription.tail is None else subscription.tail.key
+        self._source = source
+        self._writer = writer
+        self._id = operation_id
+        self._open = subscription.tail is not None and writer.is_direct
+
+    @property
+    def crowded(self) -> bool:
+        """Whether the client reads too slowly."""
+        return self._writer.crowded
+
+    def take(self, tolds: Sequence[Told], now: float) -> int:
+        """Pass on what can be, from the front; the end of a run is left to the coroutine that ends with it."""
+        if not self._open or self._writer.crowded:
+            return 0
+        frames = []
+        for told in tolds:
+            made = told.made.get(self._key)
+            payload = self._subscription.shared(self._source, told) if made is None else made[1]
+            if payload is None or told.is_last:
+                break
+            frames.append(payload.frame(self._id))
+        if frames:
+            self._writer.put(frames[0] if len(frames) == 1 else b"".join(frames), now)
+        return len(frames)
+
+    def close(self) -> None:
+        """Take nothing more."""
+        self._open = False

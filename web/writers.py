@@ -1,0 +1,132 @@
+"""The way out of a socket: what it says, in order; at once while it is quiet, and otherwise joined and written once a tick."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import orjson
+
+from web.closings import Closing
+from web.frames import Payload
+from web.protocol import EXTENSION, FramesProtocol
+
+Send = Callable[[Any], Awaitable[None]]
+
+FLUSH_SECONDS: Final = 0.008
+JOINED_BYTES: Final = 65_536
+"""What is joined before a tick at most; the transport's own limit then says whether the client reads."""
+
+
+class Ticks:
+    """One timer for all writers of a process that have something waiting; 0 seconds make them write always at once."""
+
+    def __init__(self, seconds: float = FLUSH_SECONDS) -> None:
+        self.seconds = seconds
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[Writer] = []
+
+    def time(self) -> float:
+        """Return the loop's time."""
+        return self._loop.time()
+
+    def add(self, writer: "Writer") -> None:
+        """Flush a writer with the next tick."""
+        if not self._waiting:
+            self._loop.call_later(self.seconds, self._tick)
+        self._waiting.append(writer)
+
+    def _tick(self) -> None:
+        writers, self._waiting = self._waiting, []
+        for writer in writers:
+            writer.flush()
+
+
+class Writer:
+    """Writes one socket's messages: ready frames straight to the transport where the server lets them through, else as ASGI has it.
+
+    `crowded` means that the client reads more slowly than it is told, so that nothing more should be put.
+    """
+
+    __slots__ = ("_joined", "_joined_bytes", "_protocol", "_quiet_at", "_send", "_telling", "_ticks", "_transport", "closed", "crowded")
+
+    def __init__(self, scope: Any, send: Send, ticks: Ticks) -> None:
+        self._send = send
+        self._ticks = ticks
+        self._joined: list[bytes] = []
+        self._joined_bytes = 0
+        self._quiet_at = 0.0
+        self.closed = False
+        self.crowded = False
+        self._telling = 0
+        self._protocol: FramesProtocol | None = (scope.get("extensions") or {}).get(EXTENSION, {}).get("protocol")
+        self._transport: asyncio.Transport | None = None
+        if self._protocol is not None:
+            self._protocol.writer = self
+            self._transport = self._protocol.transport
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether frames can be put without waiting."""
+        return self._transport is not None
+
+    def put(self, frames: bytes, now: float) -> None:
+        """Write frames now, or with the next tick after others; only where `is_direct` and not `crowded`. `now` is the loop's time."""
+        if now >= self._quiet_at and not self._joined:
+            self._quiet_at = now + self._ticks.seconds
+            self._write(frames)
+            return
+        if not self._joined:
+            self._ticks.add(self)
+        self._joined.append(frames)
+        self._joined_bytes += len(frames)
+        if self._joined_bytes > JOINED_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was joined."""
+        if self._joined:
+            joined, self._joined, self._joined_bytes = b"".join(self._joined), [], 0
+            self._quiet_at = self._ticks.time() + self._ticks.seconds
+            self._write(joined)
+
+    def _write(self, frames: bytes) -> None:
+        transport = self._transport
+        # Nothing may follow a close frame, be it ours or uvicorn's own, after which it closes the transport.
+        if not (self.closed or transport is None or transport.is_closing()):
+            transport.write(frames)
+
+    async def tell(self, operation_id: str, payload: Payload) -> None:
+        """Say `next`, when the client has read enough of what it was told."""
+        if self._protocol is None:
+            self._telling += 1
+            self.crowded = True
+            try:
+                await self._say(payload.text(operation_id))
+            finally:
+                self._telling -= 1
+                self.crowded = self._telling > 0
+            return
+        if self.crowded:
+            await self._protocol.writable.wait()
+        self.put(payload.frame(operation_id), self._ticks.time())
+
+    async def say(self, message: dict[str, Any]) -> None:
+        """Say anything else."""
+        await self._say(orjson.dumps(message, default=str))
+
+    async def _say(self, text: bytes) -> None:
+        if self.closed:
+            return
+        self.flush()
+        try:
+            await self._send({"type": "websocket.send", "text": text.decode()})
+        except (OSError, RuntimeError):  # the client went away, or uvicorn gave it up by itself
+            self.closed = True
+
+    async def close(self, closing: Closing) -> None:
+        """Close the socket; nothing is said after."""
+        self.flush()
+        self.closed = True
+        with contextlib.suppress(RuntimeError, OSError):
+            await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
