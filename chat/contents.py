@@ -1,6 +1,7 @@
 """What a message holds: its parts, kept as one encrypted document, so that a message costs one decryption."""
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -50,6 +51,19 @@ def plain_text(parts: list[Part]) -> str:
 def sealed(cipher: TenantCipher, message_id: UUID, parts: list[Part]) -> bytes:
     """Encrypt a message's parts for its row."""
     return cipher.encrypt("messages", "content", message_id, _encoder.encode(parts))
+
+
+def opened_many(cipher: TenantCipher, messages: Sequence[Mapping[str, Any]]) -> list[list[Part] | Exception]:
+    """Decrypt the parts of messages' rows; in the place of one that is unreadable stands why."""
+    contents = cipher.decrypt_many("messages", "content", [(message["id"], message["content"]) for message in messages])
+    return [content if isinstance(content, Exception) else _decoded(content) for content in contents]
+
+
+def _decoded(content: bytes) -> list[Part] | Exception:
+    try:
+        return _decoder.decode(content)
+    except msgspec.MsgspecError as error:
+        return error
 
 
 def opened(cipher: TenantCipher, message_id: UUID, content: bytes) -> list[Part]:

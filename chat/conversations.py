@@ -352,9 +352,12 @@ def sealed_title(cipher: TenantCipher, chat_id: UUID, title: str | None) -> byte
     return None if title is None else cipher.encrypt("chats", "title", chat_id, title.strip().encode())
 
 
-def opened_title(cipher: TenantCipher, chat: Row) -> str | None:
-    """Decrypt a chat's title."""
-    return None if chat["title"] is None else cipher.decrypt("chats", "title", chat["id"], chat["title"]).decode()
+def opened_titles(cipher: TenantCipher, chats: Sequence[Row]) -> list[str | Exception | None]:
+    """Decrypt the titles of chats; in the place of one that is unreadable stands why."""
+    titled = [(chat["id"], chat["title"]) for chat in chats if chat["title"] is not None]
+    contents = iter(cipher.decrypt_many("chats", "title", titled))
+    found = (None if chat["title"] is None else next(contents) for chat in chats)
+    return [content.decode() if isinstance(content, bytes) else content for content in found]
 
 
 def opened_metadata(cipher: TenantCipher, chat: Row) -> Any:

@@ -120,6 +120,7 @@ class Pool:
         self._idle.clear()
         if self._all or self._opening:
             await self._empty.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._stop_tending()
 
     def terminate(self) -> None:

@@ -45,11 +45,12 @@ async def messages_by_branch(
     scope: Reading, tenant_id: UUID, keys: list[BranchKey], columns: Columns | None = None
 ) -> Mapping[BranchKey, list[Row]]:
     """Pages of branches: one statement for all branches that are asked for the same page."""
-    asked: dict[BranchPage, list[tuple[UUID, UUID]]] = {}
+    asked: dict[BranchPage, list[BranchKey]] = {}
     for key in keys:
-        asked.setdefault(key.page, []).append((key.chat_id, key.leaf_id))
+        asked.setdefault(key.page, []).append(key)
     found: dict[BranchKey, list[Row]] = {}
-    for page, branches in asked.items():
+    for page, of_page in asked.items():
+        branches = [(key.chat_id, key.leaf_id) for key in of_page]
         pages = await messages.pages_of_branches(scope, tenant_id, branches, **page._asdict(), columns=columns)
-        found |= {BranchKey(*branch, page): rows for branch, rows in pages.items()}
+        found |= {key: pages[branch] for key, branch in zip(of_page, branches, strict=True) if branch in pages}
     return found

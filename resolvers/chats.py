@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from auth.policies.chats import actions_on_chat, can_read_chat
-from chat.conversations import ChatChange, ChatDraft, Sent, opened_metadata, opened_title
+from chat.conversations import ChatChange, ChatDraft, Sent, opened_metadata, opened_titles
 from db.scopes import Row
 from db.statements import chats
 from db.statements.projections import Columns
@@ -59,7 +59,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
 
 async def titles(operation: Operation, rows: Sequence[Row], needed: object) -> list[str | Exception | None]:  # noqa: ARG001
     """Decrypt the titles of chats."""
-    return each(partial(opened_title, await operation.works.keyring.cipher(operation.tenant_id)), rows)
+    return opened_titles(await operation.works.keyring.cipher(operation.tenant_id), rows)
 
 
 async def metadata(operation: Operation, rows: Sequence[Row], needed: object) -> list[Any]:  # noqa: ARG001

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chat.contents import Part, opened
+from chat.contents import Part, opened_many
 from chat.contexts import BEGINNING, END
 from chat.conversations import Draft, Sent
 from db.scopes import Row
@@ -101,7 +101,7 @@ async def sibling_indexes(operation: Operation, messages: Sequence[Row], needed:
 async def parts(operation: Operation, messages: Sequence[Row], needed: object) -> list[list[Part] | Exception]:  # noqa: ARG001
     """Decrypt what each message says."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
-    return each(lambda message: opened(cipher, message["id"], message["content"]), messages)
+    return opened_many(cipher, messages)
 
 
 async def send(operation: Operation, chat_id: UUID, draft: Draft, *, key: str) -> Sent:

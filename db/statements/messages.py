@@ -97,10 +97,11 @@ async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page
         None if roles is None else list(roles),
         limit,
     )
-    found: dict[tuple[UUID, UUID], list[Row]] = {}
+    # By place and not by key: a page of many branches has thousands of rows.
+    pages: list[list[Row]] = [[] for _ in chats_and_leaves]
     for row in rows:
-        found.setdefault(chats_and_leaves[row["ordinal"] - 1], []).append(row)
-    return found
+        pages[row["ordinal"] - 1].append(row)
+    return {branch: page for branch, page in zip(chats_and_leaves, pages, strict=True) if page}
 
 
 async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: bytes, status: str) -> None:

@@ -457,3 +457,34 @@ async def test_a_cancelled_scope_frees_its_task_for_the_next_one(small: Small) -
     task.cancel()
     assert await task == 1
     assert await small.whole()
+
+
+async def test_reads_that_are_cancelled_at_any_moment_see_no_other_tenant_s_rows(small: Small) -> None:
+    """Transactions linger and are passed on while others are cut off: whoever reads does so as the tenant that was named."""
+    chance = random.Random(SEED)
+    seen: list[tuple[UUID, object, object]] = []
+    cut_off: list[int] = []
+
+    async def work(tenant_id: UUID) -> None:
+        for _ in range(3):
+            async with small.scopes.reading(tenant_id) as scope:
+                seen.append((tenant_id, await scope.value(TENANT_SETTING), await scope.value("SHOW transaction_read_only")))
+                await asyncio.sleep(0)
+
+    async def work_until_cancelled(number: int) -> None:
+        task = asyncio.create_task(work(small.me if number % 2 else small.them))
+        asyncio.get_running_loop().call_later(chance.uniform(0, 4 * undisturbed), task.cancel)
+        try:
+            await task
+        except asyncio.CancelledError:
+            cut_off.append(number)
+
+    began = time.monotonic()
+    await asyncio.gather(*(work(small.me if number % 2 else small.them) for number in range(8)))
+    undisturbed = (time.monotonic() - began) / 8 * POOL_SIZE
+    for start in range(0, 160, 8):
+        await asyncio.gather(*map(work_until_cancelled, range(start, start + 8)))
+    assert len(seen) > 100
+    assert len(cut_off) > 20
+    assert {(tenant, read_only) for asked, tenant, read_only in seen if tenant != str(asked) or read_only != "on"} == set()
+    assert await small.whole()

@@ -40,6 +40,12 @@ def test_every_statement_names_the_tenant() -> None:
     assert found == ACROSS
 
 
+def test_no_statement_changes_a_setting() -> None:
+    """A read-only transaction is passed on to the tenant's next read, and with it what was set in it."""
+    found = [text for file in FILES for _, text in texts(ast.parse(file.read_text())) if re.match(r"\W*(RE)?SET\b|.*\bset_config\b", text)]
+    assert found == []
+
+
 def test_there_are_statements_to_look_at() -> None:
     assert sum(bool(TABLE.search(text)) for file in FILES for _, text in texts(ast.parse(file.read_text()))) > 40
 

@@ -1,0 +1,234 @@
+"""What the compiler promises beside being equal to graphql-core: level by level, no more than is asked, once per document."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import pytest
+import strawberry
+from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse, validate
+from strawberry.extensions import SchemaExtension
+
+from execution import Batch, Column, Compiler, Operation, Uncompilable, batched, read
+
+BOOKS = {1: {"id": 1, "title": "Emma", "author": 7}, 2: {"id": 2, "title": "Sylvia's Lovers", "author": 8}, 3: {"id": 3, "author": 7}}
+PEOPLE = {7: {"id": 7, "name": "Jane"}, 8: {"id": 8, "name": "Elizabeth"}}
+
+
+@dataclass
+class Asked:
+    """The context of these tests: what was asked, in order."""
+
+    loads: list[tuple[str, list[Any], frozenset[str] | None]] = field(default_factory=list)
+    done: list[str] = field(default_factory=list)
+    may: bool = True
+
+    def guard(self) -> None:
+        if not self.may:
+            raise PermissionError("not you")
+
+
+async def _author(context: Asked, books: Sequence[Any], needed: frozenset[str] | None) -> list[Any]:
+    context.loads.append(("author", [book["author"] for book in books], needed))
+    return [PEOPLE[book["author"]] for book in books]
+
+
+def _books(context: Asked, roots: Sequence[Any], needed: frozenset[str] | None, *, newest: int = 3) -> list[Any]:
+    context.loads.append(("books", list(roots), needed))
+    return [[BOOKS[number] for number in sorted(BOOKS)[:newest]]]
+
+
+def declared(one: Column | Batch) -> Any:
+    resolver = read(one) if isinstance(one, Column) else batched(one)
+    return strawberry.field(resolver=resolver, metadata={"execution": one})
+
+
+@strawberry.type
+class Author:
+    __source__: ClassVar[str] = "row"
+    row: strawberry.Private[Any]
+    name: str = declared(Column("name"))
+    shout: str = declared(Column("name", str.upper))
+
+
+@strawberry.type
+class Book:
+    __source__: ClassVar[str] = "row"
+    row: strawberry.Private[Any]
+    title: str = declared(Column("title"))
+    author: Author = declared(Batch.of(_author, ["author"]))
+
+    @strawberry.field
+    def plain(self) -> str:
+        return str(self.row["title"])
+
+
+@strawberry.type
+class Query:
+    books: list[Book] = declared(Batch.of(_books, [], guard=Asked.guard))
+
+
+def _note(info: strawberry.Info[Asked, None], name: str) -> str:
+    info.context.done.append(name)
+    if name == "fails":
+        raise ValueError(name)
+    return name
+
+
+@strawberry.type
+class Mutation:
+    note: str = strawberry.mutation(resolver=_note)
+
+
+@strawberry.type
+class Subscription:
+    @strawberry.subscription
+    async def author(self) -> "Author":
+        raise NotImplementedError
+
+    @strawberry.subscription
+    async def book(self) -> "Book":
+        raise NotImplementedError
+
+
+SCHEMA = strawberry.Schema(Query, Mutation, Subscription)
+
+
+def parsed(text: str, name: str | None = None) -> tuple[DocumentNode, OperationDefinitionNode]:
+    document = parse(text)
+    assert validate(SCHEMA._schema, document) == []
+    operation = get_operation_ast(document, name)
+    assert operation is not None
+    return document, operation
+
+
+def compiled(text: str, **given: Any) -> Operation:
+    return Compiler(SCHEMA, **given).compile(*parsed(text))
+
+
+async def test_a_level_asks_once_for_all_parents_and_says_which_columns_are_read() -> None:
+    context = Asked()
+    result = await compiled("{ books { title author { name } } }").execute(context)
+    assert context.loads == [("books", [None], frozenset({"title", "author"})), ("author", [7, 8, 7], frozenset({"name"}))]
+    assert result.data is None, "the third book has no title, and all the way up nothing may be null"
+    assert [(error.message, error.path) for error in result.errors or ()] == [("'title'", ["books", 2, "title"])]
+
+
+async def test_the_answer_is_in_the_document_s_order_with_its_aliases() -> None:
+    given = await compiled("{ few: books(newest: 2) { author { shout } b: __typename title } }").run(Asked())
+    assert given == (
+        b'{"data":{"few":[{"author":{"shout":"JANE"},"b":"Book","title":"Emma"},'
+        b'{"author":{"shout":"ELIZABETH"},"b":"Book","title":"Sylvia\'s Lovers"}]}}'
+    )
+
+
+async def test_a_plain_resolver_below_makes_the_level_above_read_all_columns() -> None:
+    context = Asked()
+    result = await compiled("{ books(newest: 2) { plain } }").execute(context)
+    assert result.data == {"books": [{"plain": "Emma"}, {"plain": "Sylvia's Lovers"}]}
+    assert context.loads == [("books", [None], None)]
+
+
+async def test_a_guard_stands_before_the_question() -> None:
+    context = Asked(may=False)
+    result = await compiled("{ books { title } }").execute(context)
+    assert (result.data, context.loads) == (None, [])
+    assert [error.message for error in result.errors or ()] == ["not you"]
+
+
+async def test_mutations_run_one_after_the_other_and_stop_with_the_answer() -> None:
+    context = Asked()
+    result = await compiled('mutation { a: note(name: "1") b: note(name: "fails") c: note(name: "3") }').execute(context)
+    assert context.done == ["1", "fails"]
+    assert (result.data, [error.path for error in result.errors or ()]) == (None, [["b"]])
+
+
+async def test_a_switch_plans_once_for_each_of_its_values() -> None:
+    operation = compiled("query ($deep: Boolean!) { books(newest: 1) { title author @include(if: $deep) { name } } }")
+    for deep, loads in ((True, 2), (False, 1), (True, 2)):
+        context = Asked()
+        await operation.execute(context, {"deep": deep})
+        assert len(context.loads) == loads
+    assert len(operation._variants) == 2
+
+
+async def test_variables_that_do_not_fit_are_told_and_nothing_runs() -> None:
+    context = Asked()
+    result = await compiled("query ($n: Int!) { books(newest: $n) { title } }").execute(context, {"n": "two"})
+    assert result.data is None
+    assert "Int cannot represent non-integer value" in (result.errors or [])[0].message
+    assert context.loads == []
+
+
+async def test_a_trace_stands_around_each_batch_and_each_plain_resolver() -> None:
+    traced: list[tuple[str, int]] = []
+
+    @contextlib.contextmanager
+    def trace(name: str, parents: int) -> Iterator[None]:
+        traced.append((name, parents))
+        yield
+        traced.append((name, -parents))
+
+    await compiled("{ books(newest: 2) { title plain author { name } } }", trace=trace).execute(Asked())
+    assert sorted(traced[2:]) == sorted([("Book.plain", 2), ("Book.plain", -2), ("Book.author", 2), ("Book.author", -2)])
+    assert traced[:2] == [("Query.books", 1), ("Query.books", -1)]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{ __schema { types { name } } }", "introspection"),
+        ('query ($v: Boolean!) { books { title } ... @include(if: $v) { __type(name: "Book") { name } } }', "introspection"),
+        ("query @experimental_disableErrorPropagation { books { title } }", "@experimental_disableErrorPropagation"),
+    ],
+)
+def test_what_is_left_to_graphql_core_is_said_when_the_document_is_compiled(text: str, reason: str) -> None:
+    document = parse(text)
+    operation = get_operation_ast(document)
+    assert operation is not None
+    with pytest.raises(Uncompilable) as refused:
+        Compiler(SCHEMA).compile(document, operation)
+    assert refused.value.reason == reason
+
+
+def test_a_schema_with_extensions_is_left_to_graphql_core() -> None:
+    with pytest.raises(Uncompilable, match="schema extensions"):
+        Compiler(strawberry.Schema(Query, extensions=[SchemaExtension])).compile(*parsed("{ books { title } }"))
+
+
+def test_a_document_is_compiled_once_and_the_least_used_is_forgotten() -> None:
+    compiler = Compiler(SCHEMA, most_operations=2)
+    texts = ["query A { books { title } } query B { books { plain } }", "{ books { author { name } } }"]
+    first = compiler.compiled(texts[0], *parsed(texts[0], "A"))
+    second = compiler.compiled(texts[0], *parsed(texts[0], "B"))
+    assert first is not second
+    assert compiler.compiled(texts[0], *parsed(texts[0], "A")) is first
+    compiler.compiled(texts[1], *parsed(texts[1]))
+    assert compiler.compiled(texts[0], *parsed(texts[0], "A")) is first
+    assert compiler.compiled(texts[0], *parsed(texts[0], "B")) is not second
+
+
+def test_an_event_that_reads_itself_alone_is_the_same_for_everybody() -> None:
+    tail = compiled("subscription { author { name loud: shout } }").tail()
+    assert tail is not None
+    assert tail.shared(PEOPLE[7]) == b'{"data":{"author":{"name":"Jane","loud":"JANE"}}}'
+    assert tail.shared(Author(row=PEOPLE[8])) == b'{"data":{"author":{"name":"Elizabeth","loud":"ELIZABETH"}}}'
+    assert tail.shared({"name": None}) is None, "a failure is told by whoever runs the whole operation"
+
+
+async def test_an_event_that_asks_more_is_each_reader_s_own() -> None:
+    tail = compiled("subscription { book { title author { name } } }").tail()
+    assert tail is not None
+    assert tail.shared(BOOKS[1]) is None
+    result = await tail.execute(Asked(), BOOKS[1])
+    assert result.data == {"book": {"title": "Emma", "author": {"name": "Jane"}}}
+
+
+def test_tails_of_one_operation_share_their_key_while_the_switches_are_the_same() -> None:
+    operation = compiled("subscription ($v: Boolean!) { author { name shout @include(if: $v) } }")
+    yes, again, no = (operation.tail({"v": value}) for value in (True, True, False))
+    assert yes is not None
+    assert again is not None
+    assert no is not None
+    assert yes.key == again.key != no.key
