@@ -66,7 +66,10 @@ class Compiler:
             if directive.name.value not in _KNOWN_DIRECTIVES:
                 raise Uncompilable(f"@{directive.name.value}")
             switches |= {node.value.name.value for node in directive.arguments or () if isinstance(node.value, VariableNode)}
-        compiled = Compiled(self.schema, document, operation, fragments, self._converted, self._hide_suggestions, self._trace)
+        name_argument = self._strawberry.config.name_converter.from_argument
+        compiled = Compiled(
+            self.schema, document, operation, fragments, self._converted, name_argument, self._hide_suggestions, self._trace
+        )
         made = Operation(compiled, tuple(sorted(switches)), encode=self._encode)
         made.plan()
         return made

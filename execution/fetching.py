@@ -10,6 +10,7 @@ from graphql.pyutils import gather_with_cancel, is_awaitable
 
 from execution.declarations import Batch, Column
 from execution.frames import Frame
+from execution.inputs import Arguments
 from execution.plans import Field, Selection
 from execution.runs import Run
 from execution.shapes import Many, Shape
@@ -64,7 +65,9 @@ def _or_error(read: Any, source: Any) -> Any:
 
 def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Values | Awaitable[Values]:
     # As graphql-core: the arguments are looked at before the field is entered.
-    arguments = _arguments(run, field)
+    if field.arguments is None:
+        field.arguments = Arguments(field, run.compiled)
+    arguments = field.arguments.of(run.values)
     if batch.guard is not None:
         batch.guard(run.context)
     found = batch.load(run.context, sources, field.needed, **arguments)
@@ -83,20 +86,6 @@ def _counted(found: Any, count: int) -> Values:
     if len(values) != count:
         raise RuntimeError(f"A batch answered {len(values)} values to {count} parents.")
     return values
-
-
-def _arguments(run: Run, field: Field) -> dict[str, Any]:
-    """Return a batch's arguments; those without variables are found out once for all runs."""
-    if field.constant is not None:
-        return dict(field.constant)
-    if not field.definition.args:
-        return {}
-    compiled = run.compiled
-    coerced = get_argument_values(field.definition, field.nodes[0], run.values, None, compiled.hide_suggestions)
-    arguments: dict[str, Any] = compiled.convert_arguments(coerced, field.strawberry)
-    if field.is_constant and all(isinstance(value, str | int | float | None) for value in arguments.values()):
-        field.constant = dict(arguments)
-    return arguments
 
 
 def _resolved(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:

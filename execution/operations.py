@@ -6,9 +6,10 @@ from typing import Any, Final
 
 import orjson
 from graphql import ExecutionResult, OperationType, execute
-from graphql.execution.values import VariableValues, get_variable_values
+from graphql.execution.values import VariableValues
 
 from execution.frames import FieldFrame, Frame
+from execution.inputs import Variables
 from execution.kinds import kind_of
 from execution.planning import Planner
 from execution.plans import Field, Selection
@@ -16,7 +17,6 @@ from execution.running import complete, complete_now, select, serially
 from execution.runs import Broken, Compiled, Run
 from execution.shapes import One
 
-_NO_VALUES: Final = VariableValues({}, {})
 _ROOT: Final = Frame()
 MOST_VARIANTS: Final = 16
 
@@ -30,6 +30,7 @@ class Operation:
         self._encode = encode
         self._variants: OrderedDict[tuple[Any, ...], Selection] = OrderedDict()
         self._kind = compiled.operation.operation
+        self._variables = Variables(compiled)
 
     async def execute(self, context: Any, variables: Mapping[str, Any] | None = None, *, root_value: Any = None) -> ExecutionResult:
         """Run it to its end: the data is made of dicts, lists and leaves, and the errors are graphql-core's.
@@ -79,13 +80,7 @@ class Operation:
 
     def coerced(self, variables: Mapping[str, Any] | None) -> Any:
         """Coerce variables; a list holds their errors."""
-        definitions = self._compiled.operation.variable_definitions
-        if not definitions:
-            return _NO_VALUES
-        given = dict(variables or {})
-        return get_variable_values(
-            self._compiled.schema, definitions, given, max_errors=50, hide_suggestions=self._compiled.hide_suggestions
-        )
+        return self._variables.coerced(variables)
 
     def selection(self, values: VariableValues) -> Selection:
         """Return the plan for these values."""

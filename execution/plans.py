@@ -1,11 +1,11 @@
 """A compiled operation at rest: selections of fields, level below level."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from graphql import FieldNode, GraphQLField, GraphQLObjectType, Node, VariableNode
+from graphql import FieldNode, GraphQLField, GraphQLObjectType
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 
@@ -27,7 +27,8 @@ class Field:
     strawberry: StrawberryField | None
     # The columns that the selection below reads of the child's source; None for all of them.
     needed: frozenset[str] | None = None
-    constant: Mapping[str, Any] | None = None
+    # How its arguments are found, made by the first run.
+    arguments: Any = None
 
     @cached_property
     def nodes(self) -> list[FieldNode]:
@@ -40,25 +41,19 @@ class Field:
         return self.nodes[0].name.value
 
     @cached_property
-    def is_constant(self) -> bool:
-        """Whether its arguments are the same in every run."""
-        waiting: list[Node] = list(self.nodes[0].arguments or ())
-        while waiting:
-            node = waiting.pop()
-            if isinstance(node, VariableNode):
-                return False
-            waiting += [below for key in node.keys for below in _nodes(getattr(node, key, None))]
-        return True
-
-    @property
     def is_direct(self) -> bool:
         """Whether the value is a leaf that is read from the source: the generated code does that."""
         return isinstance(self.declared, Column) and isinstance(self.shape, Leaf)
 
+    @cached_property
+    def is_quiet_below(self) -> bool:
+        """Whether its values are completed without awaiting and without the context."""
+        return is_quiet(self.shape)
+
     @property
     def is_quiet(self) -> bool:
         """Whether nothing has to be awaited for it, nor asked of anybody: not of the context either."""
-        return isinstance(self.declared, Column) and is_quiet(self.shape)
+        return isinstance(self.declared, Column) and self.is_quiet_below
 
 
 @dataclass(eq=False)
@@ -92,12 +87,6 @@ class Selection:
     def build(self) -> Callable[..., list[dict[str, Any]]]:
         """Generated code: `build(sources, *completed)` makes the objects; it raises where anything is out of the ordinary."""
         return written(self)
-
-
-def _nodes(value: Any) -> list[Node]:
-    if isinstance(value, Node):
-        return [value]
-    return [one for one in value if isinstance(one, Node)] if isinstance(value, list | tuple) else []
 
 
 def is_quiet(shape: Shape) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from execution.completing import Outputs, Site, assembled, spread
 from execution.fetching import Values, fetch, waits
 from execution.frames import FieldFrame, Frame
-from execution.plans import Field, Selection, is_quiet
+from execution.plans import Field, Selection
 from execution.runs import Broken, Place, Run
 
 
@@ -33,7 +33,7 @@ async def select(run: Run, selection: Selection, sources: Sequence[Any], frame: 
     for place, field in enumerate(selection.fetched):
         values = fetch(run, field, selection, sources, frame)
         below = FieldFrame(frame, field.key)
-        if not waits(values) and is_quiet(field.shape):
+        if not waits(values) and field.is_quiet_below:
             completed[place] = complete_now(run, field, values, below)  # type: ignore[arg-type] # a list
         else:
             waiting.append((place, _complete(run, field, values, below)))
@@ -55,7 +55,7 @@ async def serially(run: Run, selection: Selection, sources: Sequence[Any], frame
 
 async def _complete(run: Run, field: Field, values: Values | Awaitable[Values], frame: Frame) -> Outputs:
     found: Any = await values if waits(values) else values
-    if is_quiet(field.shape):
+    if field.is_quiet_below:
         return complete_now(run, field, found, frame)
     sites, finish = spread(Place(run, field, frame), field.shape, found)
     return finish(await _all([_site(run, site) for site in sites]))

@@ -1,6 +1,6 @@
 """One run of an operation: its context and variables, and the errors that it has met."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +18,7 @@ from graphql.execution.values import VariableValues
 from graphql.pyutils import Path as CorePath
 from graphql.pyutils import gather_with_cancel, is_awaitable
 from graphql.type.definition import GraphQLResolveInfoHelpers
+from strawberry.types.arguments import StrawberryArgument
 
 from execution.frames import Frame, Path
 from execution.plans import Field
@@ -48,7 +49,8 @@ class Compiled(NamedTuple):
     document: DocumentNode
     operation: OperationDefinitionNode
     fragments: dict[str, FragmentDefinitionNode]
-    convert_arguments: Any
+    convert_arguments: Callable[[dict[str, Any], Any], dict[str, Any]]
+    name_argument: Callable[[StrawberryArgument], str]
     hide_suggestions: bool
     trace: Trace | None
 
