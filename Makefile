@@ -11,12 +11,14 @@ UV_VERSION := 0.13.9
 UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
 # A file stays in one process: what its tests share is made once.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+REFERENCE_TESTS ?= tests/api tests/chat tests/cli tests/clients tests/loaders tests/web
 NPM_TREE_OF_CLIENTS := tests/clients/node_modules/.package-lock.json
+PYTHON_OF_PEERS := bench/peers/.venv/.synced
 GRAPHIQL := web/graphiql/dist/index.html
 
 include tools.mk
 
-.PHONY: help run test check schema migration sizes bench clients fmt environment lock
+.PHONY: help run test reference check schema migration sizes bench clients fmt environment lock
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +39,10 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 	.venv/bin/penny schema check
 	.venv/bin/penny settings | diff -u docs/settings.md -
 	@$(MAKE) --no-print-directory test
+	@$(MAKE) --no-print-directory reference
+
+reference: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Run the tests that operations take part in once more, on graphql-core alone.
+	@PENNY_TEST_EXECUTION=reference $(PYTHON) -m pytest $(PYTEST_ARGS) $(REFERENCE_TESTS)
 
 fmt: $(ENVIRONMENT) ## Format the code and mend what ruff can mend.
 	.venv/bin/ruff format .
@@ -55,8 +61,14 @@ clients: $(ENVIRONMENT) $(NPM_TREE_OF_CLIENTS) $(GRAPHIQL) ## Run the tests that
 sizes: $(ENVIRONMENT) ## Print the longest files and functions.
 	@$(PYTHON) .ci/sizes.py
 
-bench: $(ENVIRONMENT) ## Measure; BENCH_ARGS choose what.
-	@$(PYTHON) -m bench $(BENCH_ARGS)
+bench: $(ENVIRONMENT) $(NPM_TREE_OF_PEERS) $(PYTHON_OF_PEERS) ## Measure PENNY and its peers; BENCH_ARGS=--quick for a short look.
+	@BENCH_NODE="$(NODE)" $(PYTHON) -m bench $(BENCH_ARGS)
+
+# The Python peers need libraries that PENNY does not, in an environment of their own.
+$(PYTHON_OF_PEERS): bench/peers/requirements.lock | $(ENVIRONMENT)
+	@$(UV) venv --quiet --allow-existing --python "$(abspath $(PYTHON))" bench/peers/.venv
+	@$(UV) pip sync --quiet --require-hashes --python bench/peers/.venv bench/peers/requirements.lock
+	@touch $@
 
 environment: $(ENVIRONMENT) ## Make the Python environment in .venv.
 
@@ -69,6 +81,8 @@ $(ENVIRONMENT): pyproject.toml requirements.lock | $(filter .tools/%,$(UV))
 lock: $(filter .tools/%,$(UV)) ## Resolve the dependencies of pyproject.toml anew; the lock holds versions and hashes, and names no index.
 	$(UV) lock --upgrade
 	$(UV) export --quiet --frozen --all-groups --no-emit-project --no-header --no-annotate --format requirements-txt --output-file requirements.lock
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--constraint requirements.lock --output-file bench/peers/requirements.lock bench/peers/requirements.in
 
 .tools/uv/bin/uv:
 	@$(PYTHON3) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"PENNY needs Python 3.11 or newer; $(PYTHON3) is {sys.version.split()[0]}. Try: make PYTHON3=python3.12")'
