@@ -33,17 +33,22 @@ class Cursors:
     that its row does not.
     """
 
+    __slots__ = ("_cipher", "_kind", "_owners")
+
     def __init__(self, cipher: TenantCipher, kind: str, *owners: UUID) -> None:
         self._cipher = cipher
-        self._purpose = f"cursor {kind}"
-        self._owners = b"".join(owner.bytes for owner in owners)
+        self._kind = kind
+        self._owners = owners
+
+    def _tag(self, content: bytes, version: int | None = None) -> bytes:
+        signed = b"".join(owner.bytes for owner in self._owners) + content
+        return self._cipher.hmac(f"cursor {self._kind}", signed, version=version)[:_TAG_BYTES]
 
     def write(self, values: Sequence[CursorValue]) -> str:
         """Spell the sort values of a row, the unique one last."""
         # MessagePack has no UUID; no other value is made of bytes.
         content = _ENCODER.encode([value.bytes if isinstance(value, UUID) else value for value in values])
-        tag = self._cipher.hmac(self._purpose, self._owners + content)[:_TAG_BYTES]
-        return base64.urlsafe_b64encode(tag + content).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self._tag(content) + content).rstrip(b"=").decode()
 
     def read(self, text: str, *, path: Sequence[str] = ()) -> tuple[Any, ...]:
         """Return what was written; raises `CursorIsInvalid`."""
@@ -56,9 +61,7 @@ class Cursors:
             raise refusal from None
         tag, content = blob[:_TAG_BYTES], blob[_TAG_BYTES:]
         # A cursor outlives the rotation of the key that signed it.
-        signed = (
-            self._cipher.hmac(self._purpose, self._owners + content, version=version)[:_TAG_BYTES] for version in self._cipher.versions
-        )
+        signed = (self._tag(content, version) for version in self._cipher.versions)
         if not any(hmac.compare_digest(tag, expected) for expected in signed):
             raise refusal
         return tuple(UUID(bytes=value) if isinstance(value, bytes) else value for value in msgspec.msgpack.decode(content))

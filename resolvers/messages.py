@@ -35,11 +35,13 @@ async def pages_of_chats(  # noqa: PLR0913 - the arguments of the field
     """Page through the branch of each chat that ends with a leaf, or with its head; without such a leaf there is nothing."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
     speaking = None if roles is None else tuple(roles)
+    from_end = _page_beyond(arguments, None, speaking)
 
     def asked(chat: Row) -> tuple[Cursors, BranchKey | None]:
         # The head moves on while somebody reads: a cursor of the head's branch is one of the chat.
         cursors = Cursors(cipher, "messages", chat["id"]) if leaf_id is None else Cursors(cipher, "branch", chat["id"], leaf_id)
-        page = _page_beyond(arguments, arguments.start(cursors), speaking)
+        start = arguments.start(cursors)
+        page = from_end if start is None else _page_beyond(arguments, start, speaking)
         leaf = leaf_id or chat["head_message_id"]
         return cursors, None if leaf is None else BranchKey(chat["id"], leaf, page)
 
