@@ -201,13 +201,10 @@ class _Transaction(Generic[S]):
     async def _finish(self, connection: Connection, error: BaseException | None) -> None:
         """Commit, let linger, or undo."""
         unharmed = self._scope.leave()
-        if unharmed is None:
-            # Whoever asks still waits for an answer on it, so nobody else can have it.
-            connection.terminate()
-            if error is None:
-                raise ScopeIsBusy("A query was still under way when its scope ended.")
-        elif error is not None:
+        if error is not None:
             await _roll_back(connection)
+        elif unharmed is None:
+            raise ScopeIsBusy("A query was still under way when its scope ended.")
         elif unharmed and self._kind is Reading:
             connection.lingers = self._begin
         elif await connection.execute("COMMIT") != "COMMIT":
@@ -240,6 +237,7 @@ def _tell_if_away(error: BaseException, connection: Connection) -> None:
 
 
 async def _roll_back(connection: Connection) -> None:
+    """Undo what is open; a connection that cannot, because it is broken or still busy, is thrown away."""
     try:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")

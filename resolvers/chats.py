@@ -57,17 +57,17 @@ async def page(  # noqa: PLR0913 - the filters of the list
     return page_of(rows, arguments, lambda row: cursors.write([row["updated_at"], row["id"]]))
 
 
-async def titles(operation: Operation, rows: Sequence[Row], needed: object) -> list[str | Exception | None]:  # noqa: ARG001
+async def titles(operation: Operation, rows: Sequence[Row], needed: object) -> list[str | Exception | None]:  # noqa: ARG001 - a batch's arguments
     """Decrypt the titles of chats."""
     return opened_titles(await operation.works.keyring.cipher(operation.tenant_id), rows)
 
 
-async def metadata(operation: Operation, rows: Sequence[Row], needed: object) -> list[Any]:  # noqa: ARG001
+async def metadata(operation: Operation, rows: Sequence[Row], needed: object) -> list[Any]:  # noqa: ARG001 - a batch's arguments
     """Decrypt the metadata of chats."""
     return each(partial(opened_metadata, await operation.works.keyring.cipher(operation.tenant_id)), rows)
 
 
-def actions(operation: Operation, rows: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001
+def actions(operation: Operation, rows: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
     """Name what the viewer may do with each chat."""
     return [actions_on_chat(operation.viewer, row) for row in rows]
 

@@ -94,13 +94,13 @@ async def siblings(operation: Operation, messages: Sequence[Row], needed: Column
     return [rows or [row for row in [themselves[message["id"]]] if row is not None] for message, rows in zip(messages, found, strict=True)]
 
 
-async def sibling_indexes(operation: Operation, messages: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001
+async def sibling_indexes(operation: Operation, messages: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001 - a batch's arguments
     """Say where each message stands among its siblings, from 0."""
     found = await operation.questions.children_by_message.of(frozenset(["id"])).load_many([message["parent_id"] for message in messages])
     return [[row["id"] for row in rows].index(message["id"]) if rows else 0 for message, rows in zip(messages, found, strict=True)]
 
 
-async def parts(operation: Operation, messages: Sequence[Row], needed: object) -> list[list[Part] | Exception]:  # noqa: ARG001
+async def parts(operation: Operation, messages: Sequence[Row], needed: object) -> list[list[Part] | Exception]:  # noqa: ARG001 - a batch's arguments
     """Decrypt what each message says."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
     return opened_many(cipher, messages)

@@ -156,10 +156,12 @@ def query(  # noqa: PLR0913 - all that is said of a field
 
 
 def _one_by_one(resolver: Callable[..., Any]) -> Callable[..., Any]:
+    is_async = inspect.iscoroutinefunction(resolver)
+
     async def one(operation: Operation, source: Any, arguments: Mapping[str, Any]) -> Any:
         try:
             found = resolver(operation, source, **arguments)
-            return await found if inspect.isawaitable(found) else found
+            return await found if is_async else found
         except Exception as error:  # noqa: BLE001 - it is this object's answer
             return error
 

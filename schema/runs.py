@@ -93,7 +93,7 @@ def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> list[U
     return each(lambda row: UsageTotals(**{name: row[column] for name, column in _USED.items()}), rows)
 
 
-def _errors(operation: Operation, rows: Sequence[Row], needed: object) -> list[JobError | Exception | None]:  # noqa: ARG001
+def _errors(operation: Operation, rows: Sequence[Row], needed: object) -> list[JobError | Exception | None]:  # noqa: ARG001 - a batch's arguments
     return each(_error, rows)
 
 
@@ -210,7 +210,7 @@ async def _saved_outputs(operation: Operation, told: Sequence[Row], needed: Colu
     return await runs.messages_of(operation, [event["message_ids"] for event in told], needed)
 
 
-async def _finished_runs(operation: Operation, told: Sequence[Row], needed: object) -> list[Row | Exception]:  # noqa: ARG001
+async def _finished_runs(operation: Operation, told: Sequence[Row], needed: object) -> list[Row | Exception]:  # noqa: ARG001 - a batch's arguments
     found = [await runs.by_id(operation, event["run_id"]) for event in told]
     return [NotFound("The run is gone.") if row is None else row for row in found]
 

@@ -58,8 +58,9 @@ class GraphQLApp:
         if prepared.kind is OperationType.SUBSCRIPTION:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_USER_INPUT", "Subscriptions are served over WebSocket (graphql-transport-ws).")
         operation = self._door.operation(caller, viewer)
-        with structlog.contextvars.bound_contextvars(request_id=caller.request_id):
-            result = await self._door.run(prepared, operation, asked.variables)
+        # For this request alone: the server gives each one a task, and so a context, of its own.
+        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+        result = await self._door.run(prepared, operation, asked.variables)
         if operation.session_cookie is not None:
             cookies.append(set_cookie(settings, operation.session_cookie))
         return _status(result, headers), answer(result, caller.request_id)

@@ -5,7 +5,7 @@ data `penny|v1|tenant|table|column|row id|key version`. Nonces are random: a key
 allows 2**32), then rotate.
 """
 
-import hmac
+import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
@@ -55,6 +55,12 @@ def key_version_of(blob: bytes) -> int:
     return int.from_bytes(blob[1:_NONCE_AT], "big")
 
 
+def _begun_hmac(key: bytes) -> "tuple[hashlib._Hash, hashlib._Hash]":
+    """HMAC-SHA-256 (RFC 2104) with its key taken in: copies of the two halves cost less than half of one that begins with the key."""
+    block = key.ljust(hashlib.sha256().block_size, b"\0")
+    return hashlib.sha256(bytes(byte ^ 0x36 for byte in block)), hashlib.sha256(bytes(byte ^ 0x5C for byte in block))
+
+
 class TenantCipher:
     """Encrypts and decrypts for one tenant, with its data keys by version; without an active one it only reads."""
 
@@ -72,7 +78,7 @@ class TenantCipher:
         self._keys = {version: DataKey(key) for version, key in keys.items()}
         self._ciphers = {version: AESGCM(key) for version, key in keys.items()}
         self._openers: dict[tuple[str, str, bytes], _Opener] = {}
-        self._hashes: dict[tuple[str, int], hmac.HMAC] = {}
+        self._hashes: dict[tuple[str, int], tuple[hashlib._Hash, hashlib._Hash]] = {}
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -128,11 +134,11 @@ class TenantCipher:
         """
         version = self._active() if version is None else version
         if (begun := self._hashes.get((purpose, version))) is None:
-            begun = self._hashes[purpose, version] = hmac.new(self._hash_key(purpose, version), digestmod="sha256")
-        # A copy of a hash that has taken its key in costs half of one that begins with the key: a page has many cursors.
-        hashed = begun.copy()
-        hashed.update(data)
-        return hashed.digest()
+            begun = self._hashes[purpose, version] = _begun_hmac(self._hash_key(purpose, version))
+        inner, outer = begun[0].copy(), begun[1].copy()
+        inner.update(data)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def _hash_key(self, purpose: str, version: int) -> DataKey:
         if (key := self._keys.get(version)) is None:

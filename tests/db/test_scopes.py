@@ -236,6 +236,21 @@ async def written(small: Small, number: int) -> None:
         await scope.run(INSERT, small.me, number.to_bytes(4))
 
 
+@pytest.mark.parametrize("opened", ["reading", "writing"])
+async def test_a_begin_that_is_cut_off_takes_its_connection_with_it(small: Small, opened: str) -> None:
+    """Nobody knows whether it came about, and what came next would run in a transaction of another kind."""
+    connection = await small.pool.acquire(seconds=1)
+    small.pool.release(connection)
+    task = asyncio.create_task(OPENERS[opened](small).__aenter__())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert connection.is_closed()
+    await written(small, 1)
+    assert await small.whole()
+
+
 async def test_a_transaction_that_lingers_serves_no_other_tenant_and_no_writer(small: Small) -> None:
     async with small.scopes.reading(small.me) as scope:
         mine = await scope.row("SELECT current_setting('app.tenant_id') AS tenant, pg_backend_pid() AS pid")
