@@ -7,22 +7,26 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from graphql import ExecutionResult, execute, parse
+from graphql import ExecutionResult, execute, get_operation_ast, parse
 
 from auth.viewers import Viewer
 from chat.conversations import ChatChange, ChatDraft, Draft
 from db.scopes import Reading, Row, Statement, TenantScopes
 from db.statements import messages, runs
+from execution import Compiler
 from resolvers.operations import Caller, Operation, Works
 from schema.schema import build_schema
 from settings import Secret, Settings
 from stack.addresses import Addresses
 from tests.conftest import TEMPLATE
 from tests.db.databases import made_database
+from tests.loaders.counting import counted as sent_over
 from tests.running import PASSWORD
 from web.works import open_works
 
 CHATS, TURNS = 20, 5
+SCHEMA = build_schema()
+TWENTY = "{ chats(first: 20) { nodes { title messages(last: 10) { nodes { role parts { ... on TextPart { text } } } } } } }"
 
 
 class CountingReading(Reading):
@@ -80,7 +84,7 @@ async def viewer(works: Works) -> Viewer:
     return viewer
 
 
-async def counted(works: Works, viewer: Viewer, document: str, **variables: Any) -> tuple[Any, CountingScopes]:
+async def counted(works: Works, viewer: Viewer, mode: str, document: str, **variables: Any) -> tuple[Any, CountingScopes]:
     """Run a query; returns its data and what it cost."""
     scopes = CountingScopes(works.scopes)
     operation = Operation(
@@ -88,18 +92,44 @@ async def counted(works: Works, viewer: Viewer, document: str, **variables: Any)
         caller=Caller(address="127.0.0.1", user_agent=None, request_id="test"),
         credential=viewer,
     )
-    result = execute(build_schema()._schema, parse(document), context_value=operation, variable_values=variables)
-    done = result if isinstance(result, ExecutionResult) else await result
+    done = await RUN[mode](document, operation, variables)
     assert done.errors is None
     return done.data, scopes
 
 
-async def test_twenty_chats_with_ten_messages_each_are_two_statements(works: Works, viewer: Viewer) -> None:
-    document = "{ chats(first: 20) { nodes { title messages(last: 10) { nodes { role parts { ... on TextPart { text } } } } } } }"
-    data, cost = await counted(works, viewer, document)
+async def run_compiled(document: str, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
+    parsed = parse(document)
+    node = get_operation_ast(parsed)
+    assert node is not None
+    return await Compiler(SCHEMA).compile(parsed, node).execute(operation, variables)
+
+
+async def run_by_graphql_core(document: str, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
+    result = execute(SCHEMA._schema, parse(document), context_value=operation, variable_values=variables)
+    return result if isinstance(result, ExecutionResult) else await result
+
+
+RUN = {"compiled": run_compiled, "reference": run_by_graphql_core}
+
+
+@pytest.fixture(params=RUN)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+async def test_twenty_chats_with_ten_messages_each_are_two_statements(works: Works, viewer: Viewer, mode: str) -> None:
+    data, cost = await counted(works, viewer, mode, TWENTY)
     assert [len(chat["messages"]["nodes"]) for chat in data["chats"]["nodes"]] == [2 * TURNS] * CHATS
     assert data["chats"]["nodes"][0]["messages"]["nodes"][0]["parts"] == [{"text": "turn 0"}]
     assert (cost.opened, len(cost.statements)) == (2, 2), cost.statements
+
+
+async def test_two_levels_are_one_transaction_and_each_is_one_round_trip_more(works: Works, viewer: Viewer) -> None:
+    operation = Operation(works=works, caller=Caller(address="127.0.0.1", user_agent=None, request_id="test"), credential=viewer)
+    async with sent_over(works.scopes) as sent:
+        assert (await run_compiled(TWENTY, operation, {})).errors is None
+    assert (len(sent.statements), sent.transactions, sent.round_trips) == (2, 1, 3), sent.texts  # the COMMIT rides with the next BEGIN
+    assert not any(unread in text for text in sent.statements for unread in ("metadata", "author_id")), "only the columns that are read"
 
 
 RELATIONS = {
@@ -122,20 +152,20 @@ RELATIONS = {
 
 @pytest.mark.parametrize(("relation", "statements"), RELATIONS.items())
 async def test_what_hangs_on_a_chat_costs_the_same_for_one_as_for_many(
-    works: Works, viewer: Viewer, relation: str, statements: int
+    works: Works, viewer: Viewer, mode: str, relation: str, statements: int
 ) -> None:
     document = f"query ($first: Int!) {{ chats(first: $first) {{ nodes {{ id {relation} }} }} }}"
     for first in (1, CHATS):
-        data, cost = await counted(works, viewer, document, first=first)
+        data, cost = await counted(works, viewer, mode, document, first=first)
         assert len(data["chats"]["nodes"]) == first
         assert (cost.opened, len(cost.statements)) == (statements, statements), cost.statements
 
 
-async def test_a_page_of_chats_shows_what_hangs_on_each(works: Works, viewer: Viewer) -> None:
+async def test_a_page_of_chats_shows_what_hangs_on_each(works: Works, viewer: Viewer, mode: str) -> None:
     document = """
         { chats(first: 20) { nodes { id head { id } messages(last: 1) { nodes { id chat { id } } }
           activeRuns { id } runs(first: 3) { nodes { id status outputs { id } } } } } }"""
-    data, _ = await counted(works, viewer, document)
+    data, _ = await counted(works, viewer, mode, document)
     for chat in data["chats"]["nodes"]:
         assert chat["messages"]["nodes"] == [{"id": chat["head"]["id"], "chat": {"id": chat["id"]}}]
         assert [run["status"] for run in chat["runs"]["nodes"]] == ["QUEUED", "CANCELLED", "CANCELLED"]
@@ -143,23 +173,23 @@ async def test_a_page_of_chats_shows_what_hangs_on_each(works: Works, viewer: Vi
         assert chat["runs"]["nodes"][0]["outputs"] == [chat["head"]]
 
 
-async def test_branches_asked_for_in_different_ways_share_a_transaction(works: Works, viewer: Viewer) -> None:
+async def test_branches_asked_for_in_different_ways_share_a_transaction(works: Works, viewer: Viewer, mode: str) -> None:
     document = "{ chats(first: 3) { nodes { a: messages(first: 2) { nodes { id } } b: messages(last: 2) { nodes { id } } } } }"
-    data, cost = await counted(works, viewer, document)
+    data, cost = await counted(works, viewer, mode, document)
     assert all(chat["a"]["nodes"] != chat["b"]["nodes"] for chat in data["chats"]["nodes"])
     assert (cost.opened, len(cost.statements)) == (2, 3)
 
 
-async def test_many_nodes_are_one_read_a_kind_and_one_of_their_chats(works: Works, viewer: Viewer) -> None:
+async def test_many_nodes_are_one_read_a_kind_and_one_of_their_chats(works: Works, viewer: Viewer, mode: str) -> None:
     page = "{ chats(first: 5) { nodes { id head { id } runs(first: 1) { nodes { id } } } } }"
-    chats = (await counted(works, viewer, page))[0]["chats"]["nodes"]
+    chats = (await counted(works, viewer, mode, page))[0]["chats"]["nodes"]
     ids = [id_ for chat in chats for id_ in (chat["id"], chat["head"]["id"], chat["runs"]["nodes"][0]["id"])]
-    data, cost = await counted(works, viewer, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
+    data, cost = await counted(works, viewer, mode, "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=ids)
     assert [node["id"] for node in data["nodes"]] == ids
     assert len(cost.statements) == 3
 
 
-async def test_a_page_of_branches_gives_each_branch_its_own_page(works: Works, viewer: Viewer) -> None:
+async def test_a_page_of_branches_gives_each_branch_its_own_page(works: Works, viewer: Viewer, mode: str) -> None:
     """Pages that are asked for together are what each would be alone."""
     async with works.scopes.reading(viewer.tenant_id) as scope:
         chats = await scope.rows("SELECT * FROM penny.chats WHERE tenant_id = $1 ORDER BY id", viewer.tenant_id)
