@@ -198,6 +198,18 @@ class Settings:
         "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216
     )
     socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
+    socket_flush_ms: float = setting(
+        "How long what comes in a burst is gathered for one write to a WebSocket, in milliseconds; 0 writes everything at once.",
+        default=8.0,
+        minimum=0,
+        maximum=1000,
+    )
+    socket_backlog_bytes: int = setting(
+        "Most that waits in memory for one slow reader of a run, in bytes; beyond it the reader reads the run's log later.",
+        default=262_144,
+        minimum=1024,
+        maximum=67_108_864,
+    )
     socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
     web_keep_alive_seconds: int = setting(
         "How long an idle HTTP connection stays open, in seconds. Longer than any client or load balancer keeps it: whoever sends on a "

@@ -66,6 +66,8 @@ class Follower:
     async def wait(self, seconds: float, *, live: bool = True) -> list[Told] | None:
         """Return what came and the sink did not take, nothing after a silence, None when the log itself must be read."""
         self._heard_at = self._clock()
+        if self._waiting and self._waiting[-1].event.seq <= self.last:
+            self._waiting, self._bytes = [], 0  # it was in the log already when that was read
         if not self._waiting and not self._lagged:
             self._level = live and self._sink is not None
             self.slow = False
@@ -96,10 +98,12 @@ class Follower:
             if taken == len(tolds):
                 return
             tolds = tolds[taken:]
-        if self._lagged:
+        elif tolds[-1].event.seq <= self.last:
             return
         self._level = False
         self.slow = self.slow or (self._sink is not None and self._sink.crowded)
+        if self._lagged:
+            return
         self._waiting.extend(tolds)
         self._bytes += sum(told.size for told in tolds)
         if self._bytes > self._backlog:

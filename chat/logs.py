@@ -22,7 +22,6 @@ from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
 PAGE: Final = 1000
-BACKLOG_BYTES: Final = 262_144
 
 
 class RunWasTaken(Exception):
@@ -137,7 +136,7 @@ class RunLogs:
     async def followed(self, tenant_id: UUID, run_id: UUID, *, after: int, sink: Sink | None) -> AsyncIterator[Follower]:
         """Follow a run's log, beside all others who do so in this process."""
         cipher = await self._keyring.cipher(tenant_id)
-        follower = Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=BACKLOG_BYTES)
+        follower = Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=self._settings.socket_backlog_bytes)
         key = stream_key(self._settings, tenant_id, run_id)
         if (broadcast := self._broadcasts.get(key)) is None:
             broadcast = self._broadcasts[key] = Broadcast(run_id)

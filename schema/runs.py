@@ -359,5 +359,6 @@ class Subscription:
     run_events: AsyncGenerator[RunEvent, None] = subscription(
         _run_events,
         scopes=["chats:read"],
-        description="What a run says, as it comes, until it has finished. Closing the subscription does not stop the run.",
+        description="What a run says, as it comes, until it has finished. Closing the subscription does not stop the run. A slow reader "
+        "gets neighbouring deltas of a part as one, with the offset of the first and the seq of the last.",
     )

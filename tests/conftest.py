@@ -106,6 +106,7 @@ def environment(stack: Addresses, database: str, worker_id: str, tmp_path_factor
         "PENNY_LOG_LEVEL": "WARNING",
         "PENNY_RUN_SWEEP_SECONDS": "0.2",
         "PENNY_RUN_SAVE_MS": "50",
+        "PENNY_RUN_STOP_SECONDS": "2",
         "PENNY_RUN_FLUSH_MS": "5",
         "PENNY_EXECUTION": os.environ.get("PENNY_TEST_EXECUTION", "compiled"),
     }

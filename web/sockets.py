@@ -52,7 +52,7 @@ class Sockets:
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
         if self._ticks is None:
-            self._ticks = Ticks()
+            self._ticks = Ticks(self._door.settings.socket_flush_ms / 1000)
         connected = Socket(self._door, scope, receive, send, self._ticks)
         self._open.add(connected)
         try:
@@ -198,6 +198,8 @@ class Socket:
                     self._viewer = await viewer_of_token(self._door.process.works, self._token)
         except Unauthenticated as error:
             raise refused(error) from error
+        except Unavailable as error:
+            raise Closing(TRY_LATER, "The credential cannot be checked") from error
         self._acknowledged = True
         await self._writer.say({"type": "connection_ack"})
 

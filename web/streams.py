@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -83,8 +83,13 @@ class Stream:
         await self._writer.tell(self._id_in_json, payload_of(result, self._caller.request_id))
 
     async def _tell(self, subscription: Subscription) -> None:
-        async for event in subscription.source:
-            await self._next(await subscription.result(event))
+        events = aiter(subscription.source)
+        try:
+            async for event in events:
+                await self._next(await subscription.result(event))
+        finally:
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
 
     async def _tell_live(self, subscription: Subscription, source: Live) -> None:
         """Bring what the outlet does not take: old events, those that must be looked up, and all that a slow client missed."""

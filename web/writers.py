@@ -13,7 +13,6 @@ from web.protocol import EXTENSION, FramesProtocol
 
 Send = Callable[[Any], Awaitable[None]]
 
-FLUSH_SECONDS: Final = 0.008
 JOINED_BYTES: Final = 65_536
 """What is joined before a tick at most; the transport's own limit then says whether the client reads."""
 
@@ -21,7 +20,7 @@ JOINED_BYTES: Final = 65_536
 class Ticks:
     """One timer for all writers of a process that have something waiting; 0 seconds make them write always at once."""
 
-    def __init__(self, seconds: float = FLUSH_SECONDS) -> None:
+    def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._loop = asyncio.get_running_loop()
         self._waiting: list[Writer] = []

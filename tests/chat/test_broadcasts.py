@@ -1,0 +1,177 @@
+"""Readers of one run share what is read, opened and told; each of them has all of it, once and in order."""
+
+import asyncio
+from uuid import UUID, uuid4
+
+import pytest
+
+from auth.encryption.ciphers import TenantCipher
+from chat import broadcasts
+from chat.broadcasts import Broadcast, Follower, Told, merged
+from chat.events import Event, TextDelta
+from events.entries import Entry
+from tests.chat.events_of_a_run import REASONING, TEXT, Taking, new_cipher, sealed, spoken, text_of
+
+PATIENCE = 10.0
+
+
+def follower(cipher: TenantCipher, sink: Taking | None = None, *, after: int = 0, backlog_bytes: int = 1_000_000) -> Follower:
+    return Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=backlog_bytes)
+
+
+async def waiting(one: Follower) -> "asyncio.Task[list[Told] | None]":
+    """The reader's coroutine, waiting for what the sink does not take."""
+    task = asyncio.create_task(one.wait(PATIENCE))
+    await asyncio.sleep(0)
+    return task
+
+
+def events_of(tolds: list[Told] | None) -> list[Event]:
+    assert tolds is not None
+    return [told.event for told in tolds]
+
+
+async def test_an_entry_is_opened_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    real = broadcasts.opened
+
+    def noted(entry: Entry, cipher: TenantCipher, run_id: UUID) -> Told:
+        opened.append(entry[0])
+        return real(entry, cipher, run_id)
+
+    monkeypatch.setattr(broadcasts, "opened", noted)
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(5)
+    broadcast, sinks = Broadcast(run_id), [Taking() for _ in range(50)]
+    followers = [follower(cipher, sink) for sink in sinks]
+    tasks = []
+    for one in followers:
+        broadcast.join(one)
+        tasks.append(await waiting(one))
+    for entry in sealed(cipher, run_id, events):
+        broadcast.heard([entry])
+    assert opened == [f"1-{event.seq}" for event in events]
+    assert all(sink.taken == events[:-1] for sink in sinks)
+    assert {events_of(await task)[0] for task in tasks} == {events[-1]}, "the end is for the coroutine that ends with it"
+
+
+async def test_a_fence_tells_nothing() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(1)
+    broadcast, sink = Broadcast(run_id), Taking()
+    one = follower(cipher, sink)
+    broadcast.join(one)
+    task = await waiting(one)
+    broadcast.heard([("2-0", {b"e": b""}), *sealed(cipher, run_id, events[:1], epoch=2)])
+    assert sink.taken == events[:1]
+    task.cancel()
+
+
+async def test_what_a_sink_does_not_take_holds_up_what_comes_after_it() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(6)
+    broadcast, sink = Broadcast(run_id), Taking(most=lambda tolds: 0 if tolds[0].event.seq == 4 else 1)
+    one = follower(cipher, sink)
+    broadcast.join(one)
+    task = await waiting(one)
+    for entry in sealed(cipher, run_id, events[:6]):
+        broadcast.heard([entry])
+    assert sink.taken == events[:3]
+    assert events_of(await task) == events[3:6], "later events wait behind the one that the coroutine must bring"
+
+
+async def test_a_batch_is_taken_as_far_as_it_goes() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(6)
+    broadcast, sink = Broadcast(run_id), Taking(most=lambda tolds: min(2, len(tolds)))
+    one = follower(cipher, sink)
+    broadcast.join(one)
+    task = await waiting(one)
+    broadcast.heard(sealed(cipher, run_id, events))
+    assert (sink.taken, events_of(await task)) == (events[:2], events[2:])
+    assert one.last == 2
+
+
+async def test_nothing_reaches_the_sink_while_the_coroutine_is_busy_or_after_a_gap() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(6)
+    broadcast, sink = Broadcast(run_id), Taking()
+    one = follower(cipher, sink)
+    broadcast.join(one)
+    entries = sealed(cipher, run_id, events)
+    broadcast.heard(entries[:1])
+    assert events_of(await one.wait(PATIENCE)) == events[:1]
+    broadcast.heard(entries[1:2])  # the coroutine has not come back: it may still be telling the first
+    assert sink.taken == []
+    one.last = 1
+    assert events_of(await one.wait(PATIENCE)) == events[1:2]
+    one.last = 2
+    task = await waiting(one)
+    broadcast.heard(entries[4:5])
+    assert sink.taken == []
+    assert events_of(await task) == events[4:5], "the reader sees the gap and reads the log"
+
+
+async def test_too_much_waiting_is_let_go_and_read_from_the_log_later() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(200)
+    broadcast, sink = Broadcast(run_id), Taking()
+    sink.crowded = True
+    one = follower(cipher, sink, backlog_bytes=2000)
+    broadcast.join(one)
+    for entry in sealed(cipher, run_id, events):
+        broadcast.heard([entry])
+        assert one._bytes <= 2000
+        assert len(one._waiting) <= 2000 // 28, "an entry is longer than its nonce and tag"
+    assert await one.wait(PATIENCE) is None
+    assert one.slow
+
+
+async def test_a_reader_that_is_cancelled_as_news_comes_ends() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(1)
+    broadcast, one = Broadcast(run_id), follower(cipher)
+    broadcast.join(one)
+
+    async def read() -> None:
+        while True:
+            await one.wait(60)
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    broadcast.heard(sealed(cipher, run_id, events[:1]))
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=2)
+    assert done
+    assert task.cancelled()
+
+
+async def test_an_entry_that_cannot_be_opened_is_left_to_the_readers() -> None:
+    run_id = uuid4()
+    broadcast, one = Broadcast(run_id), follower(new_cipher())
+    broadcast.join(one)
+    broadcast.heard(sealed(new_cipher(), run_id, spoken(1)[:1]))  # of a key that this reader does not have
+    assert await one.wait(PATIENCE) is None
+
+
+async def test_silence_counts_from_the_last_event_that_the_sink_took() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(3)
+    broadcast, sink = Broadcast(run_id), Taking()
+    one = follower(cipher, sink)
+    broadcast.join(one)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    task = asyncio.create_task(one.wait(0.3))
+    loop.call_later(0.2, broadcast.heard, sealed(cipher, run_id, events[:1]))
+    assert await task == []
+    assert sink.taken == events[:1]
+    assert loop.time() - began >= 0.49
+
+
+def test_only_neighbouring_deltas_of_a_part_are_merged() -> None:
+    events = spoken(8, parts=(TEXT,))[2:-1] + spoken(12, parts=(TEXT, REASONING))[10:]
+    tolds = [Told(event, f"1-{event.seq}", 10) for event in events]
+    told = merged(tolds)
+    assert told[0].event == TextDelta(seq=10, at=9.0, part_id=TEXT, offset=0, text="".join(f"wörd{n} " for n in range(8)))
+    assert (told[0].entry_id, told[0].size) == ("1-10", 80)
+    assert [one.event for one in told[1:]] == events[8:], "words that take turns, and what is no word, stay as they are"
+
+
+def test_deltas_with_something_missing_between_them_are_not_merged() -> None:
+    events = spoken(4)[2:-1]
+    tolds = [Told(event) for event in (events[0], events[1], events[3])]
+    assert [one.event.seq for one in merged(tolds)] == [4, 6]
+    assert text_of([one.event for one in merged(tolds)][:1]) == "wörd0 wörd1 "

@@ -1,0 +1,132 @@
+"""Many sockets on one process: those that vanish leave nothing behind, and both ways out of the server say the same."""
+
+import asyncio
+import base64
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import orjson
+import uvicorn
+
+from schema.schema import build_schema
+from settings import Settings
+from tests.chat.talking import EVENTS, ask, new_chat
+from tests.running import Api, free_port
+from web.door import Door
+from web.graphql import GraphQLApp
+from web.sockets import Sockets
+from web.works import Process
+
+SIDE_DOOR, PLAIN = "web.protocol:FramesProtocol", "websockets-sansio"
+CLOSES, AT_ONCE = 1000, 20
+
+
+@asynccontextmanager
+async def serving(settings: Settings, process: Process, ws: Any = SIDE_DOOR) -> AsyncIterator[tuple[int, Sockets]]:
+    """GraphQL on uvicorn in this very process, so that what it leaves behind can be seen."""
+    door = Door(settings, build_schema(settings))
+    door.opened = process
+    sockets, port = Sockets(door), free_port()
+    config = uvicorn.Config(
+        GraphQLApp(door, sockets), port=port, ws=ws, lifespan="off", log_config=None, log_level="critical", ws_per_message_deflate=False
+    )
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    try:
+        yield port, sockets
+    finally:
+        await server.shutdown()
+
+
+def masked(message: dict[str, Any]) -> bytes:
+    data = orjson.dumps(message)
+    head = bytes((0x81, 0x80 | len(data))) if len(data) < 126 else b"\x81\xfe" + len(data).to_bytes(2, "big")
+    return head + bytes(4) + data  # a mask of zeros
+
+
+async def vanish(port: int, token: str, run_id: str, stage: int) -> bool:
+    """Connect, get as far as the stage says, break the connection off, and say whether it got there."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    key = base64.b64encode(os.urandom(16)).decode()
+    steps: list[tuple[bytes, bytes]] = [
+        (
+            f"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+            f"Sec-WebSocket-Protocol: graphql-transport-ws\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode(),
+            b"\r\n\r\n",
+        ),
+        (masked({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}), b"connection_ack"),
+        (masked({"type": "subscribe", "id": "1", "payload": {"query": EVENTS, "variables": {"runId": run_id}}}), b'"TextDelta"'),
+    ]
+    try:
+        for said, answer in steps[:stage]:
+            writer.write(said)
+            await reader.readuntil(answer)
+        if stage < len(steps):
+            writer.write(steps[stage][0])
+    except (asyncio.IncompleteReadError, OSError):
+        return False  # a busy machine may refuse one
+    finally:
+        writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+    return True
+
+
+def running() -> list[str]:
+    """The tasks of this process by the coroutines that they run."""
+    return [getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks()]
+
+
+def left() -> list[str]:
+    """The tasks that belong to sockets."""
+    return [name for name in running() if name.startswith(("Socket.", "Stream.", "WebSocketsSansIOProtocol."))]
+
+
+async def test_a_thousand_sockets_that_break_off_leave_no_task_behind(api: Api, settings: Settings, process: Process) -> None:
+    ada = await api.sign_up()
+    assert ada.token
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=600 delay_ms=100")
+    async with serving(settings, process) as (port, sockets):
+        await vanish(port, ada.token, run_id, 3)
+        while sockets._open:
+            await process.valkey.ping()
+        seen = set[str]()
+        far = 0
+        for start in range(0, CLOSES, AT_ONCE):
+            far += sum(await asyncio.gather(*(vanish(port, ada.token, run_id, (start + number) % 4) for number in range(AT_ONCE))))
+            seen.update(running())
+        assert far > CLOSES * 0.9
+        assert {"Socket._listen", "Socket._watch", "Stream._serve", "WebSocketsSansIOProtocol.run_asgi"} <= seen
+        async with asyncio.timeout(30):
+            while sockets._open or process.works.logs._broadcasts or left():
+                await process.valkey.ping()
+    await ada.data("mutation ($id: ID!) { runCancel(input: {runId: $id}) { alreadyFinished } }", id=run_id)
+
+
+async def test_both_ways_out_of_the_server_say_the_same(api: Api, settings: Settings, process: Process) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=40 delay_ms=5")
+
+    async def heard(port: int) -> list[str]:
+        said: list[str] = []
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://127.0.0.1:{port}/graphql", protocols=["graphql-transport-ws"]) as socket,
+        ):
+            await socket.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {ada.token}"}})
+            await socket.send_json({"type": "subscribe", "id": "é-1", "payload": {"query": EVENTS, "variables": {"runId": run_id}}})
+            while not said or orjson.loads(said[-1])["type"] != "complete":
+                if "ping" not in (text := await socket.receive_str(timeout=20)):
+                    said.append(text)
+        return said
+
+    async with serving(settings, process) as (direct, _), serving(settings, process, PLAIN) as (plain, _):
+        one, other = await asyncio.gather(heard(direct), heard(plain))
+    assert one == other
+    assert [orjson.loads(text)["type"] for text in (one[0], one[1], one[-1])] == ["connection_ack", "next", "complete"]

@@ -1,0 +1,114 @@
+"""What a socket says leaves in order, at once while it is quiet, joined while it is not, and never after a close."""
+
+import asyncio
+
+from tests.web.wires import Asgi, Wire
+from web.closings import GONE, Closing
+from web.frames import Payload, framed
+from web.writers import JOINED_BYTES, Ticks
+
+LONG = 3600.0  # a tick that does not come by itself
+
+
+async def test_a_quiet_socket_is_written_to_at_once_and_a_busy_one_once_a_tick() -> None:
+    ticks = Ticks(LONG)
+    wire, other = Wire(ticks), Wire(ticks)
+    wire.writer.put(b"a", 10_000.0)
+    wire.writer.put(b"b", 10_000.0)
+    wire.writer.put(b"c", 10_001.0)
+    other.writer.put(b"d", 10_001.0)
+    assert (wire.transport.writes, other.transport.writes) == ([b"a"], [b"d"])
+    ticks._tick()
+    assert wire.transport.writes == [b"a", b"bc"]
+
+
+async def test_a_tick_comes_by_itself() -> None:
+    wire = Wire(Ticks(0.01))
+    now = asyncio.get_running_loop().time()
+    wire.writer.put(b"a", now)
+    wire.writer.put(b"b", now)
+    await wire.transport.until(2)
+    assert wire.transport.writes == [b"a", b"b"]
+
+
+async def test_without_ticks_everything_is_written_at_once() -> None:
+    wire = Wire(Ticks(0))
+    for text in (b"a", b"b", b"c"):
+        wire.writer.put(text, 10_000.0)
+    assert wire.transport.writes == [b"a", b"b", b"c"]
+
+
+async def test_what_is_joined_is_bounded() -> None:
+    wire = Wire(Ticks(LONG))
+    for _ in range(100):
+        wire.writer.put(b"x" * 4096, 10_000.0)
+        assert wire.writer._joined_bytes <= JOINED_BYTES
+    assert sum(map(len, wire.transport.writes)) >= 100 * 4096 - JOINED_BYTES
+
+
+async def test_other_messages_wait_for_what_was_joined_before_them() -> None:
+    wire = Wire(Ticks(LONG))
+    payload = Payload(b"{}")
+    await wire.writer.tell('"1"', payload)
+    await wire.writer.tell('"1"', payload)
+    await wire.writer.say({"type": "complete", "id": "1"})
+    next_ = framed(b'{"id":"1","type":"next","payload":{}}')
+    assert wire.transport.writes == [next_, next_, b'{"type":"complete","id":"1"}']
+
+
+async def test_the_plain_way_says_the_same() -> None:
+    wire, asgi = Wire(Ticks(0)), Asgi(Ticks(0))
+    payload = Payload('{"data":{"text":"wörd"}}'.encode())
+    for writer in (wire.writer, asgi.writer):
+        await writer.tell('"a-b"', payload)
+    assert wire.transport.writes == [framed(message["text"].encode()) for message in asgi.said]
+    assert (wire.writer.is_direct, asgi.writer.is_direct) == (True, False)
+
+
+async def test_a_client_that_does_not_read_is_waited_for() -> None:
+    wire = Wire(Ticks(0))
+    wire.protocol.pause_writing()
+    crowded = [wire.writer.crowded]
+    task = asyncio.create_task(wire.writer.tell('"1"', Payload(b"{}")))
+    await asyncio.sleep(0)
+    assert wire.transport.writes == []
+    wire.protocol.resume_writing()
+    await asyncio.wait_for(task, 5)
+    assert [*crowded, wire.writer.crowded] == [True, False]
+    assert len(wire.transport.writes) == 1
+
+
+async def test_the_plain_way_is_crowded_until_the_server_has_taken_what_was_told() -> None:
+    asgi = Asgi(Ticks(0))
+    asgi.room.clear()
+    tasks = [asyncio.create_task(asgi.writer.tell('"1"', Payload(b"{}"))) for _ in range(2)]
+    await asyncio.sleep(0)
+    crowded = [asgi.writer.crowded]
+    asgi.room.set()
+    await asyncio.wait_for(asyncio.gather(*tasks), 5)
+    assert [*crowded, asgi.writer.crowded] == [True, False]
+    assert len(asgi.said) == 2
+
+
+async def test_nothing_follows_a_close() -> None:
+    wire, asgi, gone = Wire(Ticks(LONG)), Asgi(Ticks(0)), Wire(Ticks(0))
+    wire.writer.put(b"a", 10_000.0)
+    wire.writer.put(b"b", 10_000.0)
+    for writer in (wire.writer, asgi.writer):
+        await writer.close(Closing(GONE, "over"))
+        await writer.tell('"1"', Payload(b"{}"))
+        await writer.say({"type": "ping"})
+    assert [message["type"] for message in wire.said] == [message["type"] for message in asgi.said] == ["websocket.close"]
+    assert wire.transport.writes == [b"a", b"b", b""], "what was joined is still said before it"
+    gone.transport.closing = True  # uvicorn closes by itself when its pings are not answered
+    gone.writer.put(b"a", 10_000.0)
+    assert gone.transport.writes == []
+
+
+async def test_a_server_that_has_closed_by_itself_is_told_nothing_more() -> None:
+    asgi = Asgi(Ticks(0))
+    asgi.gone = True
+    await asgi.writer.say({"type": "ping"})
+    asgi.gone = False
+    await asgi.writer.say({"type": "ping"})
+    assert asgi.said == []
