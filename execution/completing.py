@@ -103,7 +103,7 @@ def _held(at: Place, many: Many, outputs: Outputs) -> Outputs:
 
 def _objects(at: Place, one: One, values: Sequence[Any]) -> tuple[list[Site], Finish]:
     kinds = {*map(type, values)}
-    if len(kinds) == 1 and (kind := kind_of(one, kinds.pop(), trusted=at.field.declared is not None)) is not None:
+    if len(kinds) == 1 and (kind := kind_of(one, kinds.pop(), trusted=at.field.is_trusted)) is not None:
         selection, source = kind
         sources = values if source is None else [*map(source, values)]
         return [Site(selection, sources, at.frame)], lambda results: _absorbed(at, one, results[0])
@@ -144,7 +144,7 @@ def _mixed_objects(at: Place, one: One, values: Sequence[Any]) -> tuple[list[Sit
 
 
 def _selected(at: Place, one: One, value: Any, index: int) -> tuple[Selection, Any]:
-    if (kind := kind_of(one, type(value), trusted=at.field.declared is not None)) is not None:
+    if (kind := kind_of(one, type(value), trusted=at.field.is_trusted)) is not None:
         selection, source = kind
         return selection, value if source is None else source(value)
     return resolved(at, one, value, index)

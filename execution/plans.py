@@ -9,7 +9,7 @@ from graphql import FieldNode, GraphQLField, GraphQLObjectType
 from graphql.execution.collect_fields import FieldDetails
 from strawberry.types.field import StrawberryField
 
-from execution.declarations import Batch, Column
+from execution.declarations import METADATA, Batch, Column
 from execution.shapes import Leaf, Many, One, Shape
 from execution.writing import written
 
@@ -44,6 +44,11 @@ class Field:
     def is_direct(self) -> bool:
         """Whether the value is a leaf that is read from the source: the generated code does that."""
         return isinstance(self.declared, Column) and isinstance(self.shape, Leaf)
+
+    @cached_property
+    def is_trusted(self) -> bool:
+        """Whether its values may be sources in place of instances: only a declaration in the schema may give those."""
+        return self.strawberry is not None and METADATA in (self.strawberry.metadata or {})
 
     @cached_property
     def is_quiet_below(self) -> bool:

@@ -159,12 +159,12 @@ async def test_a_client_that_does_not_read_is_told_less_often_and_nothing_is_los
     ticks, tail = Ticks(0), Selecting("seq", "text", "offset")
     wire, asgi, quick = Wire(ticks), Asgi(ticks), Wire(ticks)
     tasks = [told_through(asgi if plain else wire, run, tail), told_through(quick, run, tail)]
-    await quick.transport.until(2)
+    await run.until(lambda: len(messages_of(quick)) >= 2)
     wire.protocol.pause_writing()
     asgi.room.clear()
     for _ in range(200):
         await run.write(1)
-    await quick.transport.until(202)
+    await run.until(lambda: len(messages_of(quick)) >= 202)
     assert len(wire.transport.writes) + len(asgi.said) < 20
     wire.protocol.resume_writing()
     asgi.room.set()
@@ -188,7 +188,7 @@ async def test_a_stream_that_is_stopped_says_nothing_more(begin: Begin) -> None:
     executor: Any = None
     subscription = Subscription(source=source, executor=executor, context=None, tail=Selecting("seq"))
     stream._task = asyncio.create_task(stream._tell_live(subscription, source))
-    await wire.transport.until(2)
+    await run.until(lambda: len(messages_of(wire)) >= 2)
     await run.until(lambda: any(one._level for one in run.logs._broadcasts[run.key]._followers))
     (follower,) = run.logs._broadcasts[run.key]._followers
     stream.stop()
