@@ -13,9 +13,11 @@ NODE = $(or $(SYSTEM_NODE),$(NODE_WHEEL)/bin/node)
 NPM = $(if $(SYSTEM_NODE),npm,$(NODE) $(NODE_WHEEL)/lib/node_modules/npm/bin/npm-cli.js)
 
 NPM_TREES := web/graphiql/node_modules/.package-lock.json tests/clients/node_modules/.package-lock.json
+# What `make bench` compares PENNY with; no test needs it.
+NPM_TREE_OF_PEERS := bench/peers/node_modules/.package-lock.json
 GRAPHIQL_SOURCES := web/graphiql/index.html web/graphiql/vite.config.js $(shell find web/graphiql/src web/graphiql/public -type f)
 
-$(NPM_TREES): %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc | $(ENVIRONMENT)
+$(NPM_TREES) $(NPM_TREE_OF_PEERS): %/node_modules/.package-lock.json: %/package.json %/package-lock.json %/.npmrc | $(ENVIRONMENT)
 	cd $* && $(NPM) ci
 	touch $@
 

@@ -1,85 +1,151 @@
 """`python -m bench`: start everything, measure, and say what was found."""
 
 import asyncio
+import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
 from typing import Any
 
 import rich_click as click
+import uvloop
 from rich.console import Console
 
-from bench import answers, reads, reports
-from bench.processes import PROC, memory
-from bench.seeds import Size, seed
+from bench import answers, fanout, pages, profiling, targets
+from bench.answers import FirstWords
+from bench.comparisons import Cell, Comparison, Question
+from bench.crowds import Pace
+from bench.operations import COMPARED, ONE, TWENTY, WHO
+from bench.processes import PROC, Memory, memory
+from bench.reports import CLIENTS, CROWDS, MANY, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
+from bench.sections import CROWD, PROCESSES, WIDTHS
 from bench.servers import SCRIPTED, Servers, started
+from bench.targets import Running
+from bench.worlds import Size
 from cli.screen import working
 from tests.running import Api, running, running_web
+
+Progress = Callable[[str], None]
+WIDTH = 140  # of tables in a file
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured at most; on a busy machine each part ends early."""
+    """How much is measured; `slot` is the seconds of one load, `warming` the most before the first, and rounds go there and back."""
 
     size: Size
     starts: int
     rounds: int
-    share: float
+    slot: float
+    warming: float
+    crowds: tuple[int, ...]
+    pace: Pace
     scripted: int
     embedded: int
 
 
-FULL = Plan(Size(tenants=20, chats=100, messages=20), starts=3, rounds=3, share=1.0, scripted=100, embedded=20)
-QUICK = Plan(Size(tenants=5, chats=40, messages=12), starts=1, rounds=1, share=0.5, scripted=20, embedded=5)
+FULL = Plan(Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20)
+QUICK = Plan(Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5)
 
 
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="Measure less, to see that it works; docs/performance.md stays as it is.")
 def main(*, quick: bool) -> None:
-    """Measure PENNY on an embedded stack of its own, in about a minute and a half. Let the machine do nothing else meanwhile."""
+    """Measure PENNY and its peers on an embedded stack of their own, in about ten minutes. Let the machine do nothing else meanwhile."""
     if not PROC.joinpath("self/smaps_rollup").exists():
         raise click.ClickException("CPU time and memory are read from /proc, as Linux has it.")
     console = Console()
-    with working("Measuring", console) as progress:
-        report = asyncio.run(_until_told(_measured(QUICK if quick else FULL, progress)))
-    reports.show(report, console)
-    reports.write_json(report)
+    if not console.is_terminal:
+        console = Console(width=WIDTH)
+    with working("Measuring", console) as progress, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        report = runner.run(_until_told(_measured(QUICK if quick else FULL, progress)))
+    pages.show(report, console)
+    pages.write_json(report)
     if not quick:
-        reports.write_page(report)
+        pages.write_page(report)
 
 
-async def _until_told(measuring: Coroutine[Any, Any, reports.Report]) -> reports.Report:
+async def _until_told(measuring: Coroutine[Any, Any, Report]) -> Report:
     """Let SIGTERM end what was started, as Ctrl-C does."""
     task = asyncio.create_task(measuring)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
 
 
-async def _measured(plan: Plan, progress: Callable[[str], None]) -> reports.Report:
-    async with started(progress) as servers:
-        progress("starting web")
-        starts = [await _start(servers) for _ in range(plan.starts - 1)]
-        began = time.perf_counter()
-        async with running_web(servers.variables) as (url, web), Api(url) as api:
-            starts.append((time.perf_counter() - began) * 1000)
-            held = {reports.STARTED_WEB: memory(web.pid)}
-            people = await seed(servers, api, plan.size, lambda step: progress(f"filling the database: {step}"))
-            asking = partial(answers.measure, people[0].api, progress=lambda step: progress(f"answers: {step}"))
-            async with running(servers.variables | SCRIPTED, "worker") as worker:
-                await answers.first_answer(people[0].api)
-                held["worker, first answer"] = memory(worker.pid)
-                warm = reads.Reads(url, people, web=web.pid, postmaster=servers.postmaster)
-                found = warm.measure(plan.rounds, plan.share, lambda step: progress(f"reads: {step}"))
-                first_words = [await asking("scripted", goal=30, times=plan.scripted)]
-                held |= {"web, at the end": memory(web.pid), "worker, at the end": memory(worker.pid)}
-            async with running(servers.variables, "worker"):
-                await answers.first_answer(people[0].api)
-                first_words.append(await asking(servers.addresses.model_name, goal=600, times=plan.embedded))
-    return reports.Report(size=plan.size, reads=found, first_words=first_words, memory=held, web_start=median(starts))
+async def _measured(plan: Plan, progress: Progress) -> Report:
+    loads = [os.getloadavg()[0]]
+    async with started(plan.size, progress) as servers:
+        comparison = Comparison(servers, seconds=plan.slot, warming=plan.warming, progress=progress)
+        async with targets.all_running(targets.COMPARED, servers, progress) as everybody:
+            cells = await _compared(plan, comparison, everybody)
+        loads.append(os.getloadavg()[0])
+        cells += await _by_processes(plan, servers, comparison, progress)
+        profiles = await profiling.measure(servers, comparison, (TWENTY, ONE), seconds=8 * plan.slot, progress=_of("profile", progress))
+        async with targets.all_running(targets.STREAMING, servers, progress) as streaming:
+            deliveries = await fanout.measure(streaming, servers, plan.crowds, plan.pace, progress)
+        loads.append(os.getloadavg()[0])
+        start, held, first_words = await _answers(plan, servers, progress)
+    return Report(
+        size=plan.size,
+        cells=cells,
+        deliveries=deliveries,
+        first_words=first_words,
+        memory=held,
+        web_start=start,
+        profiles=profiles,
+        loads=loads,
+    )
+
+
+def _of(part: str, progress: Progress) -> Progress:
+    return lambda step: progress(f"{part}: {step}")
+
+
+async def _compared(plan: Plan, comparison: Comparison, everybody: Sequence[Running]) -> list[Cell]:
+    """Compare many at once and one at a time, then follow PENNY, and the best of its peers, up and down."""
+    await comparison.check([one for one in everybody if one.target is not targets.CONSTANT], COMPARED)
+    named = {one.target: one for one in everybody}
+    ours, reference, mercurius = (named[target] for target in (targets.COMPILED, targets.REFERENCE, targets.MERCURIUS))
+    questions = [Question(one, read, CLIENTS) for read in COMPARED for one in everybody]
+    cells = await comparison.measure(MANY, questions, rounds=plan.rounds)
+    single = [Question(one, read, 1) for read in COMPARED for one in everybody]
+    single += [Question(one, WHO, 1) for one in (ours, reference)]
+    cells += await comparison.measure(SINGLE, single, rounds=1)
+    wide = [Question(one, read, CLIENTS) for read in WIDTHS for one in (ours, mercurius)]
+    cells += await comparison.measure(SIZES, wide, rounds=plan.rounds)
+    crowds = [Question(ours, read, clients) for read in COMPARED for clients in CROWD]
+    return cells + await comparison.measure(CROWDS, crowds, rounds=plan.rounds)
+
+
+async def _by_processes(plan: Plan, servers: Servers, comparison: Comparison, progress: Progress) -> list[Cell]:
+    """Ask one, two and four web processes."""
+    async with targets.all_running(PROCESSES, servers, progress) as running:
+        questions = [Question(one, read, CLIENTS) for read in COMPARED for one in running]
+        return await comparison.measure(SPREAD, questions, rounds=plan.rounds)
+
+
+async def _answers(plan: Plan, servers: Servers, progress: Progress) -> tuple[float, dict[str, Memory], list[FirstWords]]:
+    """Start a web process a few times, then let it and a worker answer."""
+    progress("starting web")
+    starts = [await _start(servers) for _ in range(plan.starts - 1)]
+    began = time.perf_counter()
+    async with running_web(servers.variables) as (url, web), Api(url, servers.people[0].token) as api:
+        starts.append((time.perf_counter() - began) * 1000)
+        held = {STARTED_WEB: memory(web.pid)}
+        asking = partial(answers.measure, api, progress=_of("answers", progress))
+        async with running(servers.variables | SCRIPTED, "worker") as worker:
+            await answers.first_answer(api)
+            held["worker, first answer"] = memory(worker.pid)
+            first_words = [await asking("scripted", goal=30, times=plan.scripted)]
+            held |= {"web, at the end": memory(web.pid), "worker, at the end": memory(worker.pid)}
+        async with running(servers.variables, "worker"):
+            await answers.first_answer(api)
+            first_words.append(await asking(servers.addresses.model_name, goal=600, times=plan.embedded))
+    return median(starts), held, first_words
 
 
 async def _start(servers: Servers) -> float:

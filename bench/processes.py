@@ -17,13 +17,17 @@ class Memory:
 
 
 def cpu_ms(*pids: int) -> float:
-    """Sum the CPU time of processes, and of the children that they had and have lost, in milliseconds (proc_pid_stat(5))."""
-    return sum(sum(map(int, _stat(pid)[11:15])) for pid in pids) * MS_PER_TICK
+    """Sum the CPU time of processes, of those that they started, and of such as have ended, in milliseconds (proc_pid_stat(5)).
+
+    It never falls: what a child has used counts for its parent once it has ended.
+    """
+    return sum(sum(map(int, _stat(one)[11:15])) for one in with_children(*pids)) * MS_PER_TICK
 
 
-def with_children(pid: int) -> list[int]:
-    """Return a process and those that it started."""
-    return [pid, *(int(one.name) for one in PROC.iterdir() if one.name.isdigit() and _parent(int(one.name)) == pid)]
+def with_children(*pids: int) -> list[int]:
+    """Return processes and those that they started."""
+    everything = (int(one.name) for one in PROC.iterdir() if one.name.isdigit())
+    return [*pids, *(one for one in everything if int(_stat(one)[1]) in pids)]
 
 
 def memory(pid: int) -> Memory:
@@ -32,13 +36,9 @@ def memory(pid: int) -> Memory:
     return Memory(rss=kib["Rss"] * 1024 / 1e6, pss=kib["Pss"] * 1024 / 1e6)
 
 
-def _parent(pid: int) -> int | None:
-    try:
-        return int(_stat(pid)[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
 def _stat(pid: int) -> list[str]:
     """Read the fields from the process's state on; before them stands its name, which may hold anything."""
-    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return ["0"] * 15  # it has just ended

@@ -1,121 +1,108 @@
-"""What was measured, for the terminal, for programs (JSON) and for readers of `docs/performance.md`."""
+"""All that one run measured, and what was wanted: the goals of compiled operations, each hit or missed."""
 
-import json
 import os
 import platform
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
+from bench import targets
 from bench.answers import FirstWords
+from bench.comparisons import Cell
+from bench.fanout import Delivery
+from bench.operations import HUNDRED, ONE, TWENTY, Operation
 from bench.processes import Memory
-from bench.reads import Read
-from bench.seeds import Size
+from bench.profiling import Profile
+from bench.targets import Target
+from bench.worlds import Size
 
-LATEST = Path("bench/results/latest.json")
-PAGE = Path("docs/performance.md")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-MEMORY_GOAL = 150
+CLIENTS = 16
 STARTED_WEB = "web, just started"
-
-
-class Section(NamedTuple):
-    """One table: its first column names what the others measure."""
-
-    title: str
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+# The parts of a run. What is compared with each other is measured in one, by turns.
+MANY, SINGLE, SIZES, CROWDS, SPREAD = "many at once", "one at a time", "by size", "by clients", "by processes"
+PEERS = (targets.MERCURIUS, targets.POSTGRAPHILE, targets.FASTAPI)
+STREAMING_PEERS = (targets.MERCURIUS, targets.GRAPHQL_WS)
+# How much less CPU time an operation is to cost than at the best peer, and than at FastAPI with Strawberry; the same for a delivery.
+BEST_PEER = {TWENTY: 2.0, HUNDRED: 1.2, ONE: 1.0}
+STRAWBERRY = {TWENTY: 10.0, HUNDRED: 5.0, ONE: 3.0}
+FANOUT = {100: 4.0, 1000: 4.0}
 
 
 def _machine() -> str:
     return f"{os.cpu_count()} cores, Python {platform.python_version()}, {platform.system()} {platform.machine()}"
 
 
+@dataclass(frozen=True)
+class Goal:
+    """PENNY against somebody: how many times less CPU time was wanted, and how many it was."""
+
+    what: str
+    against: str
+    wanted: float
+    was: float
+
+    @property
+    def hit(self) -> bool:
+        return self.was >= self.wanted
+
+    @property
+    def verdict(self) -> str:
+        return "hit" if self.hit else f"missed by {1 - self.was / self.wanted:.0%}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """All that one run measured; times are in milliseconds, memory is in MB."""
+    """Times are in milliseconds, memory is in MB."""
 
     size: Size
-    reads: list[Read]
+    cells: list[Cell]
+    deliveries: list[Delivery]
     first_words: list[FirstWords]
     memory: dict[str, Memory]
     web_start: float
+    profiles: list[Profile]
+    loads: list[float]
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: str = field(default_factory=_machine)
 
     @property
     def heading(self) -> str:
-        size = self.size
-        chats = size.tenants * size.chats
-        return f"{self.date}; {self.machine}; {size.tenants} tenants, {chats:,} chats, {chats * size.messages:,} messages."
+        size, chats = self.size, self.size.tenants * self.size.chats
+        load = f"load average {min(self.loads):.1f} to {max(self.loads):.1f}"
+        return f"{self.date}; {self.machine}; {size.tenants} tenants, {chats:,} chats, {chats * size.messages:,} messages; {load}."
 
-    def sections(self) -> list[Section]:
-        return [
-            Section(
-                "Reads, one at a time",
-                ("read", "p50 ms", "p99 ms", "web CPU", "PostgreSQL CPU", "samples"),
-                [(one.name, *map(_ms, (one.p50, one.p99, one.web_cpu, one.postgres_cpu)), f"{one.samples:,}") for one in self.reads],
-            ),
-            Section(
-                "From `messageSend` to the first words at the reader",
-                ("model", "answered", "began", "spoke", "p50 ms", "p99 ms", "goal", "samples"),
-                [
-                    (one.model, *map(_ms, (one.answered, one.started, one.spoke, one.p50, one.p99)), f"< {one.goal:g}", str(one.samples))
-                    for one in self.first_words
-                ],
-            ),
-            Section(
-                "Processes",
-                ("process", "RSS MB", "PSS MB", "goal", "start, ms"),
-                [
-                    (
-                        name,
-                        f"{one.rss:.0f}",
-                        f"{one.pss:.0f}",
-                        f"< {MEMORY_GOAL}",
-                        f"{self.web_start:.0f}" if name == STARTED_WEB else "",
-                    )
-                    for name, one in self.memory.items()
-                ],
-            ),
-        ]
+    def cell(self, target: Target, operation: Operation, part: str = MANY, clients: int = CLIENTS) -> Cell:
+        """Find what was measured of a target in a part of the run; raises `LookupError`."""
+        asked = (part, target.name, operation.name, clients, target.processes)
+        for cell in self.cells:
+            if (cell.part, cell.target, cell.operation, cell.clients, cell.processes) == asked:
+                return cell
+        raise LookupError(f"{target.title} was not asked for {operation.title} by {clients} ({part}).")
 
+    def delivery(self, target: Target, sockets: int) -> Delivery | None:
+        return next((one for one in self.deliveries if (one.target, one.sockets) == (target.name, sockets)), None)
 
-def show(report: Report, console: Console) -> None:
-    console.print(report.heading, highlight=False)
-    for section in report.sections():
-        table = Table(title=section.title.replace("`", ""), title_justify="left")
-        for number, column in enumerate(section.columns):
-            table.add_column(column, justify="right" if number else "left")
-        for row in section.rows:
-            table.add_row(*row)
-        console.print(table)
+    def goals(self) -> list[Goal]:
+        return [*self._reads(), *self._tokens()]
 
+    def _reads(self) -> list[Goal]:
+        found = []
+        for operation, wanted in BEST_PEER.items():
+            ours = self.cell(targets.COMPILED, operation).cpu
+            best = min(PEERS, key=lambda peer: self.cell(peer, operation).cpu)
+            found.append(Goal(operation.title, f"the best peer: {best.title}", wanted, self.cell(best, operation).cpu / ours))
+            strawberry = self.cell(targets.FASTAPI, operation).cpu
+            found.append(Goal(operation.title, targets.FASTAPI.title, STRAWBERRY[operation], strawberry / ours))
+        return found
 
-def write_json(report: Report) -> None:
-    LATEST.parent.mkdir(exist_ok=True)
-    LATEST.write_text(json.dumps(asdict(report), indent=2) + "\n")
+    def _tokens(self) -> list[Goal]:
+        found = []
+        for sockets, wanted in FANOUT.items():
+            for peer in STREAMING_PEERS:
+                ours, theirs = self.delivery(targets.COMPILED, sockets), self.delivery(peer, sockets)
+                if ours and theirs:
+                    found.append(Goal(f"a token to {sockets:,} sockets", peer.title, wanted, theirs.cpu_us / ours.cpu_us))
+        return found
 
-
-def write_page(report: Report) -> None:
-    """Put the tables between the markers of the page; what stands around them is written by hand."""
-    before, found, rest = PAGE.read_text().partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not found or not ended:
-        raise ValueError(f"{PAGE} has no markers {BEGIN} and {END}.")
-    parts = [BEGIN, report.heading, *(_markdown(section) for section in report.sections()), END]
-    PAGE.write_text(before + "\n\n".join(parts) + after)
-
-
-def _markdown(section: Section) -> str:
-    lines = [section.columns, ["---", *("--:" for _ in section.columns[1:])], *section.rows]
-    return "\n".join([f"## {section.title}", "", *("| " + " | ".join(line) + " |" for line in lines)])
-
-
-def _ms(value: float) -> str:
-    return f"{value:.2f}" if value < 10 else f"{value:.1f}" if value < 100 else f"{value:.0f}"
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self) | {"goals": [asdict(goal) for goal in self.goals()]}
