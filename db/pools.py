@@ -232,6 +232,9 @@ async def open_pool(dsn: str, settings: Settings, *, size: int, application: str
             server_settings={
                 "application_name": application,
                 "jit": "off",
+                # Every statement is led by its tenant and an index, so one plan is right for all; planning a page of branches anew
+                # (messages have eight partitions) takes as long as reading it. What needs a plan of its own sets this for itself.
+                "plan_cache_mode": "force_generic_plan",
                 # Reads that follow each other in one transaction must each see what was committed before them.
                 "default_transaction_isolation": "read committed",
                 "statement_timeout": str(int(settings.database_statement_seconds * 1000)),
