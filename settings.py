@@ -193,6 +193,12 @@ class Settings:
         choices=("compiled", "reference"),
     )
     graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
+    graphql_planned_fields: int = setting(
+        "Fields of all compiled plans that a process keeps; a field takes about a kilobyte. An operation with more is not compiled.",
+        default=50_000,
+        minimum=1000,
+        maximum=10_000_000,
+    )
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
     socket_max_message_bytes: int = setting(
         "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216

@@ -33,19 +33,35 @@ def waits(values: Values | Awaitable[Values]) -> TypeGuard[Awaitable[Values]]:
 
 
 async def _traced(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values:
+    """Fetch within a trace, which sees what fails for all parents."""
     assert run.compiled.trace is not None
-    with run.compiled.trace(f"{field.parent.name}.{field.name}", len(sources)):
-        found = _asked(run, field, selection, sources, frame)
-        return await found if waits(found) else found  # type: ignore[return-value] # a list
+    try:
+        with run.compiled.trace(f"{field.parent.name}.{field.name}", len(sources)):
+            found = _found(run, field, selection, sources, frame)
+            return await found if waits(found) else found  # type: ignore[return-value] # a list
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's error, for each parent
+        return [error] * len(sources)
 
 
 def _asked(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
     try:
-        if isinstance(field.declared, Batch):
-            return _loaded(run, field, field.declared, sources)
-        return _resolved(run, field, selection, sources, frame)
+        found = _found(run, field, selection, sources, frame)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's error, for each parent
         return [error] * len(sources)
+    return _guarded(found, len(sources)) if waits(found) else found
+
+
+async def _guarded(found: Awaitable[Values], count: int) -> Values:
+    try:
+        return await found
+    except Exception as error:  # noqa: BLE001 - it is the field's error, for each parent
+        return [error] * count
+
+
+def _found(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+    if isinstance(field.declared, Batch):
+        return _loaded(run, field, field.declared, sources)
+    return _resolved(run, field, selection, sources, frame)
 
 
 def _read(column: Column, sources: Sequence[Any]) -> Values:
@@ -77,10 +93,7 @@ def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Val
 
 
 async def _awaited(found: Awaitable[Any], count: int) -> Values:
-    try:
-        return _counted(await found, count)
-    except Exception as error:  # noqa: BLE001 - it is the field's error, for each parent
-        return [error] * count
+    return _counted(await found, count)
 
 
 def _counted(found: Any, count: int) -> Values:

@@ -33,14 +33,17 @@ class FieldFrame(Frame):
 class ItemFrame(Frame):
     """The items of all lists of a level, one list after the other."""
 
-    __slots__ = ("lengths", "outer")
+    __slots__ = ("_ends", "lengths", "outer")
 
     def __init__(self, outer: Frame, lengths: Sequence[int]) -> None:
         self.outer = outer
         self.lengths = lengths
+        self._ends: list[int] | None = None
 
     def path(self, index: int) -> Path:
-        ends = list(accumulate(self.lengths))
+        if self._ends is None:
+            self._ends = list(accumulate(self.lengths))
+        ends = self._ends
         holder = bisect_right(ends, index)
         return [*self.outer.path(holder), index - (ends[holder - 1] if holder else 0)]
 

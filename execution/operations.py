@@ -1,34 +1,32 @@
 """A compiled operation: run it with a context and variables, or encode the events of a subscription with it."""
 
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final
 
-import orjson
 from graphql import ExecutionResult, OperationType, execute
 from graphql.execution.values import VariableValues
 
+from execution.budgets import Plans
 from execution.frames import FieldFrame, Frame
 from execution.inputs import Variables
 from execution.kinds import kind_of
-from execution.planning import Planner
+from execution.planning import Planner, Uncompilable
 from execution.plans import Field, Selection
 from execution.running import complete, complete_now, select, serially
 from execution.runs import Broken, Compiled, Run
 from execution.shapes import One
 
 _ROOT: Final = Frame()
-MOST_VARIANTS: Final = 16
 
 
 class Operation:
     """One operation of a document, planned for each combination of values of its `@skip` and `@include` variables."""
 
-    def __init__(self, compiled: Compiled, switches: tuple[str, ...], *, encode: Callable[[Any], bytes] = orjson.dumps) -> None:
+    def __init__(self, compiled: Compiled, switches: tuple[str, ...], plans: Plans, *, encode: Callable[[Any], bytes]) -> None:
         self._compiled = compiled
         self._switches = switches
+        self._plans = plans
         self._encode = encode
-        self._variants: OrderedDict[tuple[Any, ...], Selection] = OrderedDict()
         self._kind = compiled.operation.operation
         self._variables = Variables(compiled)
 
@@ -40,10 +38,9 @@ class Operation:
         values = self.coerced(variables)
         if isinstance(values, list):
             return ExecutionResult(None, values)
-        if not self._is_planned(values):
+        if (selection := self._planned(values)) is None:
             return await self._referred(context, variables, root_value)
         run = Run(self._compiled, context, values, root_value)
-        selection = self.selection(values)
         if self._kind is OperationType.SUBSCRIPTION:
             return await _event(run, selection, root_value)
         running = serially if self._kind is OperationType.MUTATION else select
@@ -65,31 +62,37 @@ class Operation:
     def tail(self, variables: Mapping[str, Any] | None = None) -> "Tail | None":
         """Return the encoder of a subscription's events for these variables; None where only graphql-core says what they give."""
         values = self.coerced(variables)
-        if isinstance(values, list) or not self._is_planned(values):
+        if isinstance(values, list) or (selection := self._planned(values)) is None:
             return None
-        return Tail(self.selection(values), values, self._compiled, self._encode)
+        return Tail(selection, values, self._compiled, self._encode)
 
     def plan(self) -> None:
-        """Plan ahead, with all switches on and all off: every part of the document is seen. Raises `Uncompilable`."""
+        """Plan ahead, with all switches on and all off, so that what cannot be planned is mostly known at once. Raises `Uncompilable`."""
         for switched in (True, False):
-            self.selection(VariableValues({}, dict.fromkeys(self._switches, switched)))
+            self._selection(VariableValues({}, dict.fromkeys(self._switches, switched)))
 
-    def _is_planned(self, values: VariableValues) -> bool:
-        """Whether no switch is null where a default stood: where that error belongs, graphql-core says."""
-        return all(values.coerced.get(name, False) is not None for name in self._switches)
+    def _planned(self, values: VariableValues) -> Selection | None:
+        """Return the plan for these values; None where graphql-core must say what they give."""
+        if any(values.coerced.get(name, False) is None for name in self._switches):
+            # A null where a default stood: where that error belongs, it knows.
+            self._compiled.refer("null switch")
+            return None
+        try:
+            return self._selection(values)
+        except Uncompilable as refused:
+            self._compiled.refer(refused.reason)
+            return None
 
     def coerced(self, variables: Mapping[str, Any] | None) -> Any:
         """Coerce variables; a list holds their errors."""
         return self._variables.coerced(variables)
 
-    def selection(self, values: VariableValues) -> Selection:
-        """Return the plan for these values."""
-        key = tuple(values.coerced.get(name) for name in self._switches)
-        if (found := self._variants.get(key)) is None:
-            found = Planner(self._compiled.schema, self._compiled.operation, self._compiled.fragments, values).plan()
-            self._variants[key] = found
-            if len(self._variants) > MOST_VARIANTS:
-                self._variants.popitem(last=False)
+    def _selection(self, values: VariableValues) -> Selection:
+        key = (self, tuple(values.coerced.get(name) for name in self._switches))
+        if (found := self._plans.get(key)) is None:
+            planner = Planner(self._compiled, values, most_fields=self._plans.most_fields)
+            found = planner.plan()
+            self._plans.keep(key, found, planner.fields)
         return found
 
 

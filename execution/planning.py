@@ -6,7 +6,6 @@ from functools import lru_cache, partial
 from typing import Any, Final, cast
 
 from graphql import (
-    FragmentDefinitionNode,
     GraphQLAbstractType,
     GraphQLField,
     GraphQLInterfaceType,
@@ -14,9 +13,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
-    GraphQLSchema,
     GraphQLUnionType,
-    OperationDefinitionNode,
     is_abstract_type,
     is_leaf_type,
 )
@@ -26,6 +23,7 @@ from strawberry.types.field import StrawberryField
 
 from execution.declarations import Batch, Column, declared
 from execution.plans import Field, Selection
+from execution.runs import Compiled
 from execution.shapes import Leaf, Many, One, Shape, ones
 from execution.sources import class_of, definition_of, source_attribute
 
@@ -44,18 +42,15 @@ class Uncompilable(Exception):
 class Planner:
     """Plans one operation for one set of values of the variables that its `@skip` and `@include` read."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        operation: OperationDefinitionNode,
-        fragments: dict[str, FragmentDefinitionNode],
-        values: VariableValues,
-    ) -> None:
-        self._schema = schema
-        self._operation = operation
-        self._fragments = {name: FragmentDetails(fragment) for name, fragment in fragments.items()}
+    def __init__(self, compiled: Compiled, values: VariableValues, *, most_fields: int) -> None:
+        self._schema = compiled.schema
+        self._operation = compiled.operation
+        self._fragments = {name: FragmentDetails(fragment) for name, fragment in compiled.fragments.items()}
         self._values = values
+        self._most_fields = most_fields
         self._planned: dict[tuple[str, int], tuple[list[FieldDetails], Selection]] = {}
+        # How many fields there are in the plan, which is what it takes of the memory.
+        self.fields = 0
 
     def plan(self) -> Selection:
         """Return the selection of the root type; raises `Uncompilable`."""
@@ -88,6 +83,9 @@ class Planner:
         return selection
 
     def _field(self, named: GraphQLObjectType, key: str, details: list[FieldDetails], definition: GraphQLField) -> Field:
+        self.fields += 1
+        if self.fields > self._most_fields:
+            raise Uncompilable("too many fields")
         shape = self._shape(definition.type, details)
         known = (definition.extensions or {}).get(_STRAWBERRY_FIELD)
         strawberry = known if isinstance(known, StrawberryField) else None
@@ -122,6 +120,9 @@ def _declaration(named: GraphQLObjectType, strawberry: StrawberryField | None) -
     if strawberry is None or owner is None:
         return None
     found = declared(strawberry.metadata or {}, owner)
+    if found is not None and strawberry.extensions:
+        # They stand before graphql-core's resolver only, and one of them may be a permission.
+        raise Uncompilable(f"{named.name}.{strawberry.python_name} is declared and has extensions")
     if found is None and strawberry.is_basic_field and strawberry.default_resolver is getattr:
         if source_attribute(owner) is not None:
             raise Uncompilable(f"{named.name}.{strawberry.python_name} is neither declared nor in the source")

@@ -1,8 +1,9 @@
 """Runs selections breadth-first: each level's fields for all parents at once, independent ones side by side."""
 
-import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from typing import Any
+
+from graphql.pyutils import gather_with_cancel
 
 from execution.completing import Outputs, Site, assembled, spread
 from execution.fetching import Values, fetch, waits
@@ -78,4 +79,5 @@ async def _all(waiting: list[Coroutine[Any, Any, Outputs]]) -> list[Outputs]:
         return []
     if len(waiting) == 1:
         return [await waiting[0]]
-    return await asyncio.gather(*waiting)
+    # When one breaks for a reason of its own, the others must not go on with what they hold.
+    return list(await gather_with_cancel(*waiting))

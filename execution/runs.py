@@ -53,6 +53,7 @@ class Compiled(NamedTuple):
     name_argument: Callable[[StrawberryArgument], str]
     hide_suggestions: bool
     trace: Trace | None
+    refer: Callable[[str], None]
 
 
 class Run:

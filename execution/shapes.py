@@ -1,6 +1,6 @@
 """What a field's type makes of a value: a leaf, a list, or an object whose fields are selected."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +67,3 @@ def ones(shape: Shape) -> "Iterator[One]":
         shape = shape.item
     if isinstance(shape, One):
         yield shape
-
-
-Build = Callable[..., list[Any]]

@@ -25,7 +25,13 @@ class Door:
         self.settings = settings
         self.schema = schema._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
         self.documents = Documents(self.schema, settings)
-        self.compiler = Compiler(schema, hide_suggestions=not settings.introspection, most_operations=settings.graphql_cached_documents)
+        self.compiler = Compiler(
+            schema,
+            hide_suggestions=not settings.introspection,
+            most_operations=settings.graphql_cached_documents,
+            most_fields=settings.graphql_planned_fields,
+            refer=_count_fallback,
+        )
         self.opened: Process | None = None
 
     @property
@@ -46,7 +52,7 @@ class Door:
         try:
             return self.compiler.compiled(prepared.text, prepared.document, prepared.operation)
         except Uncompilable as refused:
-            FALLBACKS.add(1, {"reason": refused.reason})
+            _count_fallback(refused.reason)
             return None
 
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
@@ -79,6 +85,10 @@ class Door:
         compiled = self.compiled(prepared)
         tail = None if compiled is None else compiled.tail(variables)
         return Subscription(source=source, executor=executor, context=operation, tail=tail)
+
+
+def _count_fallback(reason: str) -> None:
+    FALLBACKS.add(1, {"reason": reason})
 
 
 def _name(prepared: Prepared) -> str | None:

@@ -9,9 +9,15 @@ import pytest
 import strawberry
 from graphql import DocumentNode, OperationDefinitionNode, get_operation_ast, parse, validate
 from strawberry.extensions import SchemaExtension
+from strawberry.permission import BasePermission
 
 from execution import Batch, Column, Compiler, Operation, Uncompilable, batched, read
+from execution.planning import Planner
+from execution.plans import Selection
 
+NINE_SWITCHES = "query ({}) {{ books {{ {} }} }}".format(
+    ", ".join(f"$v{n}: Boolean!" for n in range(9)), " ".join(f"a{n}: title @skip(if: $v{n})" for n in range(9))
+)
 BOOKS = {1: {"id": 1, "title": "Emma", "author": 7}, 2: {"id": 2, "title": "Sylvia's Lovers", "author": 8}, 3: {"id": 3, "author": 7}}
 PEOPLE = {7: {"id": 7, "name": "Jane"}, 8: {"id": 8, "name": "Elizabeth"}}
 
@@ -64,8 +70,18 @@ class Book:
         return str(self.row["title"])
 
 
+class Nobody(BasePermission):
+    message = "nobody"
+
+    def has_permission(self, source: Any, info: Any, **arguments: Any) -> bool:
+        return False
+
+
 @strawberry.type
 class Query:
+    refused: str = strawberry.field(
+        resolver=batched(Batch.of(_books)), metadata={"execution": Batch.of(_books)}, permission_classes=[Nobody]
+    )
     books: list[Book] = declared(Batch.of(_books, [], guard=Asked.guard))
 
 
@@ -144,13 +160,42 @@ async def test_mutations_run_one_after_the_other_and_stop_with_the_answer() -> N
     assert (result.data, [error.path for error in result.errors or ()]) == (None, [["b"]])
 
 
-async def test_a_switch_plans_once_for_each_of_its_values() -> None:
+def noted_plans(monkeypatch: pytest.MonkeyPatch) -> list[Planner]:
+    """Note each planner that plans."""
+    planned: list[Planner] = []
+    plan = Planner.plan
+
+    def noted(planner: Planner) -> Selection:
+        planned.append(planner)
+        return plan(planner)
+
+    monkeypatch.setattr(Planner, "plan", noted)
+    return planned
+
+
+async def test_a_switch_plans_once_for_each_of_its_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = noted_plans(monkeypatch)
     operation = compiled("query ($deep: Boolean!) { books(newest: 1) { title author @include(if: $deep) { name } } }")
     for deep, loads in ((True, 2), (False, 1), (True, 2)):
         context = Asked()
         await operation.execute(context, {"deep": deep})
         assert len(context.loads) == loads
-    assert len(operation._variants) == 2
+    assert len(planned) == 2
+
+
+async def test_plans_are_forgotten_and_made_again_when_together_they_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = noted_plans(monkeypatch)
+    compiler = Compiler(SCHEMA, most_fields=5)
+    first, second = (compiler.compile(*parsed(text)) for text in ("{ books(newest: 2) { title } }", "{ books(newest: 2) { plain title } }"))
+    for operation in (first, second, second, first):
+        assert (await operation.execute(Asked())).errors is None
+    assert [one.fields for one in planned] == [2, 3]
+    third = compiler.compile(*parsed("{ books(newest: 2) { plain } }"))
+    assert (await first.execute(Asked())).errors is None
+    assert (await second.execute(Asked())).errors is None
+    assert (await third.execute(Asked())).errors is None
+    assert len(planned) > 3, "what was forgotten is planned again"
+    assert compiler._plans._fields <= 5
 
 
 async def test_variables_that_do_not_fit_are_told_and_nothing_runs() -> None:
@@ -159,6 +204,22 @@ async def test_variables_that_do_not_fit_are_told_and_nothing_runs() -> None:
     assert result.data is None
     assert "Int cannot represent non-integer value" in (result.errors or [])[0].message
     assert context.loads == []
+
+
+async def test_a_trace_sees_what_fails_for_all_parents() -> None:
+    seen: list[type[BaseException]] = []
+
+    @contextlib.contextmanager
+    def trace(_: str, __: int) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            seen.append(type(error))
+            raise
+
+    result = await compiled("{ books { title } }", trace=trace).execute(Asked(may=False))
+    assert [error.message for error in result.errors or ()] == ["not you"]
+    assert seen == [PermissionError]
 
 
 async def test_a_trace_stands_around_each_batch_and_each_plain_resolver() -> None:
@@ -181,6 +242,15 @@ async def test_a_trace_stands_around_each_batch_and_each_plain_resolver() -> Non
         ("{ __schema { types { name } } }", "introspection"),
         ('query ($v: Boolean!) { books { title } ... @include(if: $v) { __type(name: "Book") { name } } }', "introspection"),
         ("query @experimental_disableErrorPropagation { books { title } }", "@experimental_disableErrorPropagation"),
+        (
+            "query ($a: Boolean!, $b: Boolean!) { books { title } ... @include(if: $a) { __schema @skip(if: $b) { description } } }",
+            "introspection",
+        ),
+        (
+            NINE_SWITCHES,
+            "too many switches",
+        ),
+        ("{ refused }", "Query.refused is declared and has extensions"),
     ],
 )
 def test_what_is_left_to_graphql_core_is_said_when_the_document_is_compiled(text: str, reason: str) -> None:
@@ -190,6 +260,29 @@ def test_what_is_left_to_graphql_core_is_said_when_the_document_is_compiled(text
     with pytest.raises(Uncompilable) as refused:
         Compiler(SCHEMA).compile(document, operation)
     assert refused.value.reason == reason
+
+
+def test_an_operation_with_too_many_fields_is_left_to_graphql_core() -> None:
+    with pytest.raises(Uncompilable, match="too many fields"):
+        Compiler(SCHEMA, most_fields=2).compile(*parsed("{ books { title plain author { name } } }"))
+
+
+def test_a_refusal_that_is_remembered_is_raised_anew() -> None:
+    compiler = Compiler(SCHEMA)
+    text = "{ __schema { description } }"
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(Uncompilable, match="introspection") as refused:
+            compiler.compiled(text, *parsed(text))
+        refusals.append(refused.value)
+    assert refusals[0] is not refusals[1], "an exception that is raised again keeps every frame that it passed"
+
+
+async def test_a_null_where_a_default_stood_is_referred_and_told() -> None:
+    referred: list[str] = []
+    operation = compiled("query ($v: Boolean = false) { books(newest: 1) { title @skip(if: $v) plain } }", refer=referred.append)
+    assert (await operation.execute(Asked(), {"v": None})).errors
+    assert referred == ["null switch"]
 
 
 def test_a_schema_with_extensions_is_left_to_graphql_core() -> None:
