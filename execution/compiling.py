@@ -30,7 +30,7 @@ _INTROSPECTION: Final = ("__schema", "__type")
 MOST_OPERATIONS: Final = 1000
 # A planned field takes about a kilobyte with its code.
 MOST_FIELDS: Final = 50_000
-MOST_SWITCHES: Final = 8
+MOST_SWITCHES: Final = 32
 
 
 class Compiler:

@@ -36,8 +36,8 @@ class Batch:
 
     `load(context, sources, needed, **arguments)` returns, or awaits, as many values as there are sources, in their order; a
     value that is an exception fails for its parent alone. `needed` names the columns that are read of the child's source, None
-    for all. `needs` are the columns that `load` itself reads of its sources (None for all). `guard` raises for those who may
-    not ask.
+    for all; for a value that may be of several types it maps their names to that. `needs` are the columns that `load` itself
+    reads of its sources (None for all). `guard` raises for those who may not ask.
     """
 
     load: Callable[..., Any]

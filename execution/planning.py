@@ -142,7 +142,13 @@ def _check_resolvers(expected: GraphQLOutputType, possible: Sequence[GraphQLObje
 def _tell_columns(root: Selection) -> None:
     """Tell each batch what is read of the sources that it finds."""
     for field in _batches(root, set()):
-        field.needed = _needed_of(field.shape)
+        shape = field.shape
+        while isinstance(shape, Many):
+            shape = shape.item
+        if isinstance(shape, One) and len(shape.selections) > 1:
+            field.needed = {name: _needed(selection) for name, selection in shape.selections.items()}
+        else:
+            field.needed = _needed_of(shape)
 
 
 def _batches(selection: Selection, seen: set[int]) -> Iterator[Field]:

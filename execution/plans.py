@@ -1,6 +1,6 @@
 """A compiled operation at rest: selections of fields, level below level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,8 +25,8 @@ class Field:
     shape: Shape
     declared: Column | Batch | None
     strawberry: StrawberryField | None
-    # The columns that the selection below reads of the child's source; None for all of them.
-    needed: frozenset[str] | None = None
+    # The columns that the selection below reads of the child's source, None for all of them; by types where there may be several.
+    needed: frozenset[str] | Mapping[str, frozenset[str] | None] | None = None
     # How its arguments are found, made by the first run.
     arguments: Any = None
 

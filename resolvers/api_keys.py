@@ -6,13 +6,15 @@ from uuid import UUID
 
 from auth.policies.api_keys import can_see_all_keys
 from db.scopes import Row
+from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.batches import wider
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find an API key: one's own, or anybody's for those who administer keys."""
-    row = await operation.questions.api_key_by_id.load(id)
+    row = await operation.questions.api_key_by_id.of(wider(columns, "user_id")).load(id)
     visible = row is not None and (row["user_id"] == operation.viewer.user_id or can_see_all_keys(operation.viewer))
     return row if visible else None
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
+from db.statements.projections import Columns
+
 T = TypeVar("T")
 V = TypeVar("V")
 
@@ -21,3 +23,8 @@ def _one(of: Callable[[T], V], row: T) -> V | Exception:
         return of(row)
     except Exception as error:  # noqa: BLE001 - it is this row's answer
         return error
+
+
+def wider(columns: Columns | None, *names: str) -> Columns | None:
+    """Add the columns that a policy reads to those that are asked for; None are all."""
+    return None if columns is None else columns.union(names)

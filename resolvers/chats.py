@@ -12,7 +12,7 @@ from db.scopes import Row
 from db.statements import chats
 from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
-from resolvers.batches import each
+from resolvers.batches import each, wider
 from resolvers.operations import Operation
 
 # The columns that these fields read.
@@ -21,9 +21,9 @@ METADATA: Final = ("id", "metadata")
 ACTIONS: Final = ("owner_id", "visibility")
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a chat: one's own, or one that is shown to the tenant."""
-    row = await operation.questions.chat_by_id.load(id)
+    row = await operation.questions.chat_by_id.of(wider(columns, *ACTIONS)).load(id)
     return row if row is not None and can_read_chat(operation.viewer, row) else None
 
 

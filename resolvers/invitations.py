@@ -3,16 +3,17 @@
 from uuid import UUID
 
 from db.scopes import Row
+from db.statements.projections import Columns
 from loaders.known import membership_anywhere
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find an invitation, for those who may see the members."""
     if not operation.viewer.may("members:read"):
         return None
-    return await operation.questions.invitation_by_id.load(id)
+    return await operation.questions.invitation_by_id.of(columns).load(id)
 
 
 async def page(operation: Operation, arguments: PageArguments) -> Page:

@@ -5,13 +5,15 @@ from uuid import UUID
 
 from db.scopes import Row
 from db.statements import members
+from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.batches import wider
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a membership: one's own always, others for those who may see the members."""
-    row = await operation.questions.membership_by_id.load(id)
+    row = await operation.questions.membership_by_id.of(wider(columns, "user_id")).load(id)
     visible = row is not None and (row["user_id"] == operation.viewer.user_id or operation.viewer.may("members:read"))
     return row if visible else None
 

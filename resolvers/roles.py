@@ -5,15 +5,16 @@ from uuid import UUID
 
 from db.scopes import Row
 from db.statements import members
+from db.statements.projections import Columns
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a role: one's own always, others for those who may see the members."""
     viewer = operation.viewer
     if id != viewer.role_id and not viewer.may("members:read"):
         return None
-    return await operation.questions.role_by_id.load(id)
+    return await operation.questions.role_by_id.of(columns).load(id)
 
 
 async def of_tenant(operation: Operation) -> list[Row]:

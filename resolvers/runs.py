@@ -10,14 +10,14 @@ from db.statements.projections import Columns
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from loaders.runs import RunsKey, RunsPage
 from resolvers import chats
-from resolvers.batches import each
+from resolvers.batches import each, wider
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a run of a chat that the viewer may see."""
-    row = await operation.questions.run_by_id.load(id)
-    return row if row is not None and await chats.by_id(operation, row["chat_id"]) is not None else None
+    row = await operation.questions.run_by_id.of(wider(columns, "chat_id")).load(id)
+    return row if row is not None and await chats.by_id(operation, row["chat_id"], frozenset()) is not None else None
 
 
 async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequence[str] | None, columns: Columns | None = None) -> Page:

@@ -5,13 +5,15 @@ from uuid import UUID
 
 from auth.policies.accounts import can_manage_account
 from db.scopes import Row
+from db.statements.projections import Columns
 from errors import PermissionDenied
+from resolvers.batches import wider
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a session: one's own, or anybody's in the tenant for those who administer its members."""
-    row = await operation.questions.session_by_id.load(id)
+    row = await operation.questions.session_by_id.of(wider(columns, "user_id")).load(id)
     visible = row is not None and (row["user_id"] == operation.viewer.user_id or operation.viewer.may("members:admin"))
     return row if visible else None
 

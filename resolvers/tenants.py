@@ -3,15 +3,16 @@
 from uuid import UUID
 
 from db.scopes import Row
+from db.statements.projections import Columns
 from errors import NotFound, PermissionDenied
 from loaders.known import membership_anywhere
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find the viewer's tenant; any other is nothing."""
-    return await operation.questions.tenant_by_id.load(id)
+    return await operation.questions.tenant_by_id.of(columns).load(id)
 
 
 async def current(operation: Operation) -> Row:

@@ -8,12 +8,12 @@ from db.statements.projections import Columns
 from resolvers.operations import Operation
 
 
-async def by_id(operation: Operation, id: UUID) -> Row | None:
+async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
     """Find a member of the tenant: oneself always, others for those who may see the members."""
     viewer = operation.viewer
     if id != viewer.user_id and not viewer.may("members:read"):
         return None
-    return await operation.questions.user_by_id.load(id)
+    return await operation.questions.user_by_id.of(columns).load(id)
 
 
 async def visible_by_ids(operation: Operation, ids: Sequence[UUID | None], columns: Columns | None) -> list[Row | None]:

@@ -9,7 +9,7 @@ import strawberry
 from resolvers import api_keys
 from resolvers.operations import Operation
 from schema.errors import Payload
-from schema.fields import Info, column, mutation
+from schema.fields import Columns, Info, column, mutation
 from schema.ids import local_id
 from schema.links import link
 from schema.nodes import Node
@@ -31,8 +31,8 @@ class ApiKey(Node):
     )
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await api_keys.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await api_keys.by_id(operation, id, columns))
 
 
 @strawberry.input(description="A key to make.")

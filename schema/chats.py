@@ -101,8 +101,8 @@ class Chat(Node):
     )
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await chats.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await chats.by_id(operation, id, columns))
 
 
 @strawberry.input(description="A first message.")

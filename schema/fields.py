@@ -148,6 +148,7 @@ def query(  # noqa: PLR0913 - all that is said of a field
 ) -> Any:
     """Declare a field that is found for one object at a time, as is right for a root field: `resolver(operation, source, **arguments)`.
 
+    A resolver with a parameter `needed` is told the columns that are read of what it finds, as `batch` tells it.
     `multipliers` are arguments whose size multiplies the cost.
     """
     declared = Batch.of(_one_by_one(resolver), None, guard=Permission(scopes, public=public).check)
@@ -157,6 +158,8 @@ def query(  # noqa: PLR0913 - all that is said of a field
 
 def _one_by_one(resolver: Callable[..., Any]) -> Callable[..., Any]:
     is_async = inspect.iscoroutinefunction(resolver)
+    parameters = inspect.signature(resolver).parameters
+    tells_needed = "needed" in parameters
 
     async def one(operation: Operation, source: Any, arguments: Mapping[str, Any]) -> Any:
         try:
@@ -165,14 +168,16 @@ def _one_by_one(resolver: Callable[..., Any]) -> Callable[..., Any]:
         except Exception as error:  # noqa: BLE001 - it is this object's answer
             return error
 
-    async def load(operation: Operation, sources: Sequence[Any], _: object, **arguments: Any) -> list[Any]:
+    async def load(operation: Operation, sources: Sequence[Any], needed: Any, **arguments: Any) -> list[Any]:
+        if tells_needed:
+            arguments["needed"] = needed
         if len(sources) == 1:
             return [await one(operation, sources[0], arguments)]
         return await asyncio.gather(*(one(operation, source, arguments) for source in sources))
 
     asked: Any = load
     own = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_ONLY) for name in ("operation", "sources", "needed")]
-    arguments = [given.replace(kind=given.KEYWORD_ONLY) for given in list(inspect.signature(resolver).parameters.values())[2:]]
+    arguments = [given.replace(kind=given.KEYWORD_ONLY) for given in list(parameters.values())[2:] if given.name != "needed"]
     asked.__signature__, asked.__module__ = inspect.Signature([*own, *arguments]), resolver.__module__
     return load
 

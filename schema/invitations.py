@@ -9,7 +9,7 @@ import strawberry
 from resolvers import invitations
 from resolvers.operations import Operation
 from schema.errors import Payload
-from schema.fields import Info, column, mutation
+from schema.fields import Columns, Info, column, mutation
 from schema.ids import local_id
 from schema.links import link
 from schema.members import TenantMembership
@@ -26,8 +26,8 @@ class Invitation(Node):
     invited_by: Principal | None = link("user_by_id", column="invited_by", description="Who invited; null when they left.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await invitations.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await invitations.by_id(operation, id, columns))
 
 
 @strawberry.input(description="Somebody to invite.")

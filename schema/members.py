@@ -9,7 +9,7 @@ import strawberry
 from resolvers import members
 from resolvers.operations import Operation
 from schema.errors import Payload
-from schema.fields import Info, column, mutation
+from schema.fields import Columns, Info, column, mutation
 from schema.ids import global_id, local_id
 from schema.links import link
 from schema.nodes import Node
@@ -30,8 +30,8 @@ class TenantMembership(Node):
     last_active_at: datetime | None = column("last_active_at", description="When they were last here, to about a minute.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await members.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await members.by_id(operation, id, columns))
 
 
 @strawberry.input(description="A change to a member.")

@@ -128,8 +128,8 @@ class Message(Node):
     )
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await messages.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await messages.by_id(operation, id, columns))
 
 
 @strawberry.input(one_of=True, description="One part of what you say: exactly one field is given.")

@@ -9,6 +9,7 @@ import strawberry
 from execution import Column, read
 from execution.declarations import METADATA
 from resolvers.operations import Operation
+from schema.fields import Columns
 from schema.ids import ids_of
 
 _KINDS: dict[str, "type[Node]"] = {}
@@ -35,8 +36,8 @@ class Node:
     )
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        """Find the node for this viewer; what they may not see and what does not exist are both None."""
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        """Find the node for this viewer, with these columns; what they may not see and what does not exist are both None."""
         raise NotImplementedError
 
     @classmethod

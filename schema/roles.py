@@ -8,7 +8,7 @@ import strawberry
 from resolvers import roles
 from resolvers.operations import Operation
 from schema.errors import Payload
-from schema.fields import Info, column, mutation
+from schema.fields import Columns, Info, column, mutation
 from schema.ids import local_id
 from schema.nodes import Node
 
@@ -20,8 +20,8 @@ class TenantRole(Node):
     scopes: list[str] = column("scopes", description="What it allows, such as `chats:read`.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await roles.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await roles.by_id(operation, id, columns))
 
 
 @strawberry.input(description="A role to define.")

@@ -125,8 +125,8 @@ class Run(Node):
     usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await runs.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await runs.by_id(operation, id, columns))
 
 
 @strawberry.type(description="The chat is being answered already.")

@@ -10,7 +10,7 @@ import strawberry
 from resolvers import sessions
 from resolvers.operations import Operation
 from schema.errors import Payload
-from schema.fields import Info, column, computed, mutation
+from schema.fields import Columns, Info, column, computed, mutation
 from schema.ids import global_id, local_id
 from schema.nodes import Node
 
@@ -34,8 +34,8 @@ class Session(Node):
         return bool(self.row["id"] == info.context.viewer.session_id)
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await sessions.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await sessions.by_id(operation, id, columns))
 
 
 @strawberry.input(description="Sessions to end.")

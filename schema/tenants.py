@@ -14,7 +14,7 @@ from resolvers import api_keys, invitations, members, roles, tenants
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
 from schema.connections import After, Connection, First, asked
-from schema.fields import column, query
+from schema.fields import Columns, column, query
 from schema.invitations import Invitation
 from schema.members import TenantMembership
 from schema.nodes import Node
@@ -93,8 +93,8 @@ class Tenant(Node):
     revision: int = column("revision", description="Counts its changes.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await tenants.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await tenants.by_id(operation, id, columns))
 
 
 async def _tenant(operation: Operation, _: object) -> Tenant:

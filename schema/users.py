@@ -8,7 +8,7 @@ import strawberry
 
 from resolvers import users
 from resolvers.operations import Operation
-from schema.fields import column
+from schema.fields import Columns, column
 from schema.nodes import Node
 from schema.scalars import URL
 
@@ -22,8 +22,8 @@ class User(Node):
     erased_at: datetime | None = column("erased_at", description="When their personal data was erased.")
 
     @classmethod
-    async def find(cls, operation: Operation, id: UUID) -> Self | None:
-        return cls.of(await users.by_id(operation, id))
+    async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
+        return cls.of(await users.by_id(operation, id, columns))
 
 
 Principal: TypeAlias = Annotated[User, strawberry.union("Principal", description="Whoever acts: a person.")]

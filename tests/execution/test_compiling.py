@@ -15,8 +15,8 @@ from execution import Batch, Column, Compiler, Operation, Uncompilable, batched,
 from execution.planning import Planner
 from execution.plans import Selection
 
-NINE_SWITCHES = "query ({}) {{ books {{ {} }} }}".format(
-    ", ".join(f"$v{n}: Boolean!" for n in range(9)), " ".join(f"a{n}: title @skip(if: $v{n})" for n in range(9))
+MANY_SWITCHES = "query ({}) {{ books {{ {} }} }}".format(
+    ", ".join(f"$v{n}: Boolean!" for n in range(33)), " ".join(f"a{n}: title @skip(if: $v{n})" for n in range(33))
 )
 BOOKS = {1: {"id": 1, "title": "Emma", "author": 7}, 2: {"id": 2, "title": "Sylvia's Lovers", "author": 8}, 3: {"id": 3, "author": 7}}
 PEOPLE = {7: {"id": 7, "name": "Jane"}, 8: {"id": 8, "name": "Elizabeth"}}
@@ -247,7 +247,7 @@ async def test_a_trace_stands_around_each_batch_and_each_plain_resolver() -> Non
             "introspection",
         ),
         (
-            NINE_SWITCHES,
+            MANY_SWITCHES,
             "too many switches",
         ),
         ("{ refused }", "Query.refused is declared and has extensions"),

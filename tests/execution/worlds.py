@@ -20,6 +20,9 @@ ODD_LEAVES: Final[dict[str, tuple[Any, ...]]] = {
     "Colour": ("RED", 1, "AZURE", [1]),
 }
 
+# The columns that are read of an object: for one that may be of several types, by their names.
+Needed = frozenset[str] | Mapping[str, frozenset[str] | None] | None
+
 
 class Boom(Exception):
     """What is raised in a world; its message says where."""
@@ -51,7 +54,7 @@ class World:
         for _ in range(self.random(f"{key}~").randrange(3)):
             await asyncio.sleep(0)
 
-    def value(self, kind: Kind, key: str, *, needed: frozenset[str] | None = None, bare: bool = False, depth: int = 0) -> Any:
+    def value(self, kind: Kind, key: str, *, needed: Needed = None, bare: bool = False, depth: int = 0) -> Any:
         """Make a value: an exception instance, a null and odd things among them. `bare` objects may be sources."""
         random = self.random(key)
         if random.random() < self.fault:
@@ -74,9 +77,11 @@ class World:
         breaks = len(found) if random.random() > self.fault * 5 else random.randrange(4)
         return random.choice([_awaitables, _iterated, _streamed])(found, breaks)
 
-    def object(self, name: str, key: str, *, needed: frozenset[str] | None = None, bare: bool = False, depth: int = 0) -> Any:
+    def object(self, name: str, key: str, *, needed: Needed = None, bare: bool = False, depth: int = 0) -> Any:
         """Make an object: an instance, or perhaps its source if that will do."""
         made: Any = self._classes[name]
+        if isinstance(needed, Mapping):
+            needed = needed.get(name)
         if (source := getattr(made, "source_class", None)) is not None:
             of = source(self, key, needed)
             return of if bare and self.random(f"{key}=").random() < 0.7 else made(row=of)
