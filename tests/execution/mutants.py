@@ -60,7 +60,7 @@ MUTANTS: Final = {
     "@skip and @include are forgotten": Mutant("planning.py", _COLLECT, _collecting("should_include_node", True)),
     "a fragment is merged whatever its type": Mutant("planning.py", _COLLECT, _collecting("does_fragment_condition_match", True)),
     "the plan for other variables is used again": Mutant(
-        "operations.py", "self._variants.get(key)", "next(iter(self._variants.values()), None)"
+        "operations.py", "key = (self, tuple(values.coerced.get(name) for name in self._switches))", "key = (self, ())"
     ),
     "the index in a list is that of the level": Mutant("frames.py", "index - (ends[holder - 1] if holder else 0)", "index"),
     "the path of picked values is that of the first ones": Mutant(
