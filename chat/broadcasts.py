@@ -1,14 +1,16 @@
 """What the readers of one run in this process share: each entry of its log is opened once and handed to all of them."""
 
 import asyncio
+import contextvars
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 from uuid import UUID
 
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
 from chat.events import Event, ReasoningDelta, RunFinished, TextDelta, decoded
+from chat.sights import Sight, look_again
 from events.entries import Entry
 
 log = structlog.get_logger()
@@ -45,13 +47,23 @@ class Sink(Protocol):
 
 
 class Follower:
-    """One reader's place behind the log: events go straight to its sink while it waits, and gather here while it is busy."""
+    """One reader's place behind the log: events go straight to its sink while it waits, and gather here while it is busy.
 
-    __slots__ = ("_backlog", "_bytes", "_clock", "_heard_at", "_lagged", "_level", "_news", "_sink", "_waiting", "cipher", "last", "slow")
+    `last` is the seq and `entry_id` the log's entry that it has read up to; while it is `doubted`, its reader must ask whether
+    it may see the run before it tells more.
+    """
 
-    def __init__(self, *, after: int, cipher: TenantCipher, sink: Sink | None, backlog_bytes: int) -> None:
+    __slots__ = (
+        "_backlog", "_bytes", "_clock", "_heard_at", "_lagged", "_level", "_news", "_sink", "_waiting",
+        "cipher", "doubted", "entry_id", "last", "sight", "slow",
+    )  # fmt: skip
+
+    def __init__(self, *, after: int, cipher: TenantCipher, sight: Sight[Any], sink: Sink | None, backlog_bytes: int) -> None:
         self.last = after
+        self.entry_id = ""
         self.cipher = cipher
+        self.sight = sight
+        self.doubted = False
         self.slow = False
         self._sink = sink
         self._backlog = backlog_bytes
@@ -94,7 +106,7 @@ class Follower:
         if self._level and self._sink is not None and tolds[0].event.seq == self.last + 1:
             taken = self._sink.take(tolds, now)
             if taken:
-                self.last = tolds[taken - 1].event.seq
+                self.read(tolds[taken - 1])
             if taken == len(tolds):
                 return
             tolds = tolds[taken:]
@@ -109,6 +121,16 @@ class Follower:
         if self._bytes > self._backlog:
             self.lag()
         self._news.set()
+
+    def read(self, told: Told) -> None:
+        """Note how far the reader is."""
+        self.last = told.event.seq
+        self.entry_id = told.entry_id or self.entry_id
+
+    def doubt(self) -> None:
+        """Tell nothing more before the reader has asked whether it may see the run."""
+        self.doubted = True
+        self.lag()
 
     def lag(self) -> None:
         """Let go of what waits: the reader must read the log itself."""
@@ -125,14 +147,21 @@ class Broadcast:
         self._run_id = run_id
         self._followers: dict[Follower, None] = {}
         self._kept: dict[str, Told] = {}
+        self._looking: asyncio.Task[NoReturn] | None = None
 
     def join(self, follower: Follower) -> None:
         """Add a follower; it must look into the log once more for what came before."""
         self._followers[follower] = None
+        if self._looking is None:
+            # It serves all of them, so it has nothing of the first one's context.
+            self._looking = asyncio.create_task(look_again(self._followers.keys()), name="sights", context=contextvars.Context())
 
     def leave(self, follower: Follower) -> bool:
         """Forget a follower, and say whether it was the last."""
         self._followers.pop(follower, None)
+        if not self._followers and self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
         return not self._followers
 
     def heard(self, entries: Sequence[Entry]) -> None:

@@ -6,7 +6,7 @@ successor is higher. Pub/sub would lose what falls between two connections; a st
 
 import contextlib
 from collections.abc import AsyncIterator, Sequence
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from valkey.asyncio import Valkey
@@ -16,6 +16,7 @@ from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from chat.broadcasts import Broadcast, Follower, Sink, Told, opened, place_of, seq_of
 from chat.events import Event, RunFinished, encoded
+from chat.sights import Sight
 from events.entries import Entry
 from events.tails import Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable
@@ -133,10 +134,10 @@ class RunLogs:
             since = entries[-1][0]
 
     @contextlib.asynccontextmanager
-    async def followed(self, tenant_id: UUID, run_id: UUID, *, after: int, sink: Sink | None) -> AsyncIterator[Follower]:
+    async def followed(self, tenant_id: UUID, run_id: UUID, *, after: int, sight: Sight[Any], sink: Sink | None) -> AsyncIterator[Follower]:
         """Follow a run's log, beside all others who do so in this process."""
         cipher = await self._keyring.cipher(tenant_id)
-        follower = Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=self._settings.socket_backlog_bytes)
+        follower = Follower(after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=self._settings.socket_backlog_bytes)
         key = stream_key(self._settings, tenant_id, run_id)
         if (broadcast := self._broadcasts.get(key)) is None:
             broadcast = self._broadcasts[key] = Broadcast(run_id)

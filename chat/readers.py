@@ -2,13 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from chat.broadcasts import Follower, Sink, Told, merged
 from chat.events import RunFinished, RunSnapshot
 from chat.logs import RunLogs
+from chat.sights import Sight
 from events.valkey import OUTAGES
 
 QUIET_SECONDS: Final = 5.0
@@ -29,20 +30,21 @@ class RunState(NamedTuple):
 class RunReader:
     """Tells one reader a run: every event after `after`, old and new, without gap or duplicate, until the run has finished.
 
-    What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth.
+    What the log no longer holds is told by one `RunSnapshot`; the saved messages are then the truth. `sight` is asked
+    in every silence and, by `chat.sights`, every few seconds.
     """
 
-    def __init__(self, logs: RunLogs, tenant_id: UUID, run_id: UUID, *, after: int, state: Callable[[], Awaitable[RunState]]) -> None:
+    def __init__(self, logs: RunLogs, tenant_id: UUID, run_id: UUID, *, after: int, sight: Sight[RunState]) -> None:
         self._logs = logs
         self._tenant_id = tenant_id
         self._run_id = run_id
         self._after = after
-        self._state = state
-        self._entry_id = ""
+        self._sight = sight
+        self._state = sight.ask
 
     async def told(self, sink: Sink | None = None) -> AsyncGenerator[Told, None]:
         """Yield the events that the sink does not take by itself; an event counts as read when the next one is asked for."""
-        async with self._logs.followed(self._tenant_id, self._run_id, after=self._after, sink=sink) as follower:
+        async with self._logs.followed(self._tenant_id, self._run_id, after=self._after, sight=self._sight, sink=sink) as follower:
             news: list[Told] | None = None
             while True:
                 try:
@@ -62,9 +64,11 @@ class RunReader:
                     news = None
                     continue
                 for told in merged(tolds) if follower.slow else tolds:
+                    if follower.doubted:
+                        follower.doubted = False
+                        await self._state()
                     yield told
-                    follower.last = told.event.seq
-                    self._entry_id = told.entry_id or self._entry_id
+                    follower.read(told)
                     if told.is_last:
                         return
                 news = None if more else await follower.wait(QUIET_SECONDS)
@@ -77,7 +81,7 @@ class RunReader:
         return await self._page(follower)
 
     async def _page(self, follower: Follower) -> tuple[list[Told], bool]:
-        return await self._logs.page(follower.cipher, self._run_id, after=follower.last, since=self._entry_id)
+        return await self._logs.page(follower.cipher, self._run_id, after=follower.last, since=follower.entry_id)
 
 
 def _filled(tolds: list[Told], last: int, state: RunState, *, resumed: bool) -> list[Told]:

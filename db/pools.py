@@ -70,7 +70,9 @@ class Pool:
         await self.close()
 
     def take(self, begin: str | None = None) -> Connection | None:
-        """Return an idle connection if there is one, best of all with the transaction that began like this."""
+        """Return an idle connection if there is one, best of all with the transaction that began like this; none once it closes."""
+        if self._closed:
+            return None
         idle = self._idle
         if begin is not None:
             for place in range(len(idle) - 1, -1, -1):
@@ -114,14 +116,15 @@ class Pool:
     async def close(self) -> None:
         """Wait for all connections to come back, and close them."""
         self._closed = True
-        for connection in [*self._idle]:
+        self._stop_tending()
+        idle, self._idle = self._idle, []
+        for connection in idle:
             await connection.close()
             self._forget(connection)
-        self._idle.clear()
         if self._all or self._opening:
+            self._empty.clear()  # it may have been empty before
             await self._empty.wait()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._stop_tending()
 
     def terminate(self) -> None:
         """Cut all connections off."""

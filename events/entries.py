@@ -10,6 +10,8 @@ from valkey.exceptions import ResponseError
 
 Entry = tuple[str, Mapping[bytes, bytes]]
 CHUNK: Final = 65_536
+MOST_ENTRIES: Final = 200
+"""What an answer brings of each stream at most: whoever is far behind is told in steps, each within the time for one answer."""
 
 
 class Entries:
@@ -26,7 +28,7 @@ class Entries:
             async with asyncio.timeout(block_ms / 1000 + self._patience):
                 if self._connection is None:
                     self._connection = await self._pool.get_connection("XREAD")
-                return _entries(await self._asked(_command(ids, block_ms)))
+                return entries_of(await self._asked(_command(ids, block_ms)))
         except BaseException:
             await self.close()
             raise
@@ -41,25 +43,57 @@ class Entries:
     async def _asked(self, command: bytes) -> Any:
         reader, writer = self._connection._reader, self._connection._writer  # noqa: SLF001 - the client has no cheaper way to its streams
         writer.write(command)
-        data = b""
+        answer = Answer()
         while True:
             chunk = await reader.read(CHUNK)
             if not chunk:
                 raise ValkeyConnectionError("Connection closed by server.")
-            data = data + chunk if data else chunk
-            try:
-                return _value(data, 0)[0]
-            except IndexError:
-                continue
+            if answer.read(chunk):
+                return answer.value
 
 
 def _command(ids: Mapping[str, str], block_ms: int) -> bytes:
-    words = [b"XREAD", b"BLOCK", b"%d" % block_ms, b"STREAMS", *map(str.encode, ids), *map(str.encode, ids.values())]
+    limits = [b"COUNT", b"%d" % MOST_ENTRIES, b"BLOCK", b"%d" % block_ms]
+    words = [b"XREAD", *limits, b"STREAMS", *map(str.encode, ids), *map(str.encode, ids.values())]
     return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
 
 
-def _value(data: bytes, at: int) -> tuple[Any, int]:
-    """Read one value of RESP2 from here on; raises `IndexError` where the data ends too early."""
+class Answer:
+    """One answer in RESP2, read on with each piece of it that arrives, so that a long one costs no more for its length."""
+
+    def __init__(self) -> None:
+        self.value: Any = None
+        self._data = bytearray()
+        self._at = 0
+        self._open: list[tuple[list[Any], int]] = []  # the arrays around this place, with how many values each will have
+
+    def read(self, piece: bytes) -> bool:
+        """Take the next piece, and say whether the answer is whole; raises `ResponseError` when it is a refusal."""
+        self._data += piece
+        while True:
+            try:
+                value, self._at, follow = _item(self._data, self._at)
+            except IndexError:
+                return False
+            if follow:
+                self._open.append((value, follow))
+            elif self._is_last(value):
+                return True
+
+    def _is_last(self, value: Any) -> bool:
+        """Put a value into its array, and that into its own when it is whole; whether nothing is missing then."""
+        while self._open:
+            values, count = self._open[-1]
+            values.append(value)
+            if len(values) < count:
+                return False
+            value, _ = self._open.pop()
+        self.value = value
+        return True
+
+
+def _item(data: bytearray, at: int) -> tuple[Any, int, int]:
+    """Read a string or the head of an array, where it ends, and how many values follow; `IndexError` where the data ends too early."""
     end = data.find(b"\r\n", at)
     if end < 0:
         raise IndexError
@@ -68,22 +102,18 @@ def _value(data: bytes, at: int) -> tuple[Any, int]:
     if kind == 36:  # $, a string
         length = int(number)
         if length < 0:
-            return None, at
+            return None, at, 0
         if at + length + 2 > len(data):
             raise IndexError
-        return data[at : at + length], at + length + 2
-    if kind == 42:  # *, an array
-        values = []
-        for _ in range(int(number)):
-            value, at = _value(data, at)
-            values.append(value)
-        return values, at
+        return bytes(data[at : at + length]), at + length + 2, 0
+    if kind == 42:  # *, an array; -1 is one that is not there
+        return [], at, max(int(number), 0)
     if kind == 45:  # -, an error
         raise ResponseError(number.decode(errors="replace"))
-    raise ResponseError(f"Unexpected answer: {data[:32]!r}")
+    raise ResponseError(f"Unexpected answer: {bytes(data[:32])!r}")
 
 
-def _entries(answer: list[Any]) -> list[tuple[str, list[Entry]]]:
+def entries_of(answer: list[Any]) -> list[tuple[str, list[Entry]]]:
     """Make the streams' entries of what XREAD answers: pairs of key and entries, of id and fields, of name and value."""
     return [
         (key.decode(), [(entry_id.decode(), dict(zip(fields[::2], fields[1::2], strict=True))) for entry_id, fields in entries])

@@ -91,7 +91,7 @@ class Tails:
         while True:
             await self._joined.wait()
             self._joined.clear()
-            keys = list(self._joining)
+            keys, self._joining = list(self._joining), set()
             try:
                 for key in keys:
                     newest = await self._commands.xrevrange(key, count=1)
@@ -101,10 +101,11 @@ class Tails:
                 await self._commands.expire(self._wake_key, 3600)
             except Exception as error:  # noqa: BLE001 - tried again in a moment
                 log.warning("tails_broke", error=type(error).__name__)
+                # With those who joined meanwhile, and without those who left.
+                self._joining.update(key for key in keys if key in self._listeners)
                 await asyncio.sleep(0.25)
                 self._joined.set()
                 continue
-            self._joining.difference_update(keys)
             # What came between a reader's first look and now is in no answer of XREAD.
             self._lag(keys)
 

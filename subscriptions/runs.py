@@ -6,19 +6,20 @@ from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
 from chat.logs import RunLogs
 from chat.readers import RunReader, RunState
+from chat.sights import Sight
 from db.scopes import TenantScopes
 from db.statements import chats, runs
 from errors import NotFound
 
 
 async def events(logs: RunLogs, scopes: TenantScopes, viewer: Viewer, run_id: UUID, *, after: int) -> RunReader:
-    """Return a reader of every event after a seq; raises `NotFound`, now or when the chat goes out of sight."""
+    """Return a reader of every event after a seq; raises `NotFound`, now or within seconds after the chat goes out of sight."""
 
     async def state() -> RunState:
         return await _state(scopes, viewer, run_id)
 
     await state()
-    return RunReader(logs, viewer.tenant_id, run_id, after=after, state=state)
+    return RunReader(logs, viewer.tenant_id, run_id, after=after, sight=Sight(viewer, state))
 
 
 async def _state(scopes: TenantScopes, viewer: Viewer, run_id: UUID) -> RunState:

@@ -1,6 +1,6 @@
 """GraphQL over HTTP: `POST /graphql` with a JSON body, answered as GraphQL over HTTP (September 2026) has it."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -16,10 +16,9 @@ from web.callers import bearer_token, caller_of, cookie_token, headers_of, origi
 from web.documents import DocumentIsBad
 from web.door import Door
 from web.headers import API_POLICY, always
-from web.requests import JSON, BadRequest, Receive, body_of, read
+from web.requests import JSON, BadRequest, Receive, Send, body_of, read
 from web.sockets import Sockets
 
-Send = Callable[[Any], Awaitable[None]]
 log = structlog.get_logger()
 
 GRAPHQL_JSON: Final = "application/graphql-response+json"

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
 
 JSON: Final = "application/json"
 

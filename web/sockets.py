@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
@@ -29,10 +28,10 @@ from web.closings import (
     refused,
 )
 from web.door import Door
+from web.requests import Receive, Send
 from web.streams import Stream
-from web.writers import Send, Ticks, Writer
+from web.writers import Ticks, Writer
 
-Receive = Callable[[], Awaitable[Any]]
 log = structlog.get_logger()
 
 PROTOCOL: Final = "graphql-transport-ws"
@@ -85,6 +84,7 @@ class Socket:
         self._heard_at = time.monotonic()
         self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._pinging: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
 
     async def serve(self) -> None:
@@ -93,18 +93,24 @@ class Socket:
             return
         listening = asyncio.create_task(self._listen())
         watching = asyncio.create_task(self._watch())
+        stopped: list[asyncio.Task[None]] = []
         try:
             waited: set[asyncio.Future[Any]] = {listening, watching, self._closing}
             done, _ = await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             closing = self._closing.result() if self._closing in done else reason_of(listening, watching)
+            stopped = self._stop(listening, watching)
             if closing is not None:
                 await self._writer.close(closing)
         finally:
             self._writer.closed = True
-            tasks = [listening, watching, *self._tasks]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(stopped or self._stop(listening, watching)), return_exceptions=True)
+
+    def _stop(self, *tasks: "asyncio.Task[None]") -> "list[asyncio.Task[None]]":
+        """Let nothing more be done for the client, once: what it did not read must not keep its operations going."""
+        stopped = [*tasks, *self._tasks]
+        for task in stopped:
+            task.cancel()
+        return stopped
 
     def is_touched_by(self, revoked: Revoked | None) -> bool:
         """Whether a revocation is about this socket's credential, or may be while it is still being looked up."""
@@ -234,7 +240,14 @@ class Socket:
             await asyncio.sleep(min(pause, left))
             if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
                 raise Closing(GONE, "No answer to pings")
-            await self._writer.say({"type": "ping"})
+            self._ping()
+
+    def _ping(self) -> None:
+        """Ping beside the watching, which goes on when the client does not read; the last ping then still waits for its turn."""
+        if self._pinging is None or self._pinging.done():
+            self._pinging = asyncio.create_task(self._writer.say({"type": "ping"}))
+            self._tasks.add(self._pinging)
+            self._pinging.add_done_callback(self._tasks.discard)
 
     def _end(self, closing: Closing) -> None:
         if not self._closing.done():

@@ -1,6 +1,6 @@
 """A subscription that has begun: where its events come from, and what each of them looks like in its selection."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Hashable
+from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from inspect import isawaitable
 from typing import Any, Protocol, runtime_checkable
@@ -9,20 +9,9 @@ import orjson
 from graphql import ExecutionResult, Executor
 
 from chat.broadcasts import Sink, Told
+from execution import Tail
 from web.answers import answer
 from web.frames import Payload
-
-
-class Tail(Protocol):
-    """A compiled subscription for one set of variables; those with the same key make the same of an event."""
-
-    key: Hashable
-
-    def shared(self, event: Any) -> bytes | None:
-        """Return the JSON of an event's result where the selection reads nothing but the event; else None."""
-
-    async def execute(self, context: Any, event: Any) -> ExecutionResult:
-        """Return an event's result."""
 
 
 @runtime_checkable
@@ -51,7 +40,7 @@ class Subscription:
         if tail is None:
             return None
         if (known := told.made.get(tail.key)) is None:
-            body = _body(tail, source.dressed(told))
+            body = _body(tail, source, told)
             # The tail stays with what it made: a key may be the identity of something that it keeps alive.
             known = told.made[tail.key] = (tail, None if body is None else Payload(body))
         payload: Payload | None = known[1]
@@ -71,8 +60,8 @@ def payload_of(result: ExecutionResult, request_id: str) -> Payload:
     return Payload(orjson.dumps(answer(result, request_id), default=str))
 
 
-def _body(tail: Tail, event: Any) -> bytes | None:
+def _body(tail: Tail, source: Live, told: Told) -> bytes | None:
     try:
-        return tail.shared(event)
+        return tail.shared(source.dressed(told))
     except Exception:  # noqa: BLE001 - whatever it is, the operation itself meets it and tells it
         return None

@@ -1,20 +1,22 @@
 """The way out of a socket: what it says, in order; at once while it is quiet, and otherwise joined and written once a tick."""
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import orjson
+import structlog
 
 from web.closings import Closing
 from web.frames import Payload
 from web.protocol import EXTENSION, FramesProtocol
+from web.requests import Send
 
-Send = Callable[[Any], Awaitable[None]]
+log = structlog.get_logger()
 
 JOINED_BYTES: Final = 65_536
 """What is joined before a tick at most; the transport's own limit then says whether the client reads."""
+CLOSE_SECONDS: Final = 1.0
+"""How long a client that does not read is waited for when its socket must be closed."""
 
 
 class Ticks:
@@ -38,7 +40,10 @@ class Ticks:
     def _tick(self) -> None:
         writers, self._waiting = self._waiting, []
         for writer in writers:
-            writer.flush()
+            try:
+                writer.flush()
+            except Exception:
+                log.exception("socket_not_written")  # one socket's trouble is not the others'
 
 
 class Writer:
@@ -124,8 +129,14 @@ class Writer:
             self.closed = True
 
     async def close(self, closing: Closing) -> None:
-        """Close the socket; nothing is said after."""
+        """Close the socket; nothing is said after. A client that does not read is cut off after a moment, without having been told why."""
         self.flush()
         self.closed = True
-        with contextlib.suppress(RuntimeError, OSError):
-            await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+        except (RuntimeError, OSError):
+            return  # it is closed already

@@ -1,22 +1,48 @@
 """Readers of one run share what is read, opened and told; each of them has all of it, once and in order."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
 
 from auth.encryption.ciphers import TenantCipher
-from chat import broadcasts
+from chat import broadcasts, sights
 from chat.broadcasts import Broadcast, Follower, Told, merged
 from chat.events import Event, TextDelta
+from chat.sights import Sight
+from errors import NotFound, Unavailable
 from events.entries import Entry
 from tests.chat.events_of_a_run import REASONING, TEXT, Taking, new_cipher, sealed, spoken, text_of
 
 PATIENCE = 10.0
 
 
-def follower(cipher: TenantCipher, sink: Taking | None = None, *, after: int = 0, backlog_bytes: int = 1_000_000) -> Follower:
-    return Follower(after=after, cipher=cipher, sink=sink, backlog_bytes=backlog_bytes)
+@pytest.fixture(autouse=True)
+async def nobody_left() -> AsyncIterator[None]:
+    """Readers here come and do not leave, which would end the asking for them."""
+    yield
+    for task in asyncio.all_tasks():
+        if task.get_name() == "sights":
+            task.cancel()
+
+
+async def allowed() -> None:
+    """Whoever asks may see the run."""
+
+
+ADA = Sight("ada", allowed)
+
+
+def follower(
+    cipher: TenantCipher,
+    sink: Taking | None = None,
+    *,
+    after: int = 0,
+    backlog_bytes: int = 1_000_000,
+    sight: Sight[None] = ADA,
+) -> Follower:
+    return Follower(after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=backlog_bytes)
 
 
 async def waiting(one: Follower) -> "asyncio.Task[list[Told] | None]":
@@ -159,6 +185,52 @@ async def test_silence_counts_from_the_last_event_that_the_sink_took() -> None:
     assert await task == []
     assert sink.taken == events[:1]
     assert loop.time() - began >= 0.49
+
+
+class Asking:
+    """The question of a viewer: how often it was asked, and what it fails with."""
+
+    def __init__(self, viewer: str, error: Exception | None = None) -> None:
+        self.sight = Sight(viewer, self)
+        self.asked = 0
+        self._error = error
+        self._news = asyncio.Event()
+
+    async def __call__(self) -> None:
+        self.asked += 1
+        self._news.set()
+        if self._error is not None:
+            raise self._error
+
+    async def until(self, count: int) -> None:
+        while self.asked < count:
+            self._news.clear()
+            await asyncio.wait_for(self._news.wait(), PATIENCE)
+
+
+async def test_a_viewer_is_asked_for_once_however_many_sockets_they_have_and_only_who_is_refused_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sights, "RECHECK_SECONDS", 0.01)
+    ada, bob, eve = Asking("ada"), Asking("bob", Unavailable("The database rests.")), Asking("eve", NotFound("It is out of sight."))
+    cipher, run_id = new_cipher(), uuid4()
+    broadcast, sinks = Broadcast(run_id), [Taking() for _ in range(30)]
+    followers = [follower(cipher, sink, sight=(ada, bob, eve)[place % 3].sight) for place, sink in enumerate(sinks)]
+    tasks = []
+    for one in followers:
+        broadcast.join(one)
+        tasks.append(await waiting(one))
+    await ada.until(3)
+    assert bob.asked in {2, 3}
+    assert eve.asked in {2, 3}, "once a round, not once a socket"
+    assert [task.done() for task in tasks] == [place % 3 == 2 for place in range(30)]
+    broadcast.heard(sealed(cipher, run_id, spoken(1)[:1]))
+    assert [len(sink.taken) for sink in sinks] == [0 if place % 3 == 2 else 1 for place in range(30)]
+    for one, task in zip(followers, tasks, strict=True):
+        broadcast.leave(one)
+        task.cancel()
+    await asyncio.sleep(0)
+    assert not [task for task in asyncio.all_tasks() if task.get_name() == "sights"], "who leaves last ends the asking"
 
 
 def test_only_neighbouring_deltas_of_a_part_are_merged() -> None:

@@ -11,7 +11,7 @@ import pytest
 from valkey.asyncio import Valkey
 
 from chat import logs as chat_logs
-from chat import readers
+from chat import readers, sights
 from chat.events import Event, RunFinished, RunSnapshot
 from errors import NotFound
 from settings import Settings
@@ -171,6 +171,63 @@ async def test_a_chat_that_goes_out_of_sight_ends_a_reader_at_the_next_silence(b
     run.visible = False
     with pytest.raises(NotFound):
         await asyncio.wait_for(task, 10)
+
+
+async def test_a_chat_that_goes_out_of_sight_ends_a_reader_in_the_middle_of_its_words(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sights, "RECHECK_SECONDS", 0.05)
+    run = begin(spoken(5000))
+    await run.write(2)
+    reading = Reading(run)
+    task = asyncio.create_task(reading.read())
+    await _followed(run)
+    run.visible = False
+    while not task.done() and not run.is_whole:
+        await run.write(1)
+    with pytest.raises(NotFound):
+        await asyncio.wait_for(task, 10)
+    assert not run.is_whole, "it was not told all of it before"
+
+
+async def test_a_chat_that_goes_out_of_sight_ends_a_reader_who_is_told_old_words(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sights, "RECHECK_SECONDS", 0.01)
+    run = begin(spoken(WORDS))
+    await run.write(WORDS)
+    reading = Reading(run)
+
+    async def pause() -> None:
+        run.visible = False
+        await run.until(lambda: any(follower.doubted for follower in _followers(run)))
+
+    reading.pause = pause
+    with pytest.raises(NotFound):
+        await asyncio.wait_for(reading.read(), 10)
+    assert reading.brought == 1
+
+
+async def test_a_silence_does_not_have_the_log_read_from_where_the_sink_began(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "QUIET_SECONDS", 0.05)
+    run = begin(spoken(WORDS))
+    await run.write(2)
+    reading = Reading(run)
+    task = asyncio.create_task(reading.read())
+    await run.until(lambda: any(follower._level for follower in _followers(run)))
+    for _ in range(WORDS):
+        await run.write(1)
+    await run.until(lambda: len(reading.taken) == WORDS + 2)
+    looked: list[str] = []
+    page = run.logs.page
+
+    async def noted(*arguments: Any, since: str, **options: Any) -> Any:
+        looked.append(since)
+        return await page(*arguments, since=since, **options)
+
+    monkeypatch.setattr(run.logs, "page", noted)
+    await run.until(lambda: len(looked) > 1)
+    assert set(looked) == {f"1-{WORDS + 2}"}
+    task.cancel()
+    await asyncio.wait({task})
 
 
 async def test_a_log_that_is_lost_in_the_middle_is_told_by_one_snapshot(begin: Begin, valkey: Valkey) -> None:

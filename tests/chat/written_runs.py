@@ -11,6 +11,7 @@ from auth.encryption.keyring import Keyring
 from chat.events import Event
 from chat.logs import RunLogs, stream_key
 from chat.readers import RunReader, RunState
+from chat.sights import Sight
 from errors import NotFound
 from events.tails import Tails
 from events.valkey import open_valkey
@@ -65,7 +66,7 @@ class WrittenRun:
         return RunState(status, self._written, self.is_whole, [MESSAGE], finished_at)
 
     def reader(self, *, after: int = 0) -> RunReader:
-        return RunReader(self.logs, self.cipher.tenant_id, self.run_id, after=after, state=self.state)
+        return RunReader(self.logs, self.cipher.tenant_id, self.run_id, after=after, sight=Sight("ada", self.state))
 
 
 Begin = Callable[[list[Event]], WrittenRun]

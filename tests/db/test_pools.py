@@ -189,6 +189,38 @@ async def test_closing_waits_for_what_is_lent_and_lends_no_more(settings: Settin
     assert lent.is_closed()
 
 
+async def test_closing_waits_for_what_is_lent_also_after_there_was_nothing(settings: Settings) -> None:
+    real = await open_pool(settings.database_url, settings, size=SIZE, application="pools")
+    failures = [ConnectionRefusedError()]
+
+    async def connect() -> Connection:
+        if failures:
+            raise failures.pop()
+        return await real._connect()
+
+    pool = Pool(connect, size=SIZE)
+    with pytest.raises(ConnectionRefusedError):
+        await pool.acquire(seconds=2)
+    lent = await pool.acquire(seconds=2)
+    closing = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+    assert await alive(lent)
+    assert not closing.done()
+    pool.release(lent)
+    await asyncio.wait_for(closing, 5)
+    assert lent.is_closed()
+
+
+async def test_a_pool_that_closes_lends_nothing_that_is_idle(settings: Settings) -> None:
+    pool = await open_pool(settings.database_url, settings, size=SIZE, application="pools")
+    for connection in await all_of(pool):
+        pool.release(connection)
+    closing = asyncio.create_task(pool.close())
+    await asyncio.sleep(0)
+    assert pool.take() is None
+    await asyncio.wait_for(closing, 5)
+
+
 async def test_terminating_cuts_everything_off(settings: Settings) -> None:
     pool = await open_pool(settings.database_url, settings, size=SIZE, application="pools")
     idle, lent = await all_of(pool)

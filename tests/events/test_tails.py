@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
-from events.entries import Entry, _entries, _value
+from events import entries as events_entries
+from events.entries import CHUNK, MOST_ENTRIES, Answer, Entry, entries_of
 from events.tails import Tails
 from events.valkey import open_valkey
 from settings import Settings
@@ -51,6 +53,18 @@ class Failing(Listening):
     def heard(self, entries: Sequence[Entry]) -> None:
         super().heard(entries)
         raise ValueError("a listener's own mistake")
+
+
+class Stepping(Listening):
+    """A listener that notes how much comes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def heard(self, entries: Sequence[Entry]) -> None:
+        self.steps.append(len(entries))
+        super().heard(entries)
 
 
 @pytest.fixture
@@ -126,14 +140,100 @@ def test_an_answer_is_read_whole_wherever_it_is_cut() -> None:
     )
     answer = b"*1\r\n*2\r\n$3\r\nkey\r\n*2\r\n" + b"".join(entries)
     for cut in range(len(answer)):
-        with pytest.raises(IndexError):
-            _value(answer[:cut], 0)
-    value, end = _value(answer, 0)
-    assert end == len(answer)
-    assert _entries(value) == [("key", [("1-1", {b"e": b"\r\n\x00$"}), ("1-2", {b"e": b""})])]
+        reading = Answer()
+        assert not reading.read(answer[:cut])
+        assert reading.read(answer[cut:])
+        assert entries_of(reading.value) == [("key", [("1-1", {b"e": b"\r\n\x00$"}), ("1-2", {b"e": b""})])]
+    reading = Answer()
+    assert [reading.read(answer[at : at + 1]) for at in range(len(answer))] == [False] * (len(answer) - 1) + [True]
 
 
 def test_silence_is_an_answer_without_entries_and_a_refusal_is_raised() -> None:
-    assert _entries(_value(b"*-1\r\n", 0)[0]) == []
+    silence, refusal = Answer(), Answer()
+    assert silence.read(b"*-1\r\n")
+    assert entries_of(silence.value) == []
     with pytest.raises(ResponseError, match="WRONGTYPE"):
-        _value(b"-WRONGTYPE no stream\r\n", 0)
+        refusal.read(b"-WRONGTYPE no stream\r\n")
+
+
+def test_an_answer_of_megabytes_is_read_once_however_many_pieces_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    count, looks, item = 50_000, 0, events_entries._item
+
+    def counting(data: bytearray, at: int) -> tuple[Any, int, int]:
+        nonlocal looks
+        looks += 1
+        return item(data, at)
+
+    monkeypatch.setattr(events_entries, "_item", counting)
+    sealed = b"*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\ne\r\n$100\r\n" + b"x" * 100 + b"\r\n"
+    answer = b"*1\r\n*2\r\n$3\r\nkey\r\n*%d\r\n" % count + sealed * count
+    pieces = [answer[at : at + CHUNK] for at in range(0, len(answer), CHUNK)]
+    assert len(pieces) > 100
+    reading = Answer()
+    assert [reading.read(piece) for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    assert len(reading.value[0][1]) == count
+    assert looks <= 5 * count + 4 + len(pieces), "each item once, and once more where a piece cuts it"
+
+
+async def test_who_is_far_behind_is_told_in_steps_and_misses_nothing(tails: Tails, valkey: Valkey, settings: Settings) -> None:
+    key, listening = f"{settings.valkey_prefix}:{uuid4().hex}", Stepping()
+    tails.follow(key, listening)
+    await listening.until(lambda: listening.lags == 1)
+    pipe = valkey.pipeline(transaction=True)
+    for seq in range(1, 2 * MOST_ENTRIES + 50):
+        pipe.xadd(key, {"e": b"x"}, id=f"1-{seq}")
+    await pipe.execute()
+    await listening.until(lambda: len(listening.heard_ids) >= 2 * MOST_ENTRIES + 49)
+    assert listening.heard_ids == [f"1-{seq}" for seq in range(1, 2 * MOST_ENTRIES + 50)]
+    assert max(listening.steps) == MOST_ENTRIES
+
+
+class Halting:
+    """Valkey's commands, of which the wake-up halts until it may go on, or fails."""
+
+    def __init__(self, commands: Valkey) -> None:
+        self._commands = commands
+        self.halted, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.fails = False
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._commands, name)
+
+    async def xadd(self, *arguments: Any, **options: Any) -> Any:
+        self.halted.set()
+        await self.may_go_on.wait()
+        if self.fails:
+            self.fails = False
+            raise ConnectionError
+        return await self._commands.xadd(*arguments, **options)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_stream_whose_only_listener_changes_as_it_is_let_in_is_followed(
+    tails: Tails, valkey: Valkey, settings: Settings, *, fails: bool
+) -> None:
+    key, first, second = f"{settings.valkey_prefix}:{uuid4().hex}", Listening(), Listening()
+    tails._commands = halting = cast("Any", Halting(tails._commands))
+    tails.follow(key, first)
+    await halting.halted.wait()
+    tails.leave(key, first)
+    tails.follow(key, second)
+    halting.fails = fails
+    halting.may_go_on.set()
+    await second.until(lambda: key in tails._last and not tails._joining and second.lags > 0)
+    await valkey.xadd(key, {"e": b"x"}, id="1-1")
+    await second.until(lambda: second.heard_ids == ["1-1"])
+
+
+async def test_who_left_while_letting_in_failed_is_not_let_in(tails: Tails, settings: Settings) -> None:
+    key, other = (f"{settings.valkey_prefix}:{uuid4().hex}" for _ in range(2))
+    first, second = Listening(), Listening()
+    tails._commands = halting = cast("Any", Halting(tails._commands))
+    tails.follow(key, first)
+    tails.follow(other, second)
+    await halting.halted.wait()
+    tails.leave(key, first)
+    halting.fails = True
+    halting.may_go_on.set()
+    await second.until(lambda: second.lags == 1)
+    assert (key in tails._last, other in tails._last, tails._joining) == (False, True, set())

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import contextlib
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,13 +11,17 @@ from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 import uvicorn
 
 from schema.schema import build_schema
 from settings import Settings
 from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import Api, free_port
+from web import writers
+from web.closings import UNAUTHORIZED, Closing
 from web.door import Door
+from web.frames import framed
 from web.graphql import GraphQLApp
 from web.sockets import Sockets
 from web.works import Process
@@ -50,11 +55,10 @@ def masked(message: dict[str, Any]) -> bytes:
     return head + bytes(4) + data  # a mask of zeros
 
 
-async def vanish(port: int, token: str, run_id: str, stage: int) -> bool:
-    """Connect, get as far as the stage says, break the connection off, and say whether it got there."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+def steps_of(token: str, run_id: str) -> list[tuple[bytes, bytes]]:
+    """What a client says to follow a run, each with the end of its answer."""
     key = base64.b64encode(os.urandom(16)).decode()
-    steps: list[tuple[bytes, bytes]] = [
+    return [
         (
             f"GET /graphql HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
             f"Sec-WebSocket-Protocol: graphql-transport-ws\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode(),
@@ -63,6 +67,12 @@ async def vanish(port: int, token: str, run_id: str, stage: int) -> bool:
         (masked({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}}), b"connection_ack"),
         (masked({"type": "subscribe", "id": "1", "payload": {"query": EVENTS, "variables": {"runId": run_id}}}), b'"TextDelta"'),
     ]
+
+
+async def vanish(port: int, token: str, run_id: str, stage: int) -> bool:
+    """Connect, get as far as the stage says, break the connection off, and say whether it got there."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    steps = steps_of(token, run_id)
     try:
         for said, answer in steps[:stage]:
             writer.write(said)
@@ -107,6 +117,36 @@ async def test_a_thousand_sockets_that_break_off_leave_no_task_behind(api: Api, 
             while sockets._open or process.works.logs._broadcasts or left():
                 await process.valkey.ping()
     await ada.data("mutation ($id: ID!) { runCancel(input: {runId: $id}) { alreadyFinished } }", id=run_id)
+
+
+@pytest.mark.parametrize("ends", ["its session ends", "it answers no ping"])
+async def test_a_client_that_does_not_read_is_disconnected_soon_after(
+    api: Api, settings: Settings, process: Process, monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.1)
+    ada = await api.sign_up()
+    assert ada.token
+    impatient = dataclasses.replace(settings, socket_init_seconds=0.3, socket_ping_seconds=600 if ends == "its session ends" else 0.3)
+    async with serving(impatient, process) as (port, sockets):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            for said, answer in steps_of(ada.token, "")[:2]:
+                writer.write(said)
+                await reader.readuntil(answer)
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
+            (socket,) = sockets._open
+            while sockets._open and not socket._writer.crowded:
+                socket._writer.put(framed(b"x" * 65_000), 1e12)
+                socket._writer.flush()
+                await asyncio.sleep(0)
+            if ends == "its session ends":
+                socket._end(Closing(UNAUTHORIZED, "SESSION_REVOKED"))
+            async with asyncio.timeout(10):
+                while sockets._open or left():
+                    await process.valkey.ping()
+            assert socket._writer.crowded, "it was not read by then"
+        finally:
+            writer.transport.abort()
 
 
 async def test_both_ways_out_of_the_server_say_the_same(api: Api, settings: Settings, process: Process) -> None:

@@ -75,6 +75,11 @@ class Selecting:
         return {name: str(getattr(event, name, None)) for name in self._fields}
 
 
+def selecting(*fields: str) -> Any:
+    """A tail where the compiler's is asked for."""
+    return Selecting(*fields)
+
+
 @pytest.fixture
 async def begin(settings: Settings) -> AsyncIterator[Begin]:
     async with beginning(settings) as begin:
@@ -186,7 +191,7 @@ async def test_a_stream_that_is_stopped_says_nothing_more(begin: Begin) -> None:
     wire = Wire(Ticks(0))
     stream = Stream(door, wire.writer, CALLER, "1")
     executor: Any = None
-    subscription = Subscription(source=source, executor=executor, context=None, tail=Selecting("seq"))
+    subscription = Subscription(source=source, executor=executor, context=None, tail=selecting("seq"))
     stream._task = asyncio.create_task(stream._tell_live(subscription, source))
     await run.until(lambda: len(messages_of(wire)) >= 2)
     await run.until(lambda: any(one._level for one in run.logs._broadcasts[run.key]._followers))
@@ -195,6 +200,36 @@ async def test_a_stream_that_is_stopped_says_nothing_more(begin: Begin) -> None:
     follower.hear([Told(run.events[2])], 10_000.0)  # before the cancelled task has run at all
     await asyncio.wait({stream._task})
     assert len(messages_of(wire)) == 2
+
+
+class Undressable(Source):
+    """A run with events that the schema has no dress for."""
+
+    def dressed(self, told: Told) -> Event:
+        if told.event.seq == 10:
+            raise KeyError(type(told.event))
+        return super().dressed(told)
+
+
+async def test_an_event_that_cannot_be_dressed_ends_who_asked_for_it_and_no_other(begin: Begin) -> None:
+    events = spoken(20)
+    run = begin(events)
+    await run.write(2)
+    broken: Any = Undressable(run)
+    nothing: Any = None
+    wire, other, tail = Wire(Ticks(0)), Wire(Ticks(0)), Selecting("seq")
+    stream = Stream(nothing, wire.writer, CALLER, "1")
+    subscription = Subscription(source=broken, executor=nothing, context=None, tail=selecting("seq"))
+    task = asyncio.create_task(stream._tell_live(subscription, broken))
+    await run.until(lambda: bool(wire.transport.writes))
+    tasks = [task, told_through(other, run, tail)]
+    await run.until(lambda: [one._level for one in run.logs._broadcasts[run.key]._followers] == [True, True])
+    for _ in events:
+        await run.write(1)
+    outcomes = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
+    assert [type(outcome) for outcome in outcomes] == [KeyError, type(None)]
+    assert len(messages_of(wire)) == 9
+    assert tail.encoded == len(events)
 
 
 async def test_a_source_that_nobody_shares_is_told_event_by_event_and_closed() -> None:
@@ -209,7 +244,7 @@ async def test_a_source_that_nobody_shares_is_told_event_by_event_and_closed() -
 
     door: Any = None
     executor: Any = None
-    wire, tail = Wire(Ticks(0)), Selecting("seq")
+    wire, tail = Wire(Ticks(0)), selecting("seq")
     stream = Stream(door, wire.writer, CALLER, "1")
     await stream._tell(Subscription(source=counting(), executor=executor, context=None, tail=tail))
     assert [payload["data"]["seq"] for payload in payloads(messages_of(wire))] == ["1", "2", "3", "4", "5", "6"]

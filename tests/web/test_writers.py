@@ -1,9 +1,13 @@
 """What a socket says leaves in order, at once while it is quiet, joined while it is not, and never after a close."""
 
 import asyncio
+from typing import Any
 
-from tests.web.wires import Asgi, Wire
-from web.closings import GONE, Closing
+import pytest
+
+from tests.web.wires import Asgi, Noting, Wire
+from web import writers
+from web.closings import GONE, UNAUTHORIZED, Closing
 from web.frames import Payload, framed
 from web.writers import JOINED_BYTES, Ticks
 
@@ -112,3 +116,29 @@ async def test_a_server_that_has_closed_by_itself_is_told_nothing_more() -> None
     asgi.gone = False
     await asgi.writer.say({"type": "ping"})
     assert asgi.said == []
+
+
+async def test_a_client_that_does_not_read_is_cut_off_when_its_socket_must_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.02)
+    wire, asgi, reading = Wire(Ticks(0)), Asgi(Ticks(0)), Wire(Ticks(0))
+    wire.protocol.pause_writing()
+    asgi.room.clear()
+    for one in (wire, asgi, reading):
+        await asyncio.wait_for(one.writer.close(Closing(UNAUTHORIZED, "SESSION_REVOKED")), 5)
+    assert [wire.transport.aborted, reading.transport.aborted] == [True, False]
+    assert [len(wire.said), len(asgi.said), len(reading.said)] == [0, 0, 1]
+
+
+async def test_a_socket_that_cannot_be_written_to_holds_up_no_other() -> None:
+    class Broken(Noting):
+        def write(self, data: Any) -> None:
+            raise ValueError("it has had enough")
+
+    ticks = Ticks(LONG)
+    wires = [Wire(ticks) for _ in range(3)]
+    for wire in wires:
+        wire.writer.put(b"a", 10_000.0)
+        wire.writer.put(b"b", 10_000.0)
+    wires[1].writer._transport = Broken()
+    ticks._tick()
+    assert [wire.transport.writes for wire in wires] == [[b"a", b"b"], [b"a"], [b"a", b"b"]]

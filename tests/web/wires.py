@@ -14,6 +14,7 @@ class Noting(asyncio.Transport):
         super().__init__()
         self.writes: list[bytes] = []
         self.closing = False
+        self.aborted = False
         self._news = asyncio.Event()
 
     def write(self, data: Any) -> None:
@@ -28,6 +29,9 @@ class Noting(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.closing
+
+    def abort(self) -> None:
+        self.closing = self.aborted = True
 
 
 class Wire:
