@@ -20,6 +20,8 @@ LONGEST_SECONDS: Final = 3600.0
 # How long an open read-only transaction waits for the next read of its tenant, and how long it may be passed on in all.
 LINGER_SECONDS: Final = 0.005
 LONGEST_READING_SECONDS: Final = 0.1
+# How long a COMMIT of nothing may take.
+END_SECONDS: Final = 1.0
 
 
 class DatabaseIsUnavailable(Unavailable):
@@ -210,8 +212,12 @@ class Pool:
                 self._begin(self._ended(connection))
 
     async def _ended(self, connection: Connection) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await connection.execute("COMMIT")
+        try:
+            # A connection whose server ends it in this moment may never answer.
+            async with asyncio.timeout(END_SECONDS):
+                await connection.execute("COMMIT")
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            connection.terminate()
         connection.lingers = None
         self.release(connection)
 
