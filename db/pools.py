@@ -216,10 +216,11 @@ class Pool:
             # A connection whose server ends it in this moment may never answer.
             async with asyncio.timeout(END_SECONDS):
                 await connection.execute("COMMIT")
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except Exception:  # noqa: BLE001 - whatever it is, the connection is given up; one that never came back would be lost for ever
             connection.terminate()
-        connection.lingers = None
-        self.release(connection)
+        finally:
+            connection.lingers = None
+            self.release(connection)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

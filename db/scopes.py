@@ -32,6 +32,8 @@ _AWAY: Final = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.TooManyConnectionsError,
+    # Between the server's last word and the end of the connection asyncpg is in no state to ask anything.
+    asyncpg.InternalClientError,
 )
 _READ: Final = "BEGIN READ ONLY"
 _WRITE: Final = "BEGIN"
@@ -241,7 +243,7 @@ async def _roll_back(connection: Connection) -> None:
     try:
         if not connection.is_closed() and connection.is_in_transaction():
             await connection.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
         connection.terminate()
 
 

@@ -21,6 +21,11 @@ class Plans:
         self._kept.move_to_end(key)
         return found[0]
 
+    def drop(self, key: Hashable) -> None:
+        """Forget a plan."""
+        _, fields = self._kept.pop(key, (None, 0))
+        self._fields -= fields
+
     def keep(self, key: Hashable, plan: Selection, fields: int) -> None:
         """Keep a plan; the newest stays, however large it is."""
         self._kept[key] = plan, fields

@@ -96,13 +96,23 @@ class Compiler:
                 found = refused.reason
             self._kept[name] = found
             if len(self._kept) > self._most_operations:
-                self._kept.popitem(last=False)
+                self._forget(self._kept.popitem(last=False)[1])
         else:
             self._kept.move_to_end(name)
         if isinstance(found, str):
             # Anew: an exception that is raised again and again keeps every frame that it passed.
             raise Uncompilable(found)
         return found
+
+    def forget(self, key: str) -> None:
+        """Forget all operations that were compiled for a key: a document that is thrown away takes them with it."""
+        for name in [one for one in self._kept if one[0] == key]:
+            self._forget(self._kept.pop(name))
+
+    @staticmethod
+    def _forget(found: Operation | str) -> None:
+        if isinstance(found, Operation):
+            found.forget()
 
     def _converted(self, coerced: dict[str, Any], field: StrawberryField) -> dict[str, Any]:
         """Make Strawberry's arguments of graphql-core's: Python names, enums, input objects."""

@@ -46,7 +46,15 @@ def safe_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
         log.error("operation_failed", request_id=request_id, path=error.path, exc_info=cause)
         shown["message"] = "Something failed on our side."
         shown["extensions"] = {"code": "INTERNAL", "requestId": request_id}
+    _let_go(error)
     return shown
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Let go of the frames that an error passed, now that it has been told: they hold the plan and the request, in a circle."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.original_error if isinstance(error, GraphQLError) else error.__cause__ or error.__context__
 
 
 def code_of(error: PennyError) -> str:

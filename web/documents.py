@@ -1,7 +1,7 @@
 """Documents: parsed, validated and measured before anything runs, and remembered by their text."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -70,6 +70,8 @@ class Documents:
         self._rules = specified_rules if settings.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._valid: OrderedDict[str, _Kept] = OrderedDict()
         self._characters = 0
+        # Called with the text of a document that is no longer kept.
+        self.forgotten: Callable[[str], None] = lambda _: None
 
     def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Prepared:
         """Make a document ready; raises `DocumentIsBad`."""
@@ -84,6 +86,10 @@ class Documents:
             raise DocumentIsBad([error], status=422) from refused
         self._remember(text, kept)
         return Prepared(text, kept.document, operation)
+
+    def keeps(self, text: str) -> bool:
+        """Whether a document is kept."""
+        return text in self._valid
 
     def _operation(self, kept: _Kept, name: str | None) -> tuple[OperationDefinitionNode, Measures]:
         if (known := kept.operations.get(name)) is not None:
@@ -121,6 +127,7 @@ class Documents:
         while len(self._valid) > self._settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
             forgotten, _ = self._valid.popitem(last=False)
             self._characters -= len(forgotten)
+            self.forgotten(forgotten)
 
 
 def _coded(error: GraphQLError, code: str) -> GraphQLError:

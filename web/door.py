@@ -32,6 +32,7 @@ class Door:
             most_fields=settings.graphql_planned_fields,
             refer=_count_fallback,
         )
+        self.documents.forgotten = self.compiler.forget
         self.opened: Process | None = None
 
     @property
@@ -50,7 +51,9 @@ class Door:
         if self.settings.execution == "reference":
             return None
         try:
-            return self.compiler.compiled(prepared.text, prepared.document, prepared.operation)
+            if self.documents.keeps(prepared.text):
+                return self.compiler.compiled(prepared.text, prepared.document, prepared.operation)
+            return self.compiler.compile(prepared.document, prepared.operation)
         except Uncompilable as refused:
             _count_fallback(refused.reason)
             return None

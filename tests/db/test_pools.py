@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import asyncpg
 import pytest
 
 from db.pools import Connection, DatabaseIsUnavailable, Pool, open_pool
@@ -239,3 +240,22 @@ async def test_a_statement_stays_prepared(pool: Pool) -> None:
     statement = "SELECT count(*) FROM pg_prepared_statements WHERE statement = 'SELECT 0::int4'"
     assert await connection.fetchval(statement) == 1
     pool.release(connection)
+
+
+async def test_a_lingering_transaction_whose_end_fails_in_any_way_costs_no_place(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    (connection, other) = await all_of(pool)
+    gone = closed(connection)
+
+    async def fail(*_: object, **__: object) -> str:
+        raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+
+    await connection.execute("BEGIN READ ONLY")
+    connection.lingers = "BEGIN READ ONLY"
+    monkeypatch.setattr(connection, "execute", fail)
+    pool.release(connection)
+    await asyncio.wait_for(gone.wait(), 5)
+    pool.release(other)
+    again = await all_of(pool)
+    assert all([await alive(one) for one in again]), "as many can be lent as before"
+    for one in again:
+        pool.release(one)
