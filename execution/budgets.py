@@ -11,22 +11,22 @@ class Plans:
 
     def __init__(self, most_fields: int) -> None:
         self.most_fields = most_fields
-        self._kept: OrderedDict[Hashable, tuple[Selection, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Hashable, ...], tuple[Selection, int]] = OrderedDict()
         self._fields = 0
 
-    def get(self, key: Hashable) -> Selection | None:
+    def get(self, key: tuple[Hashable, ...]) -> Selection | None:
         """Return a plan that is kept."""
         if (found := self._kept.get(key)) is None:
             return None
         self._kept.move_to_end(key)
         return found[0]
 
-    def drop(self, key: Hashable) -> None:
-        """Forget a plan."""
-        _, fields = self._kept.pop(key, (None, 0))
-        self._fields -= fields
+    def forget(self, owner: object) -> None:
+        """Forget all plans of one operation, with which their keys begin."""
+        for key in [one for one in self._kept if one[0] is owner]:
+            self._fields -= self._kept.pop(key)[1]
 
-    def keep(self, key: Hashable, plan: Selection, fields: int) -> None:
+    def keep(self, key: tuple[Hashable, ...], plan: Selection, fields: int) -> None:
         """Keep a plan; the newest stays, however large it is."""
         self._kept[key] = plan, fields
         self._fields += fields

@@ -83,7 +83,7 @@ def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Val
     # As graphql-core: the arguments are looked at before the field is entered.
     if field.arguments is None:
         field.arguments = Arguments(field, run.compiled)
-    arguments = field.arguments.of(run.values)
+    arguments = field.arguments.of(field, run.values)
     if batch.guard is not None:
         batch.guard(run.context)
     found = batch.load(run.context, sources, field.needed, **arguments)

@@ -83,27 +83,27 @@ class Arguments:
     """The arguments of one declared field: those without variables are found out once, those that are a variable are taken over."""
 
     def __init__(self, field: Field, compiled: Compiled) -> None:
-        self._field = field
+        # The field itself is not kept: a circle would keep a plan that was forgotten until the garbage collector comes by.
         self._compiled = compiled
         self._taken = _taken(field, compiled)
         self._fixed: dict[str, Any] | None = None
 
-    def of(self, values: VariableValues) -> dict[str, Any]:
-        """Return the arguments by their Python names; raises what is wrong with them."""
-        if not self._field.definition.args:
+    def of(self, field: Field, values: VariableValues) -> dict[str, Any]:
+        """Return the field's arguments by their Python names; raises what is wrong with them."""
+        if not field.definition.args:
             return {}
         if self._taken is None or self._fixed is None:
-            return self._converted(values)
+            return self._converted(field, values)
         arguments = dict(self._fixed)
         for name, variable, is_required in self._taken:
             value = values.coerced.get(variable, Undefined)
             if value is Undefined or (value is None and is_required):
-                return self._converted(values)
+                return self._converted(field, values)
             arguments[name] = value
         return arguments
 
-    def _converted(self, values: VariableValues) -> dict[str, Any]:
-        field, compiled = self._field, self._compiled
+    def _converted(self, field: Field, values: VariableValues) -> dict[str, Any]:
+        compiled = self._compiled
         coerced = get_argument_values(field.definition, field.nodes[0], values, None, compiled.hide_suggestions)
         arguments: dict[str, Any] = compiled.convert_arguments(coerced, field.strawberry)
         if self._taken is not None:

@@ -27,7 +27,6 @@ class Operation:
         self._switches = switches
         self._plans = plans
         self._encode = encode
-        self._keys: list[Hashable] = []
         self._kind = compiled.operation.operation
         self._variables = Variables(compiled)
 
@@ -86,9 +85,7 @@ class Operation:
 
     def forget(self) -> None:
         """Let go of all plans; whoever still runs it plans anew."""
-        for key in self._keys:
-            self._plans.drop(key)
-        self._keys.clear()
+        self._plans.forget(self)
 
     def coerced(self, variables: Mapping[str, Any] | None) -> Any:
         """Coerce variables; a list holds their errors."""
@@ -100,7 +97,6 @@ class Operation:
             planner = Planner(self._compiled, values, most_fields=self._plans.most_fields)
             found = planner.plan()
             self._plans.keep(key, found, planner.fields)
-            self._keys.append(key)
         return found
 
 

@@ -1,6 +1,8 @@
 """What the compiler promises beside being equal to graphql-core: level by level, no more than is asked, once per document."""
 
 import contextlib
+import gc
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -325,3 +327,17 @@ def test_tails_of_one_operation_share_their_key_while_the_switches_are_the_same(
     assert again is not None
     assert no is not None
     assert yes.key == again.key != no.key
+
+
+async def test_a_plan_that_was_run_goes_when_it_is_forgotten_and_waits_for_no_garbage_collector() -> None:
+    compiler = Compiler(SCHEMA)
+    text = "query ($n: Int!) { books(newest: $n) { title author { name } } }"
+    assert (await compiler.compiled(text, *parsed(text)).execute(Asked(), {"n": 2})).errors is None
+    (plan,) = [weakref.ref(kept) for kept, _ in compiler._plans._kept.values()]
+    gc.collect()
+    gc.disable()
+    try:
+        compiler.forget(text)
+        assert plan() is None
+    finally:
+        gc.enable()
