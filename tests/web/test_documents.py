@@ -2,6 +2,7 @@
 
 import gc
 import weakref
+from dataclasses import replace
 
 from graphql import GraphQLError
 
@@ -19,6 +20,11 @@ def text_of(number: int, size: int = 0) -> str:
     return f"query Q{number} {{ viewer {{ permissions }} }} #{'x' * size}"
 
 
+def opened(settings: Settings) -> Door:
+    """Return a door that compiles, whichever mode the run of the tests asks for: it is plans that are looked at here."""
+    return Door(replace(settings, execution="compiled"), SCHEMA)
+
+
 def compiled(door: Door, text: str) -> Operation:
     operation = door.compiled(door.documents.prepare(text, None, {}))
     assert operation is not None
@@ -26,7 +32,7 @@ def compiled(door: Door, text: str) -> Operation:
 
 
 def test_a_document_that_is_thrown_away_takes_its_plans_with_it(settings: Settings) -> None:
-    door = Door(settings, SCHEMA)
+    door = opened(settings)
     first = weakref.ref(compiled(door, text_of(0, documents.CACHED_CHARACTERS // 2)))
     assert first() is not None
     second = compiled(door, text_of(1, documents.CACHED_CHARACTERS // 2 + 1))
@@ -37,7 +43,7 @@ def test_a_document_that_is_thrown_away_takes_its_plans_with_it(settings: Settin
 
 
 def test_a_document_that_is_too_large_to_keep_is_compiled_and_not_kept(settings: Settings) -> None:
-    door = Door(settings, SCHEMA)
+    door = opened(settings)
     compiled(door, text_of(0, documents.CACHED_CHARACTERS))
     assert not door.compiler._kept
 
