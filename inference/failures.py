@@ -11,7 +11,7 @@ from inference.models import FailureKind, ProviderFailed
 # All other statuses are SERVER_ERROR.
 _KINDS: dict[int, FailureKind] = {
     HTTPStatus.UNAUTHORIZED: FailureKind.AUTH,
-    HTTPStatus.PAYMENT_REQUIRED: FailureKind.AUTH,
+    HTTPStatus.PAYMENT_REQUIRED: FailureKind.BUDGET,
     HTTPStatus.FORBIDDEN: FailureKind.AUTH,
     HTTPStatus.NOT_FOUND: FailureKind.AUTH,  # OpenAI's answer to a model that this key may not use
     HTTPStatus.REQUEST_TIMEOUT: FailureKind.TIMEOUT,
@@ -24,7 +24,8 @@ _KINDS: dict[int, FailureKind] = {
 _SIGNS = {
     FailureKind.CONTEXT_WINDOW: rb"context_length_exceeded|exceed_context_size|maximum context length|context (window|size)",
     FailureKind.CONTENT_POLICY: rb"content_filter|content_policy|content management policy",
-    FailureKind.AUTH: rb"insufficient_quota|invalid_api_key|authentication_error|model_not_found",
+    FailureKind.BUDGET: rb"insufficient_quota|billing_error|billing_hard_limit|credit balance",
+    FailureKind.AUTH: rb"invalid_api_key|authentication_error|model_not_found",
     FailureKind.RATE_LIMIT: rb"rate_limit|too_many_requests",
     FailureKind.TIMEOUT: rb"timeout|timed out",
 }

@@ -56,7 +56,10 @@ ModelEvent = TextDelta | ReasoningDelta | Usage | Finished
 
 
 class FailureKind(StrEnum):
-    """What went wrong, in the words of fallback rules. AUTH is all that only the operator can mend: key, plan, model name."""
+    """What went wrong, in the words of fallback rules.
+
+    AUTH is what only the key's owner can mend: key, rights, the model's name. BUDGET: the account has no credit left.
+    """
 
     RATE_LIMIT = "RATE_LIMIT"
     TIMEOUT = "TIMEOUT"
@@ -64,6 +67,7 @@ class FailureKind(StrEnum):
     CONTEXT_WINDOW = "CONTEXT_WINDOW"
     CONTENT_POLICY = "CONTENT_POLICY"
     AUTH = "AUTH"
+    BUDGET = "BUDGET"
 
 
 _SENTENCES = {
@@ -72,7 +76,8 @@ _SENTENCES = {
     FailureKind.SERVER_ERROR: "The model failed to answer.",
     FailureKind.CONTEXT_WINDOW: "The conversation is too long for the model.",
     FailureKind.CONTENT_POLICY: "The model's provider refused this content.",
-    FailureKind.AUTH: "The model's provider refused the credentials, the plan or the model's name.",
+    FailureKind.AUTH: "The model's provider refused the credentials or the model's name.",
+    FailureKind.BUDGET: "The account at the model's provider has no credit left.",
 }
 
 

@@ -55,6 +55,7 @@ class OpenAIRig:
         FailureKind.CONTEXT_WINDOW: (400, b'{"error":{"code":"context_length_exceeded","message":"a-private-prompt"}}'),
         FailureKind.CONTENT_POLICY: (400, b'{"error":{"code":"content_filter","message":"a-private-prompt"}}'),
         FailureKind.AUTH: (401, b'{"error":{"message":"Incorrect API key provided: sk-never-shown-0123456789"}}'),
+        FailureKind.BUDGET: (429, b'{"error":{"code":"insufficient_quota","message":"a-private-prompt"}}'),
     }
 
     def __init__(self, make_settings: Callable[..., Settings], server: ModelServer) -> None:

@@ -1,0 +1,151 @@
+"""What can be asked, as plain values: models and their prices, the deployments that serve them, and the policies that choose."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, Literal
+from uuid import UUID
+
+import msgspec
+
+from inference.models import FailureKind, Usage
+from settings import Secret
+
+MILLION: Final = 1_000_000
+
+Wire = Literal["openai", "responses", "anthropic", "scripted"]
+
+
+class Capability(StrEnum):
+    """What a model can do; PREFILL: it goes on with an assistant's message that stands last."""
+
+    TEXT = "TEXT"
+    VISION = "VISION"
+    AUDIO = "AUDIO"
+    TOOLS = "TOOLS"
+    PARALLEL_TOOLS = "PARALLEL_TOOLS"
+    STRUCTURED_OUTPUT = "STRUCTURED_OUTPUT"
+    REASONING = "REASONING"
+    PREFILL = "PREFILL"
+    PROMPT_CACHE = "PROMPT_CACHE"
+    EMBEDDING = "EMBEDDING"
+    RERANK = "RERANK"
+    IMAGE_OUT = "IMAGE_OUT"
+
+
+class CredentialOwner(StrEnum):
+    """Whose key pays. Only a PLATFORM deployment's address is trusted; all others are dialled through the public door."""
+
+    PLATFORM = "PLATFORM"
+    TENANT = "TENANT"
+    USER = "USER"
+
+
+class Strategy(StrEnum):
+    PRIORITY = "PRIORITY"
+    WEIGHTED = "WEIGHTED"
+    LEAST_LATENCY = "LEAST_LATENCY"
+    LEAST_COST = "LEAST_COST"
+    LEAST_BUSY = "LEAST_BUSY"
+    USAGE = "USAGE"
+
+
+class MidStream(StrEnum):
+    """What becomes of an answer that breaks after its first token."""
+
+    TERMINATE = "TERMINATE"
+    RESTART = "RESTART"
+    CONTINUE_PARTIAL = "CONTINUE_PARTIAL"
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What a million tokens of each class cost, from `effective_from` until `effective_to`; None costs what its neighbour does.
+
+    Cache reads and writes are input that the provider kept, so without a price of their own they cost as input; reasoning costs as
+    output.
+    """
+
+    version: str
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None = None
+    cache_write: Decimal | None = None
+    reasoning: Decimal | None = None
+    currency: str = "USD"
+    effective_from: datetime | None = None
+    effective_to: datetime | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """What these tokens cost, to the last digit."""
+        read = self.input if self.cache_read is None else self.cache_read
+        written = self.input if self.cache_write is None else self.cache_write
+        thought = self.output if self.reasoning is None else self.reasoning
+        total = (
+            usage.input_tokens * self.input
+            + usage.output_tokens * self.output
+            + usage.cache_read_tokens * read
+            + usage.cache_write_tokens * written
+            + usage.reasoning_tokens * thought
+        )
+        return total / MILLION
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A model as users know it; `price` is the one in force, where it is known."""
+
+    id: UUID
+    key: str
+    name: str
+    context_tokens: int
+    max_output_tokens: int
+    capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
+    price: Price | None = None
+
+
+class Deployment(msgspec.Struct, frozen=True, kw_only=True):
+    """One place where a model can be asked, and how much: `tpm` tokens and `rpm` requests a minute, None for no limit.
+
+    A lower `order` is preferred by PRIORITY; `weight` shares out among equals. `remote_name` is what the model is called there.
+    """
+
+    id: UUID
+    model: Model
+    wire: Wire
+    base_url: str
+    remote_name: str
+    api_key: Secret = Secret("")
+    region: str | None = None
+    weight: int = 1
+    order: int = 0
+    tpm: int | None = None
+    rpm: int | None = None
+    owner: CredentialOwner = CredentialOwner.PLATFORM
+
+
+class FallbackRule(msgspec.Struct, frozen=True, kw_only=True):
+    """After one of these failures, these deployments are asked: those of the models that the rule names, in the rule's order."""
+
+    on: frozenset[FailureKind]
+    to: tuple[Deployment, ...]
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """How a deployment is chosen, and what follows a failure. `id` is None for what the platform does by itself.
+
+    `max_retries` bounds all attempts after the first. No allowed regions means that any will do.
+    """
+
+    id: UUID | None
+    name: str
+    candidates: tuple[Deployment, ...]
+    strategy: Strategy = Strategy.PRIORITY
+    fallbacks: tuple[FallbackRule, ...] = ()
+    max_retries: int = 2
+    sticky: bool = True
+    mid_stream: MidStream = MidStream.TERMINATE
+    allowed_regions: frozenset[str] = frozenset()
+
+    def fallbacks_on(self, kind: FailureKind) -> Sequence[Deployment]:
+        """The deployments to ask after such a failure, in order."""
+        return [deployment for rule in self.fallbacks if kind in rule.on for deployment in rule.to]
