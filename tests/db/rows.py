@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -66,6 +67,7 @@ def value_of(column: Column) -> Any:
         "smallint": lambda: next(_count),
         "integer": lambda: next(_count),
         "bigint": lambda: next(_count),
+        "numeric": lambda: Decimal(next(_count)),
         "boolean": lambda: False,
         "jsonb": lambda: "{}",
         "timestamp with time zone": lambda: datetime.now(UTC),

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from db.scopes import Row, Statement, Writing, _compiled
-from db.statements import chats, credentials, idempotency, mails, members, messages, runs, tenants
+from db.statements import attempts, chats, credentials, idempotency, mails, members, messages, runs, tenants
 from db.statements.projections import Columns
 from loaders import api_keys, invitations, sessions, users
 from loaders import members as loader_of_members
@@ -34,7 +34,7 @@ def some_id(kind: int, tenant: int, number: int = 0) -> UUID:
     return UUID(f"{kind:08x}-0000-7000-8{tenant:03x}-{number:012x}")
 
 
-TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION = range(1, 12)
+TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT = range(1, 13)
 # Tenant 0 is the whale: its first user has most of its chats, its first chat most of its messages and runs.
 WHALE, TENANTS = some_id(TENANT, 0), 300
 WHALE_USER, WHALE_CHAT = some_id(USER, 0), some_id(CHAT, 0)
@@ -88,6 +88,9 @@ SEED = f"""
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, {made_id(CHAT, number="n % 2")}, {made_id(MESSAGE)}, {made_id(MESSAGE)},
             {made_id(USER, number="0")}, CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'COMPLETED' END,
             {AGO}, CASE WHEN n % 500 = 1 THEN {AGO} END FROM {each(6000, 40)};
+    INSERT INTO penny.run_attempts (tenant_id, run_id, number, deployment_id, model, wire, credential_owner, reason, started_at, ended_at)
+        SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1, {made_id(DEPLOYMENT, number="n % 50")}, 'm', 'openai', 'PLATFORM', '',
+            {AGO}, {AGO} FROM {each(6000, 40)};
     INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result)
         SELECT {made_id(TENANT, number="0")}, {made_id(USER, number="0")}, sha256(n::text::bytea), '', '{{}}' FROM {each(3000, 2)};
     INSERT INTO directory.mails (id, content, next_attempt_at, sent_at)
@@ -268,6 +271,10 @@ HOT = {
     "a claimed run": Hot(lambda scope: runs.claim(scope, WHALE, some_id(RUN, 0, 0), worker="w", lease=timedelta(seconds=15)), 1),
     "a renewed run": Hot(lambda scope: runs.renew(scope, WHALE, some_id(RUN, 0, 1), epoch=0, lease=timedelta(seconds=15), last_seq=9), 1),
     "open runs of chats": Hot(lambda scope: runs.open_by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(2, 50)]), 50),
+    "attempts of runs": Hot(asked_for(attempts.by_runs, RUN), 50),
+    "a deployment's measures": Hot(
+        lambda scope: attempts.stats(scope, WHALE, [some_id(DEPLOYMENT, 0, 7)], since=NOW - timedelta(days=30), until=NOW), 10
+    ),
     "runs that wait": Hot(lambda scope: runs.queued_before(scope, WHALE, some_id(RUN, 0, 5999)), OPEN_RUNS),
     "abandoned runs": Hot(lambda scope: runs.abandoned(scope, older_than=timedelta(seconds=2), limit=50), OPEN_RUNS, system=True),
     "an idempotency key": Hot(
