@@ -22,7 +22,7 @@ from auth.encryption.local_key import LocalKey
 from bench.worlds import Person, Size
 from chat.branches import ENDLESS
 from chat.contents import sealed, text_parts
-from chat.conversations import sealed_title
+from chat.headings import sealed_title
 from cli.environment import DATABASE
 from schema.ids import local_id
 from settings import Settings

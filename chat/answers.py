@@ -11,12 +11,12 @@ from typing import Any, Final
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
-from chat.contents import sealed
+from chat import records
 from chat.events import Event, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
 from chat.speech import Speech
 from db.scopes import Row, TenantScopes
-from db.statements import messages, runs
+from db.statements import runs
 from db.tables.runs import Run
 from errors import Unavailable
 from events.valkey import ValkeyIsUnavailable
@@ -211,13 +211,13 @@ class Answer:
 
     async def _save_growth(self, lease: timedelta, *, spoke: bool) -> None:
         run, deltas, seq = self._run, self._speech.deltas, self._speech.seq
-        content = sealed(self._cipher, run["output_message_id"], self._speech.parts()) if spoke else None
+        parts = self._speech.parts() if spoke else None
         async with self._scopes.writing(run["tenant_id"]) as scope:
             mine = await runs.renew(scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=lease, last_seq=seq)
             if mine is None:
                 raise RunWasTaken
-            if content is not None:
-                await messages.save_answer(scope, run["tenant_id"], run["output_message_id"], content=content, status="STREAMING")
+            if parts is not None:
+                await records.save(scope, self._cipher, run["output_message_id"], parts, status="STREAMING")
         self._saved_deltas = deltas
         if mine["cancel_requested_at"] is not None:
             self.cancel()
@@ -231,11 +231,10 @@ class Answer:
             Run.input_tokens: usage.input_tokens, Run.output_tokens: usage.output_tokens, Run.reasoning_tokens: usage.reasoning_tokens,
             Run.cache_read_tokens: usage.cache_read_tokens, Run.cache_write_tokens: usage.cache_write_tokens,
         }  # fmt: skip
-        content = sealed(self._cipher, run["output_message_id"], self._speech.parts())
         async with self._scopes.writing(run["tenant_id"]) as scope:
             if not await runs.finish(scope, run["tenant_id"], run["id"], epoch=run["epoch"], values=values):
                 raise RunWasTaken
-            await messages.save_answer(scope, run["tenant_id"], run["output_message_id"], content=content, status=outcome.message_status)
+            await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
 
     async def _patiently(self, save: Callable[[], Any]) -> None:
         """Try again while PostgreSQL is away: the answer is in memory and in the log, and must not be lost."""

@@ -7,7 +7,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from auth.policies.chats import actions_on_chat, can_read_chat
-from chat.conversations import ChatChange, ChatDraft, Sent, opened_metadata, opened_titles
+from chat.conversations import Sent
+from chat.drafts import ChatChange, ChatDraft
+from chat.headings import opened_metadata, opened_titles
 from db.scopes import Row
 from db.statements import chats
 from db.statements.projections import Columns

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from chat.contents import Part, opened_many
 from chat.contexts import BEGINNING, END
-from chat.conversations import Draft, Sent
+from chat.conversations import Sent
+from chat.drafts import Draft
 from db.scopes import Row
 from db.statements.projections import Columns
 from loaders.messages import BranchKey, BranchPage

@@ -10,7 +10,7 @@ import msgspec
 import strawberry
 from strawberry.scalars import JSON
 
-from chat.conversations import ChatChange, ChatDraft, Draft
+from chat.drafts import ChatChange, ChatDraft, Draft
 from db.scopes import Row
 from errors import Invalid
 from loaders.pages import Page

@@ -9,7 +9,7 @@ from uuid import UUID
 import strawberry
 
 from chat import contents
-from chat.conversations import Draft
+from chat.drafts import Draft
 from db.scopes import Row
 from loaders.pages import Page
 from resolvers import messages, users

@@ -10,7 +10,7 @@ import pytest
 from graphql import ExecutionResult, execute, get_operation_ast, parse
 
 from auth.viewers import Viewer
-from chat.conversations import ChatChange, ChatDraft, Draft
+from chat.drafts import ChatChange, ChatDraft, Draft
 from db.scopes import Reading, Row, Statement, TenantScopes
 from db.statements import messages, runs
 from execution import Compiler

@@ -1,0 +1,52 @@
+"""Idempotency keys: the first request with a key does the work, and its retries are told what came of it."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import msgspec
+
+from auth.encryption.ciphers import TenantCipher
+from auth.viewers import Viewer
+from db.scopes import Writing
+from db.statements import idempotency
+from errors import Conflict, Invalid
+
+
+class KeyMeansAnotherInput(Conflict):
+    """The idempotency key was used with another input."""
+
+    code = "IDEMPOTENCY_MISMATCH"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An idempotency key with what it stands for, and the ids of what the work will make."""
+
+    key: str
+    operation: str
+    content: Any
+    result: dict[str, Any] = field(default_factory=dict)
+
+
+async def claimed(scope: Writing, viewer: Viewer, cipher: TenantCipher, claim: Claim, *, life: timedelta) -> dict[str, Any] | None:
+    """Claim a key; returns the earlier result when it was used before for the same input."""
+    if not 1 <= len(claim.key) <= 255:
+        raise Invalid("The idempotency key must have 1 to 255 characters.", path=("idempotencyKey",), constraint="length=1..255")
+    written = msgspec.json.encode([claim.operation, claim.content], order="deterministic")
+    earlier = await idempotency.claim(
+        scope,
+        viewer.tenant_id,
+        viewer.principal_id,
+        key_hash=hashlib.sha256(claim.key.encode()).digest(),
+        input_hash=cipher.hmac("idempotency", written),
+        result=claim.result,
+        life=life,
+    )
+    if earlier is None:
+        return None
+    if earlier["input_hash"] not in [cipher.hmac("idempotency", written, version=version) for version in cipher.versions]:
+        raise KeyMeansAnotherInput("This idempotency key was used with another input.", path=("idempotencyKey",))
+    result: dict[str, Any] = msgspec.json.decode(earlier["result"])
+    return result

@@ -1,0 +1,42 @@
+"""The one place where messages are written: what else must be true of every message is done here, in the same transaction."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from auth.encryption.ciphers import TenantCipher
+from chat.branches import Place
+from chat.contents import Part, sealed
+from db.scopes import Row, Writing
+from db.statements import messages
+from db.tables.chats import Message
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it."""
+
+    id: UUID
+    place: Place
+    role: str
+    status: str
+    parts: list[Part] = field(default_factory=list)
+    author_id: UUID | None = None
+    run_id: UUID | None = None
+
+
+async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said) -> list[Row]:
+    """Write new messages of a chat; their rows come back in the order given."""
+    rows = [
+        Message(
+            tenant_id=cipher.tenant_id, id=one.id, chat_id=chat_id, branch_id=one.place.branch_id, depth=one.place.depth,
+            parent_id=one.place.parent_id, role=one.role, author_id=one.author_id, run_id=one.run_id, status=one.status,
+            content=sealed(cipher, one.id, one.parts),
+        )
+        for one in said
+    ]  # fmt: skip
+    return await messages.create(scope, *rows)
+
+
+async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: list[Part], *, status: str) -> None:
+    """Write what an answer has said so far; STREAMING while it grows, another status once, when it has ended."""
+    await messages.save_answer(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, parts), status=status)
