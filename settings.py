@@ -169,6 +169,24 @@ class Settings:
         "How long a stopping worker lets its answers finish, in seconds.", default=20.0, minimum=0, maximum=3600
     )
 
+    worker_jobs: int = setting("Jobs that one worker process does at once.", default=4, minimum=1, maximum=1000)
+    job_lease_seconds: float = setting(
+        "How long a worker owns a job without a sign of life, in seconds.", default=30.0, minimum=0.2, maximum=3600
+    )
+    job_beat_seconds: float = setting(
+        "How often a job's progress is saved and a cancellation is heard, in seconds.", default=1.0, minimum=0.05, maximum=600
+    )
+    job_sweep_seconds: float = setting(
+        "How often a worker looks for jobs that are due, in seconds.", default=1.0, minimum=0.05, maximum=600
+    )
+    job_attempts: int = setting("How often a job is begun before it is given up.", default=5, minimum=1, maximum=100)
+    job_retry_seconds: float = setting(
+        "Pause before a job's second attempt, in seconds; it doubles with each further one, up to five minutes.",
+        default=2.0,
+        minimum=0,
+        maximum=300,
+    )
+
     message_max_bytes: int = setting("Longest message, in bytes of UTF-8.", default=131_072, minimum=1, maximum=16_777_216)
     message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
     chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from db.scopes import TenantScopes
-from loaders import api_keys, chats, invitations, members, messages, roles, runs, sessions, tenants, users
+from loaders import api_keys, chats, invitations, jobs, members, messages, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
 K = TypeVar("K", bound=Hashable)
@@ -47,6 +47,7 @@ class Loaders:
     message_by_id = _Asked(messages.message_by_id)
     children_by_message = _Asked(messages.children_by_message)
     messages_by_branch = _Asked(messages.messages_by_branch)
+    job_by_id = _Asked(jobs.job_by_id)
     run_by_id = _Asked(runs.run_by_id)
     open_runs_by_chat = _Asked(runs.open_runs_by_chat)
     runs_by_chat = _Asked(runs.runs_by_chat)

@@ -14,6 +14,7 @@ from chat.conversations import Conversations
 from chat.logs import RunLogs
 from db.scopes import TenantScopes
 from errors import Unauthenticated
+from events.jobs import Jobs
 from loaders.loaders import Loaders
 from settings import Settings
 
@@ -32,6 +33,7 @@ class Works:
     members: Members
     conversations: Conversations
     logs: RunLogs
+    jobs: Jobs
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ PREFIXES: Final = {
     "Message": "msg",
     "Part": "prt",
     "Run": "run",
+    "BackgroundJob": "job",
 }
 _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}
 

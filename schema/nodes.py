@@ -27,9 +27,10 @@ class Node:
 
     row: strawberry.Private[Any]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, *, interface: bool = False) -> None:
         super().__init_subclass__()
-        _KINDS[cls.__name__] = cls
+        if not interface:
+            _KINDS[cls.__name__] = cls
 
     id: strawberry.ID = strawberry.field(
         resolver=read(_id_of), description="Global id; opaque, and unique over all types.", metadata={METADATA: _id_of}

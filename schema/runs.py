@@ -23,9 +23,10 @@ from resolvers import runs, users
 from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
-from schema.errors import ErrorCode, Payload, UserError, shown_as
+from schema.errors import Payload, UserError, shown_as
 from schema.fields import Columns, Info, batch, column, mutation, nested, subscription
 from schema.ids import global_id, ids_of, local_id
+from schema.jobs import ERROR_COLUMNS, JobError, errors_of
 from schema.links import link, visible
 from schema.messages import Message, MessagePart, id_of_part
 from schema.nodes import Node
@@ -58,12 +59,6 @@ class StopReason(enum.Enum):
     PROVIDER_ERROR = strawberry.enum_value("PROVIDER_ERROR", description="The model or the worker failed.")
 
 
-@strawberry.type(description="Why something that works by itself failed.")
-class JobError:
-    code: ErrorCode = strawberry.field(description="The kind of failure, for programs.")
-    message: str = strawberry.field(description="One sentence for people.")
-
-
 @strawberry.type(description="Tokens that were used, in five classes that do not overlap.")
 class UsageTotals:
     input_tokens: BigInt = strawberry.field(description="Tokens that the model read anew.")
@@ -93,14 +88,6 @@ def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> list[U
     return each(lambda row: UsageTotals(**{name: row[column] for name, column in _USED.items()}), rows)
 
 
-def _errors(operation: Operation, rows: Sequence[Row], needed: object) -> list[JobError | Exception | None]:  # noqa: ARG001 - a batch's arguments
-    return each(_error, rows)
-
-
-def _error(row: Row) -> JobError | None:
-    return None if row["error_code"] is None else JobError(code=ErrorCode[row["error_code"]], message=row["error_message"] or "")
-
-
 @strawberry.type(description="One answer being made, or made. It goes on whether or not anybody reads.")
 class Run(Node):
     chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link(
@@ -120,7 +107,7 @@ class Run(Node):
     first_token_ms: int | None = column("first_token_ms", description="How long the first token took from `createdAt`, in milliseconds.")
     last_seq: Seq = column("last_seq", description="The `seq` of its last event that is known to be saved.")
     stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
-    error: JobError | None = batch(_errors, needs=["error_code", "error_message"], description="Why it failed; null unless it did.")
+    error: JobError | None = batch(errors_of, needs=ERROR_COLUMNS, description="Why it failed; null unless it did.")
     background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
     usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
 

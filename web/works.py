@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ from chat.workers import Worker
 from db.pools import open_pool, warm
 from db.scopes import SystemScopes, TenantScopes
 from errors import Unavailable
+from events.jobs import Function, Jobs
+from events.labour import Labour
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
@@ -106,6 +108,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             members=Members(scopes=scopes, revocations=revocations),
             conversations=Conversations(scopes=scopes, keyring=keyring, logs=logs, queue=queue, settings=settings),
             logs=logs,
+            jobs=Jobs(scopes),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)
@@ -120,7 +123,7 @@ async def _end(close: Callable[[], Coroutine[Any, Any, None]], terminate: Callab
 
 
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
-    """Be a worker until `stop` is set: make answers, and send the mails that wait."""
+    """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with open_works(settings, application="penny worker") as process:
         provider = open_provider(settings)
@@ -129,14 +132,26 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
             queue=process.queue, blocking=process.blocking, provider=provider, settings=settings,
         )  # fmt: skip
-        mails = asyncio.create_task(_send_mails(process.mail_queue), name="mails")
+        labour = Labour(
+            name=name, scopes=process.works.scopes, system=process.system, functions=_job_functions(process), settings=settings
+        )  # fmt: skip
+        chores = [
+            asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
+            asyncio.create_task(labour.work(), name="jobs"),
+        ]
         log.info("worker_ready", worker=name, model=settings.model_name)
         try:
             await worker.work(stop)
         finally:
-            mails.cancel()
-            await asyncio.gather(mails, return_exceptions=True)
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
             await provider.close()
+
+
+def _job_functions(process: Process) -> Mapping[str, Function]:  # noqa: ARG001 - what the functions are made of
+    """The one registry of what workers can do: from a kind of job to what does it."""
+    return {}
 
 
 async def _send_mails(queue: MailQueue) -> None:

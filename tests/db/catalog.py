@@ -7,7 +7,14 @@ from typing import Any
 
 ROLES = ("penny_app", "penny_system")
 # Which rows `penny_system` may read in every tenant; all other tables it reads like `penny_app`.
-SYSTEM_SEES = {"tenants": "true", "roles": "true", "memberships": "true", "sessions": "true", "runs": "status IN ('QUEUED', 'RUNNING')"}
+SYSTEM_SEES = {
+    "tenants": "true",
+    "roles": "true",
+    "memberships": "true",
+    "sessions": "true",
+    "runs": "status IN ('QUEUED', 'RUNNING')",
+    "jobs": "status IN ('QUEUED', 'RUNNING')",
+}
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
 

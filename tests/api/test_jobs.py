@@ -1,0 +1,62 @@
+"""Jobs through the endpoint: who sees them, and who stops them."""
+
+from uuid import UUID, uuid4
+
+from auth.viewers import Viewer
+from tests.api.people import code_of, done, me, member, refused
+from tests.running import Api
+from web.works import Process
+
+JOB = (
+    "query ($id: ID!) { job(id: $id) { __typename id status progress createdAt finishedAt error { code } ... on BackgroundJob { kind } } }"
+)
+NODE = "query ($id: ID!) { node(id: $id) { __typename id ... on Job { status } } }"
+
+
+async def viewer_of(api: Api, process: Process) -> Viewer:
+    assert api.token is not None
+    return await process.works.sessions.viewer_of(api.token)
+
+
+async def begun(process: Process, viewer: Viewer) -> str:
+    """The id of a job that somebody began and no worker knows."""
+    async with process.works.scopes.writing(viewer.tenant_id) as scope:
+        row = await process.works.jobs.add(scope, viewer.tenant_id, f"test {uuid4().hex}", {"n": 1}, created_by=viewer.user_id)
+    job_id: UUID = row["id"]
+    return f"job_{job_id.hex}"
+
+
+async def test_whoever_began_a_job_and_administrators_see_it_and_nobody_else(api: Api, process: Process) -> None:
+    owner, stranger = await api.sign_up(), await api.sign_up()
+    bob, eve = await member(owner, process, "creator"), await member(owner, process, "creator")
+    job_id = await begun(process, await viewer_of(bob, process))
+    for seer in (bob, owner):
+        job = (await seer.data(JOB, id=job_id))["job"]
+        assert (job["__typename"], job["id"], job["status"], job["progress"], job["error"]) == (
+            "BackgroundJob",
+            job_id,
+            "QUEUED",
+            None,
+            None,
+        )
+        assert job["kind"].startswith("test ")
+        assert (await seer.data(NODE, id=job_id))["node"] == {"__typename": "BackgroundJob", "id": job_id, "status": "QUEUED"}
+    for blind in (eve, stranger):
+        assert (await blind.data(JOB, id=job_id))["job"] is None
+        assert (await blind.data(NODE, id=job_id))["node"] is None
+    assert (await bob.data(JOB, id=(await me(bob))["viewer"]["user"]["id"]))["job"] is None
+
+
+async def test_a_job_is_stopped_by_those_who_see_it(api: Api, process: Process) -> None:
+    owner, stranger = await api.sign_up(), await api.sign_up()
+    bob, eve = await member(owner, process, "creator"), await member(owner, process, "creator")
+    job_id = await begun(process, await viewer_of(bob, process))
+    for blind in (eve, stranger):
+        assert (await refused(blind, "jobCancel", jobId=job_id))["__typename"] == "NotFoundError"
+    assert (await refused(bob, "jobCancel", jobId="chat_" + "0" * 32))["__typename"] == "NotFoundError"
+    assert (await bob.data(JOB, id=job_id))["job"]["status"] == "QUEUED"
+    job = (await done(bob, "jobCancel", "job { id status finishedAt ... on BackgroundJob { kind } }", jobId=job_id))["job"]
+    assert (job["id"], job["status"]) == (job_id, "CANCELLED")
+    assert job["finishedAt"] is not None
+    assert (await done(owner, "jobCancel", "job { finishedAt }", jobId=job_id))["job"] == {"finishedAt": job["finishedAt"]}
+    assert await code_of(api, JOB, id=job_id) == "UNAUTHENTICATED"
