@@ -205,6 +205,29 @@ class Settings:
     )
     graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
     graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
+    rate_limit_principal_points: int = setting(
+        "Most points that a person or API key may spend at once; no bucket holds less than the dearest operation costs.",
+        default=60_000,
+        minimum=1,
+        maximum=1_000_000_000,
+    )
+    rate_limit_principal_per_second: int = setting(
+        "Points that come back to a person or API key each second.", default=1_000, minimum=1, maximum=1_000_000_000
+    )
+    rate_limit_tenant_points: int = setting("Most points that a tenant may spend at once.", default=600_000, minimum=1, maximum=10**12)
+    rate_limit_tenant_per_second: int = setting("Points that come back to a tenant each second.", default=10_000, minimum=1, maximum=10**12)
+    rate_limit_address_points: int = setting(
+        "Most points that an address (an IPv6 /64) may spend at once without a sign-in.", default=20_000, minimum=1, maximum=1_000_000_000
+    )
+    rate_limit_address_per_second: int = setting(
+        "Points that come back to an address each second.", default=200, minimum=1, maximum=1_000_000_000
+    )
+    rate_limit_alone_percent: int = setting(
+        "What each process grants of a bucket by itself while Valkey does not answer, in percent.", default=10, minimum=1, maximum=100
+    )
+    graphql_unknown_points: int = setting(
+        "Points for reading a document that the process does not know yet, whatever becomes of it.", default=10, minimum=0, maximum=100_000
+    )
     execution: str = setting(
         "How operations run: as `compiled` plans, or by graphql-core alone as `reference`, to compare the two.",
         default="compiled",

@@ -8,6 +8,7 @@ from auth.api_keys import ApiKeys
 from auth.encryption.keyring import Keyring
 from auth.invitations import Invitations
 from auth.members import Members
+from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.conversations import Conversations
@@ -34,6 +35,7 @@ class Works:
     conversations: Conversations
     logs: RunLogs
     jobs: Jobs
+    rates: RateLimits
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +60,7 @@ class Operation:
     refusal: Unauthenticated | None = None
     loaders: Loaders | None = None
     session_cookie: str | None = field(default=None, repr=False)
+    charge: Charge | None = None
 
     @property
     def viewer(self) -> Viewer:

@@ -1,9 +1,11 @@
 """What the API says of itself: its version and its limits, for anybody."""
 
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 
 import strawberry
 
+from auth.rates import Charge
 from resolvers.operations import Operation
 from schema.fields import computed, query
 from settings import Settings
@@ -55,6 +57,36 @@ class ApiInfo:
         return ApiLimits(settings=self.settings)
 
 
+@strawberry.type(description="What you may still ask: points that every operation costs, and that come back as time passes.")
+class RateLimit:
+    charge: strawberry.Private[Charge]
+
+    @computed(description="Points that this operation was charged before it ran; what it turns out not to cost is given back.")
+    def requested_cost(self) -> int:
+        return self.charge.requested
+
+    @computed(description="Most points that you can have.")
+    def limit(self) -> int:
+        return self.charge.limit
+
+    @computed(description="Points that are left, with this operation charged. Several processes count, each as of a moment ago.")
+    def remaining(self) -> int:
+        return self.charge.remaining
+
+    @computed(description="Points that come back each second.")
+    def restore_per_second(self) -> float:
+        return float(self.charge.restore_per_second)
+
+    @computed(description="When all points will be back if nothing more is asked.")
+    def reset_at(self) -> datetime:
+        return datetime.now(UTC) + timedelta(seconds=self.charge.seconds_to_full)
+
+
+def _rate_limit(operation: Operation, _: object) -> RateLimit:
+    assert operation.charge is not None, "the door charges every operation"
+    return RateLimit(charge=operation.charge)
+
+
 def _api_info(operation: Operation, _: object) -> ApiInfo:
     return ApiInfo(settings=operation.works.settings)
 
@@ -62,3 +94,9 @@ def _api_info(operation: Operation, _: object) -> ApiInfo:
 @strawberry.type
 class Query:
     api_info: ApiInfo = query(_api_info, description="What the API says of itself; needs no sign-in.", public=True)
+    rate_limit: RateLimit = query(
+        _rate_limit,
+        description="What you may still ask. Without a sign-in it is your address that counts. Every answer's `extensions.cost` says what "
+        "the operation was charged and what it did cost.",
+        public=True,
+    )

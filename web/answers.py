@@ -29,6 +29,11 @@ def refusal(code: str, message: str, **extensions: Any) -> dict[str, Any]:
     return {"errors": [{"message": message, "extensions": {"code": code, **extensions}}]}
 
 
+def refused(error: PennyError) -> dict[str, Any]:
+    """Make the response's JSON where a failure of our own kept everything from running."""
+    return {"errors": [{"message": error.message, "extensions": _extensions(error)}]}
+
+
 def safe_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """Show an error: our own in their words, a document's mistakes as they are, the rest masked and logged."""
     cause = _cause(error)
@@ -67,7 +72,7 @@ def code_of(error: PennyError) -> str:
 def _extensions(error: PennyError) -> dict[str, Any]:
     extensions: dict[str, Any] = {"code": code_of(error)}
     if isinstance(error, RateLimited):
-        extensions["retryAfterMs"] = error.retry_after_ms
+        extensions |= {"bucket": error.bucket, "retryAfterMs": error.retry_after_ms}
     elif isinstance(error, PermissionDenied):
         extensions["requiredScopes"] = list(error.required_scopes)
     elif isinstance(error, Invalid) and error.constraint:

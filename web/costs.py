@@ -27,10 +27,12 @@ from graphql import (
 
 from schema.fields import Cost
 from settings import Settings
+from web.spending import Share, Shares, Sizing
 
 # How many rows a list without a page size is taken to have.
 USUAL_LIST: Final = 10
 LARGEST: Final = 1_000_000
+# The fields of a page that hold its rows.
 PAGED: Final = ("edges", "nodes")
 # For how many different sizes the measure of an operation is remembered.
 KEPT_MEASURES: Final = 32
@@ -59,7 +61,10 @@ class Refused(Exception):
 
 
 class Measures:
-    """The measures of one operation: what it costs depends on nothing but the variables that say how many rows there are."""
+    """The measures of one operation: what it costs depends on nothing but the variables that say how many rows there are.
+
+    `shares` says what became of the cost in the end.
+    """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._schema = schema
@@ -67,6 +72,7 @@ class Measures:
         self._operation = operation
         self._sizing: tuple[str, ...] | None = None
         self._known: dict[tuple[Any, ...], Measure] = {}
+        self.shares = Shares()
 
     def of(self, variables: Mapping[str, Any]) -> Measure:
         """Return the measure for these variables."""
@@ -74,7 +80,7 @@ class Measures:
         if key is not None and (known := self._known.get(key)) is not None:
             return known
         measuring = Measuring(self._schema, self._document, variables)
-        measure = measuring.operation(self._operation)
+        measure, self.shares = measuring.operation(self._operation)
         self._sizing = tuple(sorted(measuring.sizing))
         if len(self._known) >= KEPT_MEASURES:
             self._known.clear()
@@ -94,47 +100,50 @@ class Measuring:
         self._variables = variables
         self.sizing: set[str] = set()
         self._fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
-        self._known: dict[str, Measure] = {}
+        self._known: dict[str, tuple[Measure, Shares]] = {}
         self._defaults: dict[str, ConstValueNode] = {}
 
-    def operation(self, node: OperationDefinitionNode) -> Measure:
+    def operation(self, node: OperationDefinitionNode) -> tuple[Measure, Shares]:
         self._defaults = {one.variable.name.value: one.default_value for one in node.variable_definitions or () if one.default_value}
         root = self._schema.get_root_type(node.operation)
         return self._selections(node.selection_set, root)
 
-    def _selections(self, selections: SelectionSetNode, parent: Any) -> Measure:
-        measure = Measure()
-        for node in selections.selections:
+    def _selections(self, selections: SelectionSetNode | None, parent: Any) -> tuple[Measure, Shares]:
+        measure, shares = Measure(), Shares()
+        for node in selections.selections if selections else ():
             if isinstance(node, FieldNode):
-                measure = measure.beside(self._field(node, parent))
+                more, share = self._field(node, parent)
+                shares.add(share)
             elif isinstance(node, InlineFragmentNode):
                 on = self._schema.get_type(node.type_condition.name.value) if node.type_condition else parent
-                measure = measure.beside(self._selections(node.selection_set, on))
+                more, inner = self._selections(node.selection_set, on)
+                shares.include(inner)
             elif isinstance(node, FragmentSpreadNode):
-                measure = measure.beside(self._fragment(node.name.value))
-        return measure
+                more, inner = self._fragment(node.name.value)
+                shares.include(inner)
+            measure = measure.beside(more)
+        return measure, shares
 
-    def _fragment(self, name: str) -> Measure:
+    def _fragment(self, name: str) -> tuple[Measure, Shares]:
         if name not in self._known:
             fragment = self._fragments[name]
             self._known[name] = self._selections(fragment.selection_set, self._schema.get_type(fragment.type_condition.name.value))
         return self._known[name]
 
-    def _field(self, node: FieldNode, parent: Any) -> Measure:
+    def _field(self, node: FieldNode, parent: Any) -> tuple[Measure, Share]:
         field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
-        alias = 1 if node.alias else 0
+        alias, key = (1, node.alias.value) if node.alias else (0, node.name.value)
         if field is None:  # introspection's own fields
-            inner = self._selections(node.selection_set, None) if node.selection_set else Measure()
-            return Measure(inner.cost + 1, inner.depth + 1, inner.aliases + alias, 1)
-        declared = _declared_cost(field)
-        composite = is_composite_type(get_named_type(field.type))
-        weight = declared.weight if declared else int(composite)
+            inner, inside = self._selections(node.selection_set, None)
+            return Measure(inner.cost + 1, inner.depth + 1, inner.aliases + alias, 1), Share(key, cost=inner.cost + 1)
+        declared, of = _declared_cost(field), get_named_type(field.type)
+        weight = declared.weight if declared else int(is_composite_type(of))
         size = self._size(node, field, declared)
-        inner = self._selections(node.selection_set, get_named_type(field.type)) if node.selection_set else Measure()
-        inside = inner.cost * size
-        if declared and declared.multipliers:
-            weight *= size
-        return Measure(weight + inside, inner.depth + 1, inner.aliases + alias, 1)
+        inner, inside = self._selections(node.selection_set, of)
+        own, each = (0, weight) if declared and declared.multipliers else (weight, 0)
+        cost = own + size * (each + inner.cost)
+        share = Share(key, cost=cost, own=own, each=each, inside=inside, sizing=_sizing(node, field, inside))
+        return Measure(cost, inner.depth + 1, inner.aliases + alias, 1), share
 
     def _size(self, node: FieldNode, field: GraphQLField, declared: Cost | None) -> int:
         """How many rows the field may give: its page size, the length of an argument, or a usual list's."""
@@ -142,8 +151,7 @@ class Measuring:
         if names:
             sizes = [self._number(argument.value) for argument in node.arguments or () if argument.name.value in names]
             return max([1, *sizes]) if sizes else USUAL_LIST
-        of = field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type
-        if isinstance(of, GraphQLList) and is_composite_type(get_named_type(of)) and node.name.value not in PAGED:
+        if _is_list(field) and is_composite_type(get_named_type(field.type)) and node.name.value not in PAGED:
             return USUAL_LIST
         return 1
 
@@ -166,6 +174,19 @@ def _size_of(given: Any) -> int:
     if isinstance(given, list):
         return len(given)
     return int(given) if isinstance(given, int | float) and abs(given) < LARGEST else LARGEST
+
+
+def _is_list(field: GraphQLField) -> bool:
+    return isinstance(field.type.of_type if isinstance(field.type, GraphQLNonNull) else field.type, GraphQLList)
+
+
+def _sizing(node: FieldNode, field: GraphQLField, inside: Shares) -> Sizing:
+    """Say how many rows a field's value turns out to have."""
+    if not inside:
+        return Sizing.ONE
+    if _is_list(field):
+        return Sizing.ROWS if node.name.value in PAGED else Sizing.LIST
+    return Sizing.PAGE if inside.rows else Sizing.ONE
 
 
 def _declared_cost(field: GraphQLField) -> Cost | None:

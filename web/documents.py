@@ -22,6 +22,7 @@ from graphql import (
 from settings import Settings
 from web.costs import Measures, Refused, check
 from web.overlaps import crowded
+from web.spending import Shares
 
 MOST_ERRORS: Final = 10
 CACHED_CHARACTERS: Final = 262_144
@@ -55,6 +56,8 @@ class Prepared:
     text: str
     document: DocumentNode
     operation: OperationDefinitionNode
+    cost: int
+    shares: Shares
 
     @property
     def kind(self) -> OperationType:
@@ -78,14 +81,15 @@ class Documents:
         kept = self._document(text)
         operation, measures = self._operation(kept, operation_name)
         try:
-            check(measures.of(variables), operation, self._settings)
+            measure = measures.of(variables)
+            check(measure, operation, self._settings)
         except RecursionError:
             raise _too_deep(422) from None
         except Refused as refused:
             error = GraphQLError(str(refused), extensions={"code": refused.code, **refused.numbers})
             raise DocumentIsBad([error], status=422) from refused
         self._remember(text, kept)
-        return Prepared(text, kept.document, operation)
+        return Prepared(text, kept.document, operation, measure.cost, measures.shares)
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""

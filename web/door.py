@@ -6,14 +6,16 @@ from typing import Any
 from graphql import ExecutionResult, Executor, OperationType, create_source_event_stream, execute
 from strawberry import Schema
 
+from auth.rates import Charge
 from auth.viewers import Viewer
-from errors import Unauthenticated
+from errors import RateLimited, Unauthenticated
 from execution import Compiler, Uncompilable
 from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
 from settings import Settings
 from web.documents import Documents, Prepared
-from web.metrics import FALLBACKS
+from web.metrics import FALLBACKS, THROTTLED
+from web.requests import Asked
 from web.subscriptions import Subscription
 from web.works import Process
 
@@ -46,6 +48,22 @@ class Door:
             return Operation(works=self.process.works, caller=caller, credential=None, refusal=viewer)
         return Operation(works=self.process.works, caller=caller, credential=viewer)
 
+    async def admit(self, asked: Asked, caller: Caller, viewer: "Viewer | Unauthenticated | None") -> tuple[Prepared, Operation]:
+        """Charge the caller and make their operation ready; raises `DocumentIsBad` and `RateLimited`, and then nothing runs."""
+        operation = self.operation(caller, viewer)
+        if self.settings.graphql_unknown_points and not self.documents.keeps(asked.query):
+            await self._charge(operation, self.settings.graphql_unknown_points)
+        prepared = self.documents.prepare(asked.query, asked.operation_name, asked.variables)
+        operation.charge = await self._charge(operation, prepared.cost)
+        return prepared, operation
+
+    async def _charge(self, operation: Operation, points: int) -> Charge:
+        try:
+            return await self.process.works.rates.charge(operation.credential, operation.caller.address, points)
+        except RateLimited as refused:
+            THROTTLED.add(1, {"bucket": refused.bucket})
+            raise
+
     def compiled(self, prepared: Prepared) -> CompiledOperation | None:
         """Return the compiled operation; None for those that graphql-core runs."""
         if self.settings.execution == "reference":
@@ -59,7 +77,14 @@ class Door:
             return None
 
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
-        """Run a query or a mutation to its end."""
+        """Run a query or a mutation to its end, and give back what it did not cost."""
+        result = await self._executed(prepared, operation, variables)
+        if (charge := operation.charge) is not None:
+            self.process.works.rates.refund(charge, prepared.shares.of(charge.requested, result.data))
+            result.extensions = {**(result.extensions or {}), "cost": {"requested": charge.requested, "actual": charge.cost}}
+        return result
+
+    async def _executed(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         if (compiled := self.compiled(prepared)) is not None:
             return await compiled.execute(operation, variables)
         result = execute(

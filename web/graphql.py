@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Final
 
 import orjson
@@ -9,19 +10,25 @@ import structlog
 from graphql import ExecutionResult, OperationType
 
 from auth.viewers import Viewer
-from errors import PennyError, Unauthenticated, Unavailable
+from errors import PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller
-from web.answers import answer, code_of, refusal
+from web.answers import answer, refusal, refused
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
 from web.documents import DocumentIsBad
 from web.door import Door
-from web.headers import API_POLICY, always
+from web.headers import API_POLICY, always, rate_limit
 from web.requests import JSON, BadRequest, Receive, Send, body_of, read
 from web.sockets import Sockets
 
 log = structlog.get_logger()
 
+Headers = list[tuple[bytes, bytes]]
 GRAPHQL_JSON: Final = "application/graphql-response+json"
+_STATUS: Final = {
+    Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+}
 _MEDIA: Final = {media: f"{media}; charset=utf-8".encode() for media in (GRAPHQL_JSON, JSON)}
 
 
@@ -40,32 +47,35 @@ class GraphQLApp:
         headers = headers_of(scope)
         caller = caller_of(scope, headers, self._door.settings)
         media = GRAPHQL_JSON if GRAPHQL_JSON in headers.get("accept", "") else JSON
-        cookies: list[str] = []
+        more: Headers = []
         try:
-            status, body = await self._answered(scope["method"], headers, caller, receive, cookies)
+            status, body = await self._answered(scope["method"], headers, caller, receive, more)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             status, body = _refused(error, media, caller)
-        await self._respond(send, caller, status, media, body, cookies)
+            if isinstance(error, RateLimited):
+                more.append((b"retry-after", b"%d" % ceil(error.retry_after_ms / 1000)))
+        await self._respond(send, caller, status, media, body, more)
 
     async def _answered(
-        self, method: str, headers: Mapping[str, str], caller: Caller, receive: Receive, cookies: list[str]
+        self, method: str, headers: Mapping[str, str], caller: Caller, receive: Receive, more: Headers
     ) -> tuple[HTTPStatus, dict[str, Any]]:
         settings = self._door.settings
         asked = read(method, headers, await body_of(receive, settings.graphql_max_body_bytes))
         viewer = await self._viewer(headers)
-        prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
+        prepared, operation = await self._door.admit(asked, caller, viewer)
         if prepared.kind is OperationType.SUBSCRIPTION:
             raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_USER_INPUT", "Subscriptions are served over WebSocket (graphql-transport-ws).")
-        operation = self._door.operation(caller, viewer)
         # For this request alone: the server gives each one a task, and so a context, of its own.
         structlog.contextvars.bind_contextvars(request_id=caller.request_id)
         result = await self._door.run(prepared, operation, asked.variables)
+        if operation.charge is not None:
+            more += rate_limit(operation.charge)
         if operation.session_cookie is not None:
-            cookies.append(set_cookie(settings, operation.session_cookie))
+            more.append((b"set-cookie", set_cookie(settings, operation.session_cookie).encode()))
         return _status(result, headers), answer(result, caller.request_id)
 
     async def _respond(  # noqa: PLR0913 - all that an answer is made of
-        self, send: Send, caller: Caller, status: HTTPStatus, media: str, body: dict[str, Any], cookies: list[str]
+        self, send: Send, caller: Caller, status: HTTPStatus, media: str, body: dict[str, Any], more: Headers
     ) -> None:
         status, content = _written(status, body)
         headers = [
@@ -73,7 +83,7 @@ class GraphQLApp:
             (b"content-length", str(len(content)).encode()),
             (b"x-request-id", caller.request_id.encode()),
             *self._always,
-            *((b"set-cookie", cookie.encode()) for cookie in cookies),
+            *more,
         ]
         if status is HTTPStatus.METHOD_NOT_ALLOWED:
             headers.append((b"allow", b"POST"))
@@ -109,12 +119,8 @@ def _refused(error: Exception, media: str, caller: Caller) -> tuple[HTTPStatus, 
         # A client that knows only plain JSON reads errors in an answer that is well.
         is_plain = media == JSON and error.status == HTTPStatus.UNPROCESSABLE_ENTITY
         return HTTPStatus.OK if is_plain else HTTPStatus(error.status), answer(error.result, "")
-    if isinstance(error, Unauthenticated):
-        return HTTPStatus.UNAUTHORIZED, refusal(code_of(error), error.message)
-    if isinstance(error, Unavailable):
-        return HTTPStatus.SERVICE_UNAVAILABLE, refusal(error.code, error.message)
     if isinstance(error, PennyError):
-        return HTTPStatus.FORBIDDEN, refusal(code_of(error), error.message)
+        return next((status for family, status in _STATUS.items() if isinstance(error, family)), HTTPStatus.FORBIDDEN), refused(error)
     log.error("request_failed", request_id=caller.request_id, exc_info=error)
     return HTTPStatus.INTERNAL_SERVER_ERROR, refusal("INTERNAL", "Something failed on our side.", requestId=caller.request_id)
 

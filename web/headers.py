@@ -1,7 +1,9 @@
 """Headers that every answer carries: the request's id, and what keeps browsers safe (OWASP's HTTP headers cheat sheet)."""
 
+from math import ceil
 from typing import Any, Final
 
+from auth.rates import Charge
 from settings import Settings
 from web.callers import headers_of, request_id_of
 
@@ -27,6 +29,15 @@ def always(settings: Settings) -> list[tuple[bytes, bytes]]:
     if settings.cookies_are_secure:
         headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def rate_limit(charge: Charge) -> list[tuple[bytes, bytes]]:
+    """Say what the caller's bucket holds and what is left of it (draft-ietf-httpapi-ratelimit-headers-10)."""
+    name, window = charge.account.own.name.encode(), ceil(charge.limit / charge.restore_per_second)
+    return [
+        (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name, charge.limit, window)),
+        (b"ratelimit", b'"%b";r=%d;t=%d' % (name, charge.remaining, ceil(charge.seconds_to_full))),
+    ]
 
 
 class Headers:

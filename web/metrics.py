@@ -6,6 +6,11 @@ from opentelemetry import metrics
 
 _METER: Final = metrics.get_meter("penny.web")
 
+THROTTLED: Final = _METER.create_counter(
+    "penny.graphql.throttled",
+    unit="{operation}",
+    description="Operations that were refused because their caller asked too much, by bucket.",
+)
 FALLBACKS: Final = _METER.create_counter(
     "penny.graphql.fallbacks", unit="{operation}", description="Operations that graphql-core ran because the compiler does not, by reason."
 )

@@ -69,8 +69,7 @@ class Stream:
         await self._writer.say({"type": "error", "id": self._id, "payload": errors})
 
     async def _run(self, asked: Asked, viewer: Viewer | None) -> None:
-        prepared = self._door.documents.prepare(asked.query, asked.operation_name, asked.variables)
-        operation = self._door.operation(self._caller, viewer)
+        prepared, operation = await self._door.admit(asked, self._caller, viewer)
         if prepared.kind is not OperationType.SUBSCRIPTION:
             await self._next(await self._door.run(prepared, operation, asked.variables))
             return

@@ -23,6 +23,7 @@ from auth.mail_queue import MailQueue
 from auth.mailer import open_mailer
 from auth.members import Members
 from auth.passwords import Passwords
+from auth.rates import RateLimits
 from auth.sessions import Sessions
 from auth.throttle import Throttle
 from chat.conversations import Conversations
@@ -94,6 +95,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         sessions = Sessions(scopes=scopes, system=system, revocations=revocations, background=background, settings=settings)
         logs = RunLogs(valkey=valkey, tails=tails, keyring=keyring, settings=settings)
         queue = RunQueue(valkey, settings)
+        rates = RateLimits(valkey, background, settings)
+        closing.push_async_callback(rates.close)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -109,6 +112,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             conversations=Conversations(scopes=scopes, keyring=keyring, logs=logs, queue=queue, settings=settings),
             logs=logs,
             jobs=Jobs(scopes),
+            rates=rates,
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)

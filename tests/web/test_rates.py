@@ -1,0 +1,103 @@
+"""Who asks too much is told so, in headers, over HTTP and over sockets, and what an operation costs is said with its answer."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import aiohttp
+import pytest
+
+from tests.chat.talking import new_chat
+from tests.running import Api, Server, running_web
+from tests.web.test_sockets import begun, connected, received, subscribe
+
+CHATS = "query ($n: Int!) { chats(first: $n) { nodes { id messages(last: 10) { nodes { id } pageInfo { hasNextPage } } } } }"
+RATE_LIMIT = "{ rateLimit { requestedCost limit remaining restorePerSecond resetAt } }"
+
+
+async def sent(url: str, query: str, token: str | None = None, **headers: str) -> tuple[int, dict[str, str], Any]:
+    given = {**headers, **({"authorization": f"Bearer {token}"} if token else {})}
+    async with aiohttp.ClientSession() as session, session.post(f"{url}/graphql", json={"query": query}, headers=given) as answer:
+        return answer.status, {name.lower(): value for name, value in answer.headers.items()}, await answer.json()
+
+
+async def test_every_answer_says_what_it_was_charged_and_what_it_cost(api: Api) -> None:
+    ada = await api.sign_up()
+    empty = (await ada.post(CHATS, n=20))["extensions"]["cost"]
+    await new_chat(ada)
+    one = (await ada.post(CHATS, n=20))["extensions"]["cost"]
+    full = (await ada.post(CHATS, n=1))["extensions"]["cost"]
+    assert empty["requested"] == one["requested"] > 20 * full["requested"] / 2
+    assert 0 < empty["actual"] < one["actual"] <= full["requested"]
+    assert full["actual"] == one["actual"]
+
+
+async def test_the_bucket_is_told_in_headers_and_by_the_api(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    status, headers, answer = await sent(server.url, RATE_LIMIT, ada.token)
+    told = answer["data"]["rateLimit"]
+    assert status == 200
+    assert headers["ratelimit-policy"].startswith(f'"principal";q={told["limit"]};w=')
+    assert headers["ratelimit"].startswith('"principal";r=')
+    assert 0 < told["remaining"] < told["limit"]
+    assert told["requestedCost"] == 1
+    _, headers, _ = await sent(server.url, RATE_LIMIT)
+    assert headers["ratelimit"].startswith('"address";r=')
+
+
+@pytest.fixture
+async def narrow(environment: dict[str, str]) -> Any:
+    """A web process that grants little to anybody."""
+    little = {"POINTS": "40", "PER_SECOND": "1"}
+    limits = {f"PENNY_RATE_LIMIT_{who}_{what}": value for who in ("PRINCIPAL", "ADDRESS") for what, value in little.items()}
+    apart = {"PENNY_GRAPHQL_MAX_COST": "40", "PENNY_VALKEY_PREFIX": f"narrow-{uuid4()}"}
+    async with running_web({**environment, **limits, **apart}) as (url, _):
+        yield url
+
+
+async def test_who_asks_too_much_is_refused_until_points_come_back(api: Api, narrow: str) -> None:
+    ada = await api.sign_up()
+    answers = [await sent(narrow, "{ viewer { permissions } }", ada.token, accept="application/graphql-response+json") for _ in range(60)]
+    status, headers, answer = answers[-1]
+    assert {one[0] for one in answers} == {200, 429}
+    assert status == 429
+    assert headers["content-type"].startswith("application/graphql-response+json")
+    (error,) = answer["errors"]
+    assert error["extensions"].keys() == {"code", "bucket", "retryAfterMs"}
+    assert (error["extensions"]["code"], error["extensions"]["bucket"]) == ("THROTTLED", "principal")
+    assert "data" not in answer
+    assert 0 < int(headers["retry-after"]) <= 1 + error["extensions"]["retryAfterMs"] / 1000
+    # Over a socket it is the same bucket.
+    async with connected(Server(narrow, {})) as socket:
+        await begun(socket, ada.token)
+        await socket.send_json(subscribe("{ viewer { permissions } }"))
+        refused = await received(socket)
+    assert refused["type"] == "error"
+    assert refused["payload"][0]["extensions"]["code"] == "THROTTLED"
+    # Others are served.
+    bob = await api.sign_up()
+    assert (await sent(narrow, "{ viewer { permissions } }", bob.token))[0] == 200
+
+
+async def test_unknown_documents_are_paid_for_before_they_are_read(narrow: str) -> None:
+    answers = [await sent(narrow, f"{{ nothing{number} }}") for number in range(6)]
+    codes = [answer["errors"][0]["extensions"]["code"] for _, _, answer in answers]
+    assert codes[:3] == ["GRAPHQL_VALIDATION_FAILED"] * 3
+    assert codes[-1] == "THROTTLED"
+
+
+async def test_web_processes_count_together(environment: dict[str, str], api: Api) -> None:
+    ada = await api.sign_up()
+    limits = {"PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "200", "PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "50"}
+    limits["PENNY_VALKEY_PREFIX"] = f"together-{uuid4()}"
+    async with running_web({**environment, **limits}) as (first, _), running_web({**environment, **limits}) as (second, _):
+
+        async def served(url: str) -> int:
+            count = 0
+            while (await sent(url, "{ viewer { permissions } }", ada.token))[0] == 200:
+                count += 1
+            return count
+
+        counts = await asyncio.gather(*(served(url) for url in (first, second) for _ in range(2)))
+    # One point each, and ten for the document in each process.
+    assert 150 <= sum(counts) <= 200
