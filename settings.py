@@ -143,6 +143,11 @@ class Settings:
     model_silence_seconds: float = setting(
         "Longest silence of the model before the run fails, in seconds.", default=120.0, minimum=0.1, maximum=3600
     )
+    models_file: Path = setting(
+        "TOML file of further models that every tenant can ask: deployments, models that the catalogue lacks, own prices. See "
+        "`docs/operating.md`; empty means none.",
+        default=Path(),
+    )
     scripted_token_ms: float = setting(
         "Pause of the scripted model between tokens, in milliseconds.", default=0.0, minimum=0, maximum=60_000
     )
@@ -341,6 +346,6 @@ def table() -> str:
 
 
 def _shown(value: object) -> str:
-    if value in ("", ()):
+    if value in ("", (), Path()):
         return "empty"
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"

@@ -59,25 +59,29 @@ class MidStream(StrEnum):
     CONTINUE_PARTIAL = "CONTINUE_PARTIAL"
 
 
-class Price(msgspec.Struct, frozen=True, kw_only=True):
-    """What a million tokens of each class cost, from `effective_from` until `effective_to`; None costs what its neighbour does.
+class PriceSource(StrEnum):
+    """Who says what it costs: the public catalogue, the operator, or the tenant's own contract."""
+
+    CATALOGUE = "CATALOGUE"
+    PLATFORM = "PLATFORM"
+    TENANT_CONTRACT = "TENANT_CONTRACT"
+
+
+class Rates(msgspec.Struct, frozen=True, kw_only=True):
+    """What a million tokens of each class cost; None costs what its neighbour does.
 
     Cache reads and writes are input that the provider kept, so without a price of their own they cost as input; reasoning costs as
     output.
     """
 
-    version: str
     input: Decimal
     output: Decimal
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
     reasoning: Decimal | None = None
-    currency: str = "USD"
-    effective_from: datetime | None = None
-    effective_to: datetime | None = None
 
-    def cost(self, usage: Usage) -> Decimal:
-        """What these tokens cost, to the last digit."""
+    def of(self, usage: Usage) -> Decimal:
+        """What these tokens cost at these rates, to the last digit."""
         read = self.input if self.cache_read is None else self.cache_read
         written = self.input if self.cache_write is None else self.cache_write
         thought = self.output if self.reasoning is None else self.reasoning
@@ -89,6 +93,31 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
             + usage.reasoning_tokens * thought
         )
         return total / MILLION
+
+
+class LongRates(Rates, frozen=True, kw_only=True):
+    """What all tokens of a request cost whose input, cached or not, has more than `above` tokens."""
+
+    above: int
+
+
+class Price(Rates, frozen=True, kw_only=True):
+    """Rates with dates: they hold from `effective_from` until `effective_to`. The operator's `markup_percent` comes on top."""
+
+    version: str
+    currency: str = "USD"
+    effective_from: datetime | None = None
+    effective_to: datetime | None = None
+    id: UUID | None = None
+    source: PriceSource = PriceSource.CATALOGUE
+    markup_percent: Decimal | None = None
+    long: LongRates | None = None
+
+    def cost(self, usage: Usage) -> Decimal:
+        """What these tokens cost, to the last digit."""
+        read = usage.input_tokens + usage.cache_read_tokens + usage.cache_write_tokens
+        rates = self if self.long is None or read <= self.long.above else self.long
+        return rates.of(usage) * (1 + (self.markup_percent or 0) / Decimal(100))
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,7 @@ from chat.logs import RunLogs
 from db.scopes import TenantScopes
 from errors import Unauthenticated
 from events.jobs import Jobs
+from inference.offers import Models
 from loaders.loaders import Loaders
 from settings import Settings
 
@@ -36,6 +37,7 @@ class Works:
     logs: RunLogs
     jobs: Jobs
     rates: RateLimits
+    models: Models
 
 
 @dataclass(frozen=True, kw_only=True)

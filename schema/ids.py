@@ -19,6 +19,10 @@ PREFIXES: Final = {
     "Part": "prt",
     "Run": "run",
     "BackgroundJob": "job",
+    "Provider": "prv",
+    "Model": "mdl",
+    "ModelPrice": "prc",
+    "ModelDeployment": "dep",
 }
 _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}
 

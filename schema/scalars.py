@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NewType
 from urllib.parse import urlsplit
 
@@ -24,6 +25,8 @@ _LONGEST_URL: Final = 2048
 # RFC 3339, section 5.6, with the offset that it demands.
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d{0,18})", re.ASCII)
+_DECIMAL: Final = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d{1,12})?", re.ASCII)
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # Months and years are left out: they have no fixed length.
 _DURATION: Final = re.compile(
     r"(?P<sign>-?)P(?=\d|T\d)(?:(?P<weeks>\d{1,6})W)?(?:(?P<days>\d{1,7})D)?"
@@ -107,6 +110,34 @@ def _write_big(value: Any) -> int | str:
     return number if -SAFE <= number <= SAFE else str(number)
 
 
+def write_decimal(value: Decimal) -> str:
+    """Spell an exact number without an exponent and without zeros that say nothing."""
+    text = format(value, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def read_decimal(value: object) -> Decimal:
+    """Read an exact number: a number with a fraction has passed through a float, unless it is written as text."""
+    if isinstance(value, Decimal):
+        return value
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not _DECIMAL.fullmatch(value):
+        raise GraphQLError('A Decimal is decimal text of at most 18 digits before and 12 after the point, such as `"2.50"`.')
+    return Decimal(value)
+
+
+def _read_date(value: object) -> date:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not _DATE.fullmatch(value):
+        raise GraphQLError("A Date is written as `2026-11-22`.")
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise GraphQLError(f"There is no such day: {value}") from None
+
+
 def _read_url(value: object) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_URL or not value.isascii() or not value.isprintable() or " " in value:
         raise GraphQLError(f"A URL is ASCII text of at most {_LONGEST_URL} characters.")
@@ -157,6 +188,19 @@ SCALARS: Final[Mapping[object, ScalarDefinition]] = {
         description="A whole number of 64 bits: a JSON number up to ±9007199254740991 and decimal text beyond. Inputs may be either.",
         serialize=_write_big,
         parse_value=_reader("A BigInt", -_INT64, _INT64 - 1),
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description="An exact number: decimal text without an exponent, such as `2.5`. Inputs may also be whole JSON numbers.",
+        serialize=write_decimal,
+        parse_value=read_decimal,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A day: ISO 8601 text such as `2026-11-22`.",
+        specified_by_url="https://scalars.graphql.org/andimarek/local-date",
+        serialize=date.isoformat,
+        parse_value=_read_date,
     ),
     URL: strawberry.scalar(
         name="URL",

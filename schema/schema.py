@@ -6,13 +6,29 @@ import strawberry
 from strawberry.printer import print_schema
 from strawberry.schema.config import StrawberryConfig
 
-from schema import accounts, api, api_keys, chats, invitations, jobs, members, messages, node, roles, runs, sessions, tenants, viewers
+from schema import (
+    accounts,
+    api,
+    api_keys,
+    chats,
+    invitations,
+    jobs,
+    members,
+    messages,
+    models,
+    node,
+    roles,
+    runs,
+    sessions,
+    tenants,
+    viewers,
+)
 from schema.errors import ALL_ERRORS
 from schema.nodes import kinds
 from schema.scalars import SCALARS
 from settings import Settings
 
-QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query, jobs.Query)
+QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query, jobs.Query, models.Query)
 MUTATIONS: Final = (
     accounts.Mutation,
     sessions.Mutation,

@@ -38,6 +38,9 @@ from events.labour import Labour
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
+from inference.catalogue import Catalogue
+from inference.offers import Models
+from inference.platform import platform_offering
 from inference.providers import open_provider
 from resolvers.operations import Works
 from settings import Settings
@@ -113,6 +116,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             logs=logs,
             jobs=Jobs(scopes),
             rates=rates,
+            models=Models(platform_offering(Catalogue.read(), settings)),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)

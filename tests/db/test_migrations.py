@@ -54,7 +54,9 @@ async def test_migrations_go_there_and_back_and_there_again(stack: Addresses, em
         for path in reversed(FILES):
             await unmigrate(owner, path.stem)
             steps.append(await dumped(stack, database))
-            assert len(steps[-1]) < len(steps[-2]), path.stem
+            # A migration of rows alone says so.
+            fewer = len(steps[-1]) < len(steps[-2])
+            assert fewer is not getattr(module_of(path), "CHANGES_ROWS_ONLY", False), path.stem
         assert steps[-1] == []
         await migrate(owner)
         assert await dumped(stack, database) == there

@@ -1,0 +1,154 @@
+"""What one viewer can ask: providers, models with dated prices, and the places where they are asked, with keys still sealed."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from auth.encryption.ciphers import TenantCipher
+from inference.deployments import Capability, CredentialOwner, Deployment, Model, Price, PriceSource, Wire
+from settings import Secret
+
+# The table and column that a tenant's keys are encrypted for.
+SECRET_PLACE: Final = ("provider_credentials", "secret")
+# Whose price counts for whose key, the first that there is: nobody sets the price of what another one pays for.
+_SOURCES: Final = {
+    CredentialOwner.PLATFORM: (PriceSource.PLATFORM, PriceSource.CATALOGUE),
+    CredentialOwner.TENANT: (PriceSource.TENANT_CONTRACT, PriceSource.CATALOGUE),
+    CredentialOwner.USER: (PriceSource.TENANT_CONTRACT, PriceSource.CATALOGUE),
+}
+_NEAREST: Final = {CredentialOwner.USER: 0, CredentialOwner.TENANT: 1, CredentialOwner.PLATFORM: 2}
+
+
+class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
+    """Who runs models; `wire` is None where nothing is dialled, `base_url` where each deployment has an address of its own."""
+
+    id: UUID
+    key: str
+    name: str
+    wire: Wire | None = None
+    base_url: str | None = None
+    needs_key: bool = True
+    custom: bool = False
+
+
+class OfferedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model with all prices that it has, had and will have."""
+
+    id: UUID
+    key: str
+    name: str
+    provider_id: UUID
+    remote_name: str
+    context_tokens: int
+    max_output_tokens: int | None = None
+    capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
+    prices: tuple[Price, ...] = ()
+    deprecated_on: date | None = None
+    replacement_id: UUID | None = None
+    custom: bool = False
+    revision: int = 1
+
+    def price_at(self, at: datetime, owner: CredentialOwner) -> Price | None:
+        """What it costs at a moment whoever's key is used; the price that began last counts."""
+        for source in _SOURCES[owner]:
+            holding = [price for price in self.prices if price.source is source and _holds(price, at)]
+            if holding:
+                return max(holding, key=_begun)
+        return None
+
+    def as_known(self, price: Price | None) -> Model:
+        """The model as a deployment has it."""
+        return Model(
+            id=self.id,
+            key=self.key,
+            name=self.name,
+            context_tokens=self.context_tokens,
+            max_output_tokens=self.max_output_tokens or self.context_tokens,
+            capabilities=self.capabilities,
+            price=price,
+        )
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model can be asked, and with whose key: `secret` is the operator's own text, or a tenant's as it is encrypted."""
+
+    id: UUID
+    model_id: UUID
+    wire: Wire | None
+    base_url: str
+    remote_name: str
+    owner: CredentialOwner
+    secret: Secret | bytes = Secret("")
+    credential_id: UUID | None = None
+    region: str | None = None
+    weight: int = 1
+    order: int = 0
+    tpm: int | None = None
+    rpm: int | None = None
+    drained: bool = False
+
+
+class Offering(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one viewer can ask, by id. A place that is drained is listed, and never chosen."""
+
+    providers: Mapping[UUID, ModelProvider]
+    models: Mapping[UUID, OfferedModel]
+    places: Mapping[UUID, Place]
+    default_model_id: UUID
+
+    def places_of(self, model_id: UUID) -> list[Place]:
+        """Every place of a model: one's own before the tenant's before the platform's, then by their order."""
+        return in_order(place for place in self.places.values() if place.model_id == model_id)
+
+    def usable(self, model_id: UUID) -> list[Place]:
+        """The places of a model that may be chosen."""
+        return [place for place in self.places_of(model_id) if not place.drained]
+
+    def price_of(self, model: OfferedModel, at: datetime) -> Price | None:
+        """What a model costs this viewer: in the place that comes first, or with a key of the tenant's where there is none."""
+        places = self.usable(model.id)
+        return model.price_at(at, places[0].owner if places else CredentialOwner.TENANT)
+
+    def deployment(self, place: Place, cipher: TenantCipher, at: datetime) -> Deployment:
+        """Open a place's key; raises `ContentIsUnreadable`."""
+        model = self.models[place.model_id]
+        if place.wire is None:
+            raise ValueError(f"{model.key} is not asked over a wire.")
+        return Deployment(
+            id=place.id,
+            model=model.as_known(model.price_at(at, place.owner)),
+            wire=place.wire,
+            base_url=place.base_url,
+            remote_name=place.remote_name,
+            api_key=_opened(place, cipher),
+            region=place.region,
+            weight=place.weight,
+            order=place.order,
+            tpm=place.tpm,
+            rpm=place.rpm,
+            owner=place.owner,
+        )
+
+
+def in_order(places: Iterable[Place]) -> list[Place]:
+    """Sort places as they are preferred."""
+    return sorted(places, key=lambda place: (_NEAREST[place.owner], place.order, place.id))
+
+
+def _opened(place: Place, cipher: TenantCipher) -> Secret:
+    if isinstance(place.secret, Secret):
+        return place.secret
+    assert place.credential_id is not None, "an encrypted key is a credential's"
+    return Secret(cipher.decrypt(*SECRET_PLACE, place.credential_id, place.secret).decode())
+
+
+def _holds(price: Price, at: datetime) -> bool:
+    begun = price.effective_from is None or price.effective_from <= at
+    return begun and (price.effective_to is None or at < price.effective_to)
+
+
+def _begun(price: Price) -> tuple[bool, datetime | None, str]:
+    return price.effective_from is not None, price.effective_from, price.version
