@@ -195,6 +195,7 @@ class Settings:
     message_max_bytes: int = setting("Longest message, in bytes of UTF-8.", default=131_072, minimum=1, maximum=16_777_216)
     message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
     chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)
+    chat_max_participants: int = setting("Most people that a chat is shared with, its owner aside.", default=100, minimum=1, maximum=10_000)
     metadata_max_bytes: int = setting("Longest `metadata`, in bytes of JSON.", default=16_384, minimum=2, maximum=1_048_576)
     run_context_messages: int = setting("Most messages of a branch that a model is given.", default=200, minimum=1, maximum=100_000)
     idempotency_hours: int = setting("How long an idempotency key is kept, in hours.", default=24, minimum=1, maximum=720)

@@ -12,7 +12,7 @@ from auth.policies.members import can_change_member, can_grant, can_remove_membe
 from auth.roles import BUILTIN, OWNER
 from auth.viewers import Viewer
 from db.scopes import Row, TenantScopes, Writing
-from db.statements import members, tenants
+from db.statements import members, participants, tenants
 from db.tables.members import Membership, Role
 from errors import Conflict, Invalid, NotFound, PermissionDenied
 from events.revocations import Kind, Revocations, Revoked
@@ -62,6 +62,7 @@ class Members:
             if not can_remove_member(viewer, member):
                 raise _denied()
             await _refuse_last_owner(scope, member, owner)
+            await participants.lock_chats_of(scope, viewer.tenant_id, member["user_id"])
             await members.delete_membership(scope, viewer.tenant_id, membership_id)
         await self._tell("user", viewer.tenant_id, member["user_id"], "MEMBER_REMOVED")
         return membership_id

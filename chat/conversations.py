@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
-from auth.policies.chats import can_delete_chat
+from auth.policies.chats import can_delete_chat, can_read_chat
 from auth.viewers import Viewer
 from chat import records
 from chat.branches import Place, place_after
@@ -19,7 +19,7 @@ from chat.contents import text_parts
 from chat.dispatch import LAST_SEQ_UNBEGUN, Dispatch
 from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts, check_title
 from chat.headings import sealed_metadata, sealed_title
-from chat.locks import speakable, visible, writable
+from chat.locks import manageable, speakable, visible, writable
 from chat.logs import RunLogs
 from chat.queues import RunQueue
 from chat.records import Said
@@ -73,7 +73,7 @@ class Conversations:
         claim = Claim(key, "chatCreate", msgspec.to_builtins(draft), {"chat": chat_id.hex, "run": run_id.hex})
         async with self._scopes.writing(viewer.tenant_id) as scope:
             if (earlier := await claimed(scope, viewer, cipher, claim, life=self._key_life)) is not None:
-                return await _sent_before(scope, viewer.tenant_id, UUID(earlier["chat"]), UUID(earlier["run"]))
+                return await _sent_before(scope, viewer, UUID(earlier["chat"]), UUID(earlier["run"]))
             chat = await chats.create(
                 scope,
                 Chat(
@@ -108,7 +108,7 @@ class Conversations:
         if change.archived is not msgspec.UNSET:
             values[Chat.archived_at] = datetime.now(UTC) if change.archived else None
         async with self._scopes.writing(viewer.tenant_id) as scope:
-            chat = await writable(scope, viewer, chat_id)
+            chat = await (manageable if change.needs_owner else writable)(scope, viewer, chat_id)
             if change.expected_revision not in (None, chat["revision"]):
                 raise Conflict("The chat was changed meanwhile.", path=("expectedRevision",), current_revision=chat["revision"])
             return await chats.change(scope, viewer.tenant_id, chat_id, values) or chat if values else chat
@@ -118,7 +118,7 @@ class Conversations:
         async with self._scopes.writing(viewer.tenant_id) as scope:
             chat = await visible(scope, viewer, chat_id)
             if not can_delete_chat(viewer, chat):
-                raise PermissionDenied("Only the chat's owner may delete it.", required_scopes=("chats:delete",))
+                raise PermissionDenied("Only the chat's owners may delete it.", required_scopes=("chats:delete",))
             run_ids = await runs.ids_of_chat(scope, viewer.tenant_id, chat_id)
             await chats.delete(scope, viewer.tenant_id, chat_id)
         with contextlib.suppress(*OUTAGES):
@@ -136,7 +136,7 @@ class Conversations:
         claim = Claim(key, "messageSend", content, {"chat": chat_id.hex, "run": run_id.hex})
         async with self._scopes.writing(viewer.tenant_id) as scope:
             if (earlier := await claimed(scope, viewer, cipher, claim, life=self._key_life)) is not None:
-                return await _sent_before(scope, viewer.tenant_id, UUID(earlier["chat"]), UUID(earlier["run"]))
+                return await _sent_before(scope, viewer, UUID(earlier["chat"]), UUID(earlier["run"]))
             chat = await speakable(scope, viewer, chat_id)
             if busy := await runs.open_by_chats(scope, viewer.tenant_id, [chat_id]):
                 raise RunInProgress(busy[0])
@@ -200,11 +200,12 @@ class Conversations:
         return message, run
 
 
-async def _sent_before(scope: Writing, tenant_id: UUID, chat_id: UUID, run_id: UUID) -> Sent:
-    """Read again what an earlier request with the same key did."""
+async def _sent_before(scope: Writing, viewer: Viewer, chat_id: UUID, run_id: UUID) -> Sent:
+    """Read again what an earlier request with the same key did, as far as the viewer still sees it."""
+    tenant_id = viewer.tenant_id
     chat = await chats.by_id(scope, tenant_id, chat_id)
-    if chat is None:
-        raise NotFound("The chat that this idempotency key made was deleted.", path=("idempotencyKey",))
+    if chat is None or not can_read_chat(viewer, chat):
+        raise NotFound("The chat that this idempotency key was used for is gone.", path=("idempotencyKey",))
     run = await runs.by_id(scope, tenant_id, run_id)
     message = None if run is None else await messages.by_id(scope, tenant_id, run["input_message_id"])
     return Sent(chat, message, [] if run is None else [run], reused=True)

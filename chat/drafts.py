@@ -42,6 +42,11 @@ class ChatChange:
     archived: bool | msgspec.UnsetType = msgspec.UNSET
     expected_revision: int | None = None
 
+    @property
+    def needs_owner(self) -> bool:
+        """Whether it changes who sees the chat and where, and not only what stands over it."""
+        return self.visibility is not msgspec.UNSET or self.archived is not msgspec.UNSET
+
 
 def check_title(title: str | None, settings: Settings) -> None:
     """Raise `Invalid` for a title that breaks a rule."""

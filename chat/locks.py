@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from auth.policies.chats import can_read_chat, can_write_chat
+from auth.policies.chats import can_manage_chat, can_read_chat, can_write_chat
 from auth.viewers import Viewer
 from db.scopes import Row, Writing
 from db.statements import chats
@@ -28,7 +28,15 @@ async def writable(scope: Writing, viewer: Viewer, chat_id: UUID, missing: NotFo
     """Lock a chat that the viewer may change."""
     chat = await visible(scope, viewer, chat_id, missing)
     if not can_write_chat(viewer, chat):
-        raise PermissionDenied("Only the chat's owner may do this.", required_scopes=("chats:write",))
+        raise PermissionDenied("Only the chat's editors and owners may do this.", required_scopes=("chats:write",))
+    return chat
+
+
+async def manageable(scope: Writing, viewer: Viewer, chat_id: UUID, missing: NotFound | None = None) -> Row:
+    """Lock a chat of which the viewer decides who sees it."""
+    chat = await visible(scope, viewer, chat_id, missing)
+    if not can_manage_chat(viewer, chat):
+        raise PermissionDenied("Only the chat's owners may do this.", required_scopes=("chats:write",))
     return chat
 
 

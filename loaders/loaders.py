@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from db.scopes import TenantScopes
-from loaders import api_keys, chats, invitations, jobs, members, messages, roles, runs, sessions, tenants, users
+from loaders import api_keys, chats, invitations, jobs, members, messages, participants, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
 K = TypeVar("K", bound=Hashable)
@@ -44,6 +44,8 @@ class Loaders:
     session_by_id = _Asked(sessions.session_by_id)
     api_key_by_id = _Asked(api_keys.api_key_by_id)
     chat_by_id = _Asked(chats.chat_by_id)
+    participant_by_id = _Asked(participants.participant_by_id)
+    participants_by_chat = _Asked(participants.participants_by_chat)
     message_by_id = _Asked(messages.message_by_id)
     children_by_message = _Asked(messages.children_by_message)
     messages_by_branch = _Asked(messages.messages_by_branch)

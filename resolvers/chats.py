@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from auth.policies.chats import actions_on_chat, can_read_chat
+from auth.policies.chats import COLUMNS, actions_on_chat, can_read_chat
 from chat.conversations import Sent
 from chat.drafts import ChatChange, ChatDraft
 from chat.headings import opened_metadata, opened_titles
@@ -20,11 +20,11 @@ from resolvers.operations import Operation
 # The columns that these fields read.
 TITLE: Final = ("id", "title")
 METADATA: Final = ("id", "metadata")
-ACTIONS: Final = ("owner_id", "visibility")
+ACTIONS: Final = COLUMNS
 
 
 async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
-    """Find a chat: one's own, or one that is shown to the tenant."""
+    """Find a chat: one's own, or one that is shared with the viewer or shown to the tenant."""
     row = await operation.questions.chat_by_id.of(wider(columns, *ACTIONS)).load(id)
     return row if row is not None and can_read_chat(operation.viewer, row) else None
 
@@ -39,7 +39,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     until: datetime | None,
     columns: Columns | None = None,
 ) -> Page:
-    """Page through the viewer's own chats, or those that others show to the tenant, the last changed first."""
+    """Page through the viewer's own chats, or those that others share with them, the last changed first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
     start = arguments.start(cursors)
     async with operation.works.scopes.reading(operation.tenant_id) as scope:

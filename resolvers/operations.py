@@ -13,6 +13,7 @@ from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.conversations import Conversations
 from chat.logs import RunLogs
+from chat.participants import Participants
 from db.scopes import TenantScopes
 from errors import Unauthenticated
 from events.jobs import Jobs
@@ -34,6 +35,7 @@ class Works:
     invitations: Invitations
     members: Members
     conversations: Conversations
+    participants: Participants
     logs: RunLogs
     jobs: Jobs
     rates: RateLimits

@@ -23,14 +23,18 @@ from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import Message, MessageRole, PartInput, texts_of
 from schema.nodes import Node
+from schema.participants import ChatParticipant, participants_of_chats
 from schema.runs import Run, active_runs, name_of, names_of, runs_of_chats
 from schema.users import User
 
 
 @strawberry.enum(description="Who may read a chat.")
 class Visibility(enum.Enum):
-    PRIVATE = strawberry.enum_value("PRIVATE", description="Its owner.")
-    TENANT = strawberry.enum_value("TENANT", description="Every member of the tenant who may read chats.")
+    PRIVATE = strawberry.enum_value("PRIVATE", description="Whoever began it. Participants are remembered, and see nothing of it.")
+    SHARED = strawberry.enum_value("SHARED", description="Its participants.")
+    TENANT = strawberry.enum_value(
+        "TENANT", description="Every member of the tenant who may read chats; its participants may do what their role says."
+    )
 
 
 @strawberry.input(description="A span of time.")
@@ -60,7 +64,7 @@ async def _messages(  # noqa: PLR0913 - the arguments of the field
     return await messages.pages_of_chats(operation, rows, arguments, leaf_id=leaf_id, roles=names_of(roles), columns=needed)
 
 
-@strawberry.type(description="A conversation. Only its owner writes in it.")
+@strawberry.type(description="A conversation.")
 class Chat(Node):
     title: str | None = batch(chats.titles, needs=chats.TITLE, description="What it is called; null until somebody gives it a title.")
     visibility: Visibility = column("visibility", convert=Visibility, description="Who may read it.")
@@ -68,6 +72,13 @@ class Chat(Node):
     created_at: datetime = column("created_at", description="When it was begun.")
     updated_at: datetime = column("updated_at", description="When somebody last said something in it or changed it.")
     archived_at: datetime | None = column("archived_at", description="When it was put into the archive; null outside of it.")
+    participants: Connection[ChatParticipant] = batch(
+        participants_of_chats,
+        needs=["id"],
+        scopes=["chats:read"],
+        multipliers=["first"],
+        description="Whom it is shared with, its owner aside, who came first of all first.",
+    )
     owner: User | None = visible(
         users.visible_by_ids,
         column="owner_id",
@@ -97,7 +108,9 @@ class Chat(Node):
     )
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
     viewer_can: list[str] = batch(
-        chats.actions, needs=chats.ACTIONS, description="What you may do with it: some of `read`, `write` and `delete`."
+        chats.actions,
+        needs=chats.ACTIONS,
+        description="What you may do with it: some of `read`, `comment`, `write`, `manage` and `delete`.",
     )
 
     @classmethod
@@ -170,7 +183,10 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
     *,
     archived: Annotated[bool, strawberry.argument(description="Whether to list the archive instead.")] = False,
     shared_with_me: Annotated[
-        bool, strawberry.argument(description="Whether to list the chats that other members show to the tenant instead of your own.")
+        bool,
+        strawberry.argument(
+            description="Whether to list the chats that other members share with you or show to the tenant instead of your own."
+        ),
     ] = False,
     updated_between: Annotated[TimeRange | None, strawberry.argument(description="Only chats whose last change lies in this span.")] = None,
 ) -> list[Page]:
@@ -233,7 +249,7 @@ class Query:
         _chats,
         scopes=["chats:read"],
         multipliers=["first", "last"],
-        description="Your chats, or those that others show you, the last changed first.",
+        description="Your chats, or those that others share with you, the last changed first.",
     )
 
 
@@ -243,7 +259,10 @@ class Mutation:
         _create, payload=ChatCreatePayload, scopes=["chats:write"], description="Begin a chat, and say something in it if you like."
     )
     chat_update: ChatUpdatePayload = mutation(
-        _update, payload=ChatUpdatePayload, scopes=["chats:write"], description="Change a chat of yours."
+        _update,
+        payload=ChatUpdatePayload,
+        scopes=["chats:write"],
+        description="Change a chat. Title and metadata need an editor, visibility and the archive an owner.",
     )
     chat_delete: ChatDeletePayload = mutation(
         _delete,

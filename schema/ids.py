@@ -15,6 +15,7 @@ PREFIXES: Final = {
     "Session": "ses",
     "ApiKey": "key",
     "Chat": "chat",
+    "ChatParticipant": "cpt",
     "Message": "msg",
     "Part": "prt",
     "Run": "run",

@@ -28,6 +28,7 @@ from auth.sessions import Sessions
 from auth.throttle import Throttle
 from chat.conversations import Conversations
 from chat.logs import RunLogs
+from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.workers import Worker
 from db.pools import open_pool, warm
@@ -113,6 +114,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             invitations=Invitations(scopes=scopes, system=system, throttle=throttle, mail_queue=mail_queue, settings=settings),
             members=Members(scopes=scopes, revocations=revocations),
             conversations=Conversations(scopes=scopes, keyring=keyring, logs=logs, queue=queue, settings=settings),
+            participants=Participants(scopes=scopes, settings=settings),
             logs=logs,
             jobs=Jobs(scopes),
             rates=rates,

@@ -55,19 +55,37 @@ async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
 
 
 # Each kind of page has a partial index of its own, whose order it is.
-_PAGE: Final = """
+_OWN: Final = """
     SELECT {{columns}} FROM penny.chats
-    WHERE tenant_id = $1 AND {whose} AND archived_at IS {archived}
+    WHERE tenant_id = $1 AND owner_id = $2 AND archived_at IS {archived}
       AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
     ORDER BY updated_at {order}, id {order} LIMIT $7
 """
-_WHOSE: Final = {"own": "owner_id = $2", "shown": "visibility = 'TENANT' AND owner_id <> $2"}
-_KEPT: Final = {"here": "NULL", "archived": "NOT NULL"}
+# What is shown to the tenant and what is shared with the user are two indexes: each gives a page, and the two are one.
+_SHOWN: Final = """
+    SELECT {{columns}} FROM (
+        (SELECT * FROM penny.chats
+         WHERE tenant_id = $1 AND visibility = 'TENANT' AND owner_id <> $2 AND archived_at IS {archived}
+           AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
+         ORDER BY updated_at {order}, id {order} LIMIT $7)
+        UNION ALL
+        (SELECT c.* FROM penny.chat_participants p JOIN penny.chats c ON c.tenant_id = $1 AND c.id = p.chat_id
+         WHERE p.tenant_id = $1 AND p.user_id = $2 AND p.chat_shared AND {participant_archived} p.chat_archived
+           AND (p.chat_updated_at, p.chat_id) {beyond} ($3, $4) AND p.chat_updated_at >= $5 AND p.chat_updated_at < $6
+         ORDER BY p.chat_updated_at {order}, p.chat_id {order} LIMIT $7)
+    ) chat
+    ORDER BY updated_at {order}, id {order} LIMIT $7
+"""
+_WHOSE: Final = {"own": _OWN, "shown": _SHOWN}
+_KEPT: Final = {
+    "here": {"archived": "NULL", "participant_archived": "NOT"},
+    "archived": {"archived": "NOT NULL", "participant_archived": ""},
+}
 _NEWEST: Final = {"beyond": "<", "order": "DESC"}
 _OLDEST: Final = {"beyond": ">", "order": "ASC"}
 _PAGES: Final = {
     (whose, kept, newest_first): Projection(
-        _PAGE.format(whose=_WHOSE[whose], archived=_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
+        _WHOSE[whose].format(**_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
     )
     for whose in _WHOSE
     for kept in _KEPT
@@ -89,7 +107,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
     columns: Columns | None = None,
 ) -> list[Row]:
-    """Read a page of the user's own chats, or of those that others show to the tenant, by last change."""
+    """Read a page of the user's own chats, or of those that others show to the tenant or share with them, by last change."""
     statement = _PAGES["shown" if shown_by_others else "own", "archived" if archived else "here", newest_first].text(columns)
     at, chat_id = beyond or ((LATEST, LAST_ID) if newest_first else (EARLIEST, FIRST_ID))
     return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit)

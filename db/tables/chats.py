@@ -16,6 +16,8 @@ class Chat(Table, tablename="chats", schema="penny"):
     updated_at = Timestamptz()
     archived_at = Timestamptz(null=True, default=None)
     revision = Integer(default=1)
+    participant_ids = Array(base_column=UUID())
+    participant_roles = Array(base_column=Text())
 
 
 class Branch(Table, tablename="branches", schema="penny"):

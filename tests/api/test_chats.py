@@ -54,7 +54,7 @@ async def test_a_chat_is_begun_and_found_again(api: Api) -> None:
     assert chat["title"] == "Über 数学"
     assert chat["metadata"] == {"colour": ["blue", None, 1.5]}
     assert (chat["visibility"], chat["revision"], chat["archivedAt"], chat["head"]) == ("PRIVATE", 1, None, None)
-    assert chat["viewerCan"] == ["read", "write", "delete"]
+    assert chat["viewerCan"] == ["read", "comment", "write", "manage", "delete"]
     assert chat["owner"] == {"id": (await me(ada))["viewer"]["user"]["id"]}
     assert (await ada.data(NODE, id=chat["id"]))["node"] == {"id": chat["id"], "title": "Über 数学"}
     assert await listed(ada) == [chat["id"]]

@@ -7,6 +7,7 @@ import pytest
 
 from auth.policies.accounts import can_manage_account
 from auth.policies.api_keys import can_create_key, can_revoke_key, can_rotate_key, can_see_all_keys
+from auth.policies.chats import ROLES, actions_on_chat, role_in_chat
 from auth.policies.members import can_change_member, can_end_session, can_grant, can_remove_member
 from auth.viewers import Viewer
 
@@ -102,3 +103,44 @@ def test_a_key_is_rotated_by_its_owner_and_revoked_by_administrators_too(
     assert can_rotate_key(viewer, row) is rotate
     assert can_revoke_key(viewer, row) is revoke
     assert can_see_all_keys(viewer) is ("keys:admin" in viewer.scopes)
+
+
+ALL = ("chats:read", "chats:write", "chats:delete")
+
+
+def chat(begun_by: UUID = OTHER, visibility: str = "SHARED", /, **roles: UUID) -> dict[str, object]:
+    return {
+        "owner_id": begun_by,
+        "visibility": visibility,
+        "participant_ids": list(roles.values()),
+        "participant_roles": [role.upper() for role in roles],
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "role"),
+    [
+        (chat(ME, "PRIVATE"), "OWNER"),
+        (chat(ME, "TENANT"), "OWNER"),
+        (chat(), None),
+        (chat(OTHER, "PRIVATE", editor=ME), None),
+        (chat(viewer=ME), "VIEWER"),
+        (chat(viewer=KEY, editor=ME), "EDITOR"),
+        (chat(owner=ME), "OWNER"),
+        (chat(editor=KEY), None),
+        (chat(OTHER, "TENANT"), "VIEWER"),
+        (chat(OTHER, "TENANT", commenter=ME), "COMMENTER"),
+        (chat(OTHER, "TENANT", editor=KEY), "VIEWER"),
+    ],
+)
+def test_a_chat_s_row_says_what_somebody_is_in_it(row: dict[str, object], role: str | None) -> None:
+    assert role_in_chat(person(*ALL), row) == role
+
+
+@pytest.mark.parametrize("scopes", [ALL, ("chats:read",), ("chats:write",), ()])
+@pytest.mark.parametrize(("role", "actions"), list(zip([None, *ROLES], range(5), strict=True)))
+def test_a_role_in_a_chat_and_the_scopes_must_both_allow_a_thing(role: str | None, actions: int, scopes: tuple[str, ...]) -> None:
+    needs = {"read": "chats:read", "comment": "chats:write", "write": "chats:write", "manage": "chats:write", "delete": "chats:delete"}
+    by_role = [*needs][: actions if actions < 4 else 5]
+    row = chat() if role is None else chat(OTHER, "SHARED", **{role.lower(): ME})
+    assert actions_on_chat(person(*scopes), row) == [action for action in by_role if needs[action] in scopes]

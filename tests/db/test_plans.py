@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from db.scopes import Row, Statement, Writing, _compiled
-from db.statements import attempts, chats, credentials, idempotency, mails, members, messages, runs, tenants
+from db.statements import attempts, chats, credentials, idempotency, mails, members, messages, participants, runs, tenants
 from db.statements.projections import Columns
 from loaders import api_keys, invitations, sessions, users
 from loaders import members as loader_of_members
@@ -34,7 +34,7 @@ def some_id(kind: int, tenant: int, number: int = 0) -> UUID:
     return UUID(f"{kind:08x}-0000-7000-8{tenant:03x}-{number:012x}")
 
 
-TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT = range(1, 13)
+TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT = range(1, 14)
 # Tenant 0 is the whale: its first user has most of its chats, its first chat most of its messages and runs.
 WHALE, TENANTS = some_id(TENANT, 0), 300
 WHALE_USER, WHALE_CHAT = some_id(USER, 0), some_id(CHAT, 0)
@@ -77,6 +77,9 @@ SEED = f"""
     INSERT INTO penny.chats (tenant_id, id, owner_id, visibility, created_at, updated_at, archived_at)
         SELECT {made_id(TENANT, number="0")}, {made_id(CHAT)}, {made_id(USER, number="CASE WHEN n % 5 = 4 THEN 1 ELSE 0 END")},
             CASE WHEN n % 5 = 4 THEN 'TENANT' ELSE 'PRIVATE' END, {AGO}, {AGO}, CASE WHEN n % 7 = 6 THEN {AGO} END FROM {each(4000, 5)};
+    INSERT INTO penny.chat_participants (tenant_id, id, chat_id, user_id, role, chat_updated_at, chat_archived)
+        SELECT {made_id(TENANT, number="0")}, {made_id(PARTICIPANT)}, {made_id(CHAT)}, {made_id(USER, number="n % 3")},
+            'VIEWER', {AGO}, n % 7 = 6 FROM {each(4000, 5)};
     INSERT INTO penny.branches (tenant_id, id, chat_id, segment_ids, segment_ends)
         SELECT {made_id(TENANT, number="0")}, {made_id(BRANCH)}, {made_id(CHAT)}, ARRAY[{made_id(BRANCH)}], ARRAY[1000000]
         FROM {each(4000, 5)};
@@ -215,12 +218,18 @@ def runs_of_chats(beyond: tuple[datetime, UUID] | None, columns: Columns | None 
     return lambda scope: runs.pages_of_chats(scope, WHALE, asked, statuses=None, beyond=beyond, limit=LIMIT, columns=columns)
 
 
+def participants_of_chats(beyond: UUID | None, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
+    asked = [some_id(CHAT, 0, number) for number in range(50)]
+    return lambda scope: participants.pages_of_chats(scope, WHALE, asked, beyond=beyond, limit=LIMIT, columns=columns)
+
+
 def of_columns(*columns: str) -> dict[str, Hot]:
     """Statements that read no more columns than these; names say which."""
     wanted = frozenset(columns)
     asks = {
         "chats": Hot(chats_page(shown=False, newest_first=True, deep=True, columns=wanted), 2 * LIMIT),
-        "chats shown": Hot(chats_page(shown=True, newest_first=False, deep=False, columns=wanted), 2 * LIMIT),
+        "chats shown": Hot(chats_page(shown=True, newest_first=False, deep=False, columns=wanted), 4 * LIMIT),
+        "participants of chats": Hot(participants_of_chats(None, wanted), 50),
         "chats by ids": Hot(asked_for(chats.by_ids, CHAT, wanted), 50),
         "messages": Hot(messages_page(newest_first=True, chats_asked=4, columns=wanted), 4 * (LIMIT + 2)),
         "messages first": Hot(messages_page(newest_first=False, above=2500, columns=wanted), LIMIT + 2),
@@ -245,12 +254,15 @@ def of_columns(*columns: str) -> dict[str, Hot]:
 HOT = {
     **{
         f"chats {'shown' if shown else 'own'} {'newest' if newest else 'oldest'} first{' deep' if deep else ''}": Hot(
-            chats_page(shown=shown, newest_first=newest, deep=deep), 2 * LIMIT
+            chats_page(shown=shown, newest_first=newest, deep=deep), (4 if shown else 2) * LIMIT
         )
         for shown in (False, True)
         for newest in (False, True)
         for deep in (False, True)
     },
+    "participants of chats": Hot(participants_of_chats(None), 50),
+    "participants of chats deep": Hot(participants_of_chats(some_id(PARTICIPANT, 0, 7)), 50),
+    "participants by ids": Hot(asked_for(participants.by_ids, PARTICIPANT), 50),
     "messages first": Hot(messages_page(newest_first=False), LIMIT + 2),
     "messages last": Hot(messages_page(newest_first=True), LIMIT + 2),
     "messages before": Hot(messages_page(newest_first=True, below=2500), LIMIT + 2),

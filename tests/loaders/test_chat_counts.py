@@ -124,6 +124,14 @@ async def test_twenty_chats_with_ten_messages_each_are_two_statements(works: Wor
     assert (cost.opened, len(cost.statements)) == (2, 2), cost.statements
 
 
+async def test_what_somebody_may_do_with_chats_of_others_takes_no_statement(works: Works, viewer: Viewer, mode: str) -> None:
+    document = "{ chats(first: 20, sharedWithMe: true) { nodes { viewerCan messages(last: 10) { nodes { role } } } } }"
+    other = dataclasses.replace(viewer, user_id=uuid4())
+    data, cost = await counted(works, other, mode, document)
+    assert [chat["viewerCan"] for chat in data["chats"]["nodes"]] == [["read"]] * CHATS
+    assert (cost.opened, len(cost.statements)) == (2, 2), cost.statements
+
+
 async def test_two_levels_are_one_transaction_and_each_is_one_round_trip_more(works: Works, viewer: Viewer) -> None:
     operation = Operation(works=works, caller=Caller(address="127.0.0.1", user_agent=None, request_id="test"), credential=viewer)
     async with sent_over(works.scopes) as sent:
@@ -139,6 +147,7 @@ RELATIONS = {
     "head { siblingIndex siblings { id } }": 3,
     "head { parent { parent { id } } }": 4,
     "head { run { id usage { inputTokens } } chat { id } }": 4,
+    "participants(first: 3) { nodes { role } }": 2,
     "activeRuns { id }": 2,
     "activeRuns { input { id } outputs { id } }": 3,
     "runs(first: 3) { nodes { id status } }": 2,
