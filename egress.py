@@ -91,11 +91,13 @@ def open_public_session(
     connect_seconds: float = 5.0,
     silence_seconds: float | None = None,
     total_seconds: float | None = 10.0,
+    connections: int = 100,
     allowed_ports: Collection[int] = HTTPS_PORTS,
 ) -> ClientSession:
     """A session for addresses that a user gave: https to public addresses only; every request raises `EgressRefused` otherwise.
 
-    Bodies come as they are sent, never unpacked: read them with `read_bounded`.
+    Bodies come as they are sent, never unpacked: read them with `read_bounded`. Beyond `connections` at once (0: no bound) a
+    request waits.
     """
 
     async def refuse_other_urls(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
@@ -104,7 +106,7 @@ def open_public_session(
 
     return ClientSession(
         # One address after the other: racing them would swallow the refusal that `public_socket` raises.
-        connector=TCPConnector(socket_factory=public_socket, happy_eyeballs_delay=None),
+        connector=TCPConnector(limit=connections, socket_factory=public_socket, happy_eyeballs_delay=None),
         timeout=ClientTimeout(total=total_seconds, connect=connect_seconds, sock_read=silence_seconds),
         headers=_HEADERS,
         cookie_jar=DummyCookieJar(),

@@ -128,11 +128,12 @@ class Settings:
     mail_attempts: int = setting("How often a mail is tried before it is given up.", default=8, minimum=1, maximum=100)
 
     model_provider: str = setting(
-        "Which model answers: any OpenAI-compatible endpoint (the embedded one too), or the scripted one.",
+        "Which model answers: any OpenAI-compatible endpoint (the embedded one too), OpenAI's responses, Anthropic's messages, or the "
+        "scripted one.",
         default="openai",
-        choices=("openai", "scripted"),
+        choices=("openai", "responses", "anthropic", "scripted"),
     )
-    model_base_url: str = setting("The OpenAI-compatible endpoint, up to and with `/v1`.", default="https://api.openai.com/v1")
+    model_base_url: str = setting("The model's endpoint, up to and with `/v1`.", default="https://api.openai.com/v1")
     model_api_key: Secret = setting("Its key.", default=Secret(""))
     model_name: str = setting("The model's name there.", default="gpt-4o-mini")
     model_context_tokens: int = setting("The model's context window, in tokens.", default=128_000, minimum=256, maximum=100_000_000)
@@ -140,8 +141,11 @@ class Settings:
     model_connect_seconds: float = setting(
         "Longest wait for a connection to the model, in seconds.", default=10.0, minimum=0.1, maximum=600
     )
+    model_first_token_seconds: float = setting(
+        "Longest wait for a model's first token, from the question on, in seconds.", default=120.0, minimum=0.1, maximum=3600
+    )
     model_silence_seconds: float = setting(
-        "Longest silence of the model before the run fails, in seconds.", default=120.0, minimum=0.1, maximum=3600
+        "Longest silence of a model that has been asked, in seconds.", default=120.0, minimum=0.1, maximum=3600
     )
     models_file: Path = setting(
         "TOML file of further models that every tenant can ask: deployments, models that the catalogue lacks, own prices. See "

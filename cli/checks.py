@@ -16,7 +16,8 @@ from cli.findings import FAIL, OK, WARN, Finding, said
 from errors import PennyError
 from events.valkey import OUTAGES, open_valkey
 from inference.embeddings import EmbedderIsNotInstalled, WordLlamaEmbedder
-from inference.providers import open_provider
+from inference.platform import deployment_of_settings
+from inference.providers import Providers
 from settings import Settings, SettingsError
 
 SECONDS: Final = 15.0
@@ -82,14 +83,14 @@ async def check_key(settings: Settings) -> list[Finding]:
 
 async def check_model(settings: Settings) -> list[Finding]:
     """Check that the model's endpoint answers and accepts the key, without using the model."""
-    where = f"{settings.model_name} at {settings.model_base_url}" if settings.model_provider == "openai" else settings.model_provider
-    provider = open_provider(settings)
+    where = "scripted" if settings.model_provider == "scripted" else f"{settings.model_name} at {settings.model_base_url}"
+    providers = Providers(settings)
     try:
-        await provider.check()
+        await providers.of(deployment_of_settings(settings)).check()
     except PennyError as error:
         return [Finding("Model", FAIL, f"{where}: {said(error)}", "Check PENNY_MODEL_BASE_URL, PENNY_MODEL_NAME and PENNY_MODEL_API_KEY.")]
     finally:
-        await provider.close()
+        await providers.close()
     if settings.model_provider == "scripted":
         return [Finding("Model", OK if settings.is_development else WARN, "scripted", "Its answers are made up: set PENNY_MODEL_PROVIDER.")]
     return [Finding("Model", OK, where)]

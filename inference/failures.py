@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from inference.models import FailureKind, ProviderFailed
+from inference.models import FailureKind, ProviderFailed, Usage
 
 # All other statuses are SERVER_ERROR.
 _KINDS: dict[int, FailureKind] = {
@@ -20,10 +20,12 @@ _KINDS: dict[int, FailureKind] = {
     HTTPStatus.GATEWAY_TIMEOUT: FailureKind.TIMEOUT,
 }
 
-# What endpoints write where the status alone says too little: OpenAI, Azure, vLLM, llama.cpp.
+# What endpoints write where the status alone says too little: OpenAI, Azure, Anthropic, vLLM, llama.cpp.
 _SIGNS = {
-    FailureKind.CONTEXT_WINDOW: rb"context_length_exceeded|exceed_context_size|maximum context length|context (window|size)",
-    FailureKind.CONTENT_POLICY: rb"content_filter|content_policy|content management policy",
+    FailureKind.CONTEXT_WINDOW: (
+        rb"context_length_exceeded|exceed_context_size|maximum context length|context (window|size)|prompt is too long"
+    ),
+    FailureKind.CONTENT_POLICY: rb"content_filter|content_policy|content management policy|content filtering",
     FailureKind.BUDGET: rb"insufficient_quota|billing_error|billing_hard_limit|credit balance",
     FailureKind.AUTH: rb"invalid_api_key|authentication_error|model_not_found",
     FailureKind.RATE_LIMIT: rb"rate_limit|too_many_requests",
@@ -47,9 +49,9 @@ def failure_in_stream(error: bytes) -> ProviderFailed:
     return ProviderFailed(_kind(status, error), status=status)
 
 
-def failure_of_connection(error: Exception) -> ProviderFailed:
-    """A connection that could not be made, fell silent or broke, or bytes that are no answer."""
-    return ProviderFailed(FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.SERVER_ERROR)
+def failure_of_connection(error: Exception, usage: Usage | None = None) -> ProviderFailed:
+    """A connection that could not be made, fell silent or broke, or bytes that are no answer; and what was used until then."""
+    return ProviderFailed(FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.SERVER_ERROR, usage=usage)
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:

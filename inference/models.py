@@ -84,14 +84,18 @@ _SENTENCES = {
 class ProviderFailed(Unavailable):
     """A model call failed. The sentence depends on the kind only, so it never holds a prompt, a key or a host.
 
-    `status` is the HTTP status, where there was one; `retry_after_ms` is what the provider asked for, where it did.
+    `status` is the HTTP status, where there was one; `retry_after_ms` is what the provider asked for, where it did; `usage` is what
+    an answer that had been accepted used before it broke.
     """
 
-    def __init__(self, kind: FailureKind, *, status: int | None = None, retry_after_ms: int | None = None) -> None:
+    def __init__(
+        self, kind: FailureKind, *, status: int | None = None, retry_after_ms: int | None = None, usage: Usage | None = None
+    ) -> None:
         super().__init__(_SENTENCES[kind])
         self.kind = kind
         self.status = status
         self.retry_after_ms = retry_after_ms
+        self.usage = usage
 
 
 def estimated_usage(request: ModelRequest, *, output_bytes: int, reasoning_bytes: int = 0) -> Usage:

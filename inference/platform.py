@@ -22,7 +22,7 @@ from inference.catalogue import (
     prices_of,
     read_toml,
 )
-from inference.deployments import Capability, CredentialOwner, PriceSource, Wire
+from inference.deployments import Capability, CredentialOwner, Deployment, PriceSource, Wire
 from inference.offerings import ModelProvider, OfferedModel, Offering, Place
 from settings import Secret, Settings
 
@@ -90,6 +90,19 @@ def platform_offering(catalogue: Catalogue, settings: Settings, environment: Map
     )
 
 
+def deployment_of_settings(settings: Settings) -> Deployment:
+    """The one place that the settings name, for whoever needs no tenant's offering; its model has no price."""
+    place = _place_of_settings(_model_of_its_own(settings), settings)
+    return Deployment(
+        id=place.id,
+        model=_model_of_its_own(settings).as_known(None),
+        wire=settings.model_provider,  # type: ignore[arg-type] # the setting's choices are the literals
+        base_url=place.base_url,
+        remote_name=place.remote_name,
+        api_key=settings.model_api_key,
+    )
+
+
 def _named(models: Mapping[UUID, OfferedModel], key: str) -> OfferedModel:
     model = models.get(id_of("model", key))
     if model is None:
@@ -102,8 +115,12 @@ def _model_of_settings(catalogue: Catalogue, settings: Settings) -> OfferedModel
     host = URL(settings.model_base_url).host
     for provider in catalogue.providers.values():
         known = catalogue.named(f"{provider.key}/{settings.model_name}")
-        if settings.model_provider == "openai" and known is not None and host == URL(provider.base_url or "").host:
+        if settings.model_provider != "scripted" and known is not None and host == URL(provider.base_url or "").host:
             return known
+    return _model_of_its_own(settings)
+
+
+def _model_of_its_own(settings: Settings) -> OfferedModel:
     key = f"{PROVIDER}/{settings.model_name}"
     return OfferedModel(
         id=id_of("model", key),
@@ -121,7 +138,7 @@ def _place_of_settings(model: OfferedModel, settings: Settings) -> Place:
     return Place(
         id=id_of("deployment", OWN),
         model_id=model.id,
-        wire="scripted" if settings.model_provider == "scripted" else "openai",
+        wire=settings.model_provider,  # type: ignore[arg-type] # the setting's choices are the literals
         base_url=settings.model_base_url,
         remote_name=settings.model_name,
         owner=CredentialOwner.PLATFORM,

@@ -1,10 +1,16 @@
-"""What a provider promises, the one registry of them, and how the configured one is opened."""
+"""What a provider promises, the one registry of them by their wires, and how those of deployments are opened."""
 
 from collections.abc import AsyncGenerator, Callable
-from typing import Protocol
+from typing import Final, Protocol
 
+from aiohttp import ClientSession
+
+from egress import open_operator_session, open_public_session
+from inference.anthropic_wire import AnthropicProvider
+from inference.deployments import CredentialOwner, Deployment
 from inference.models import ModelEvent, ModelRequest
 from inference.openai_wire import OpenAIProvider
+from inference.responses_wire import ResponsesProvider
 from inference.scripted import ScriptedProvider
 from settings import Settings
 
@@ -26,16 +32,32 @@ class Provider(Protocol):
     async def check(self) -> None:
         """Ask whether the endpoint answers and accepts the key, without using the model; raises `ProviderFailed`."""
 
-    async def close(self) -> None:
-        """Close every connection."""
 
-
-PROVIDERS: dict[str, Callable[[Settings], Provider]] = {
-    "openai": OpenAIProvider.from_settings,
-    "scripted": ScriptedProvider.from_settings,
+PROVIDERS: Final[dict[str, Callable[[Deployment, ClientSession, Settings], Provider]]] = {
+    "anthropic": AnthropicProvider,
+    "openai": OpenAIProvider,
+    "responses": ResponsesProvider,
+    "scripted": ScriptedProvider.opened,
 }
 
 
-def open_provider(settings: Settings) -> Provider:
-    """The provider that the settings name; to be opened in a running event loop and closed by the caller."""
-    return PROVIDERS[settings.model_provider](settings)
+class Providers:
+    """Opens providers on two sessions that all share: one for the platform's own endpoints, one for those that somebody gave us.
+
+    To be made in a running event loop and closed by whoever made it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._trusted = open_operator_session(connect_seconds=settings.model_connect_seconds)
+        self._public = open_public_session(connect_seconds=settings.model_connect_seconds, total_seconds=None, connections=0)
+
+    def of(self, deployment: Deployment) -> Provider:
+        """The provider of a deployment; it costs nothing and holds nothing open."""
+        session = self._trusted if deployment.owner is CredentialOwner.PLATFORM else self._public
+        return PROVIDERS[deployment.wire](deployment, session, self._settings)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._trusted.close()
+        await self._public.close()

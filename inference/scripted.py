@@ -26,7 +26,9 @@ from collections.abc import AsyncGenerator
 from typing import Annotated, Any, Self
 
 import msgspec
+from aiohttp import ClientSession
 
+from inference.deployments import Deployment
 from inference.models import (
     FailureKind,
     Finished,
@@ -75,7 +77,7 @@ class ScriptedProvider:
         self._silence_seconds = silence_seconds
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Self:
+    def opened(cls, deployment: Deployment, session: ClientSession, settings: Settings) -> Self:  # noqa: ARG003 - what all wires are given
         return cls(token_ms=settings.scripted_token_ms, silence_seconds=settings.model_silence_seconds)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
@@ -90,25 +92,23 @@ class ScriptedProvider:
         for number, word in enumerate(said):
             if number:
                 await _pause(delay_ms)
-            await self._fault(script, number)
+            await self._fault(request, script, number)
             yield TextDelta(word)
         if said == words:
-            await self._fault(script, len(words))
+            await self._fault(request, script, len(words))
         yield _usage(request, script, len(said))
         yield Finished(script.finish if said == words else StopReason.MAX_TOKENS)
 
     async def check(self) -> None:
         """There is nothing that could be down."""
 
-    async def close(self) -> None:
-        """There is nothing open."""
-
-    async def _fault(self, script: Script, number: int) -> None:
+    async def _fault(self, request: ModelRequest, script: Script, number: int) -> None:
+        used = _usage(request, script, number) if number or script.reasoning else None
         if number == script.fail_at:
-            raise ProviderFailed(script.kind, retry_after_ms=script.retry_after_ms)
+            raise ProviderFailed(script.kind, retry_after_ms=script.retry_after_ms, usage=used)
         if number == script.hang_at:
             await asyncio.sleep(self._silence_seconds)
-            raise ProviderFailed(FailureKind.TIMEOUT)
+            raise ProviderFailed(FailureKind.TIMEOUT, usage=used)
 
 
 def script_of(request: ModelRequest) -> Script:

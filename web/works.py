@@ -41,8 +41,8 @@ from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
 from inference.catalogue import Catalogue
 from inference.offers import Models
-from inference.platform import platform_offering
-from inference.providers import open_provider
+from inference.platform import deployment_of_settings, platform_offering
+from inference.providers import Providers
 from resolvers.operations import Works
 from settings import Settings
 
@@ -136,11 +136,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with open_works(settings, application="penny worker") as process:
-        provider = open_provider(settings)
+        providers = Providers(settings)
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
-            queue=process.queue, blocking=process.blocking, provider=provider, settings=settings,
+            queue=process.queue, blocking=process.blocking, provider=providers.of(deployment_of_settings(settings)), settings=settings,
         )  # fmt: skip
         labour = Labour(
             name=name, scopes=process.works.scopes, system=process.system, functions=_job_functions(process), settings=settings
@@ -156,7 +156,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
-            await provider.close()
+            await providers.close()
 
 
 def _job_functions(process: Process) -> Mapping[str, Function]:  # noqa: ARG001 - what the functions are made of

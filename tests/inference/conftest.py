@@ -1,16 +1,20 @@
-"""Fixtures of the models' tests: a model server, and settings that point to it."""
+"""Fixtures of the models' tests: model servers, and settings and deployments that point to them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from inference.deployments import Deployment, Model
 from inference.models import ModelEvent, ModelMessage, ModelRequest, ProviderFailed
 from settings import Secret, Settings
+from tests.inference.fault_server import FaultServer
 from tests.inference.model_server import ModelServer
 
 KEY = "sk-never-shown-0123456789"
+Make = Callable[..., Settings]
 
 
 @pytest.fixture
@@ -20,13 +24,27 @@ async def model_server() -> AsyncIterator[ModelServer]:
 
 
 @pytest.fixture
-def make_settings(model_server: ModelServer) -> Callable[..., Settings]:
+async def fault_server() -> AsyncIterator[FaultServer]:
+    async with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture
+def make_settings(model_server: ModelServer) -> Make:
     def make(**given: Any) -> Settings:
         values: dict[str, Any] = {"database_url": Secret("x"), "database_system_url": Secret("x"), "valkey_url": Secret("x")}
         values |= {"model_base_url": model_server.base_url, "model_api_key": Secret(KEY), "model_name": "m", "model_silence_seconds": 5.0}
         return Settings(**(values | given))
 
     return make
+
+
+def deployment_at(server: FaultServer, wire: str, name: str = "m", **given: Any) -> Deployment:
+    """A deployment of the fault server, where it is asked as the model `name`; what no deployment has is given to its model."""
+    of_model = {field: given.pop(field) for field in list(given) if field not in Deployment.__struct_fields__}
+    known: dict[str, Any] = {"id": uuid4(), "key": name, "name": name, "context_tokens": 100_000, "max_output_tokens": 1000}
+    values: dict[str, Any] = {"id": uuid4(), "wire": wire, "base_url": server.base_url, "remote_name": name, "api_key": Secret(KEY)}
+    return Deployment(**(values | {"model": Model(**(known | of_model))} | given))
 
 
 def asking(text: str, *, max_output_tokens: int = 100) -> ModelRequest:

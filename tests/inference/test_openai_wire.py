@@ -4,12 +4,11 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 
 import pytest
 
-from egress import open_operator_session
-from inference import openai_wire
+from inference import streaming
 from inference.models import (
     FailureKind,
     Finished,
@@ -23,7 +22,8 @@ from inference.models import (
     estimated_usage,
 )
 from inference.openai_wire import OpenAIProvider, length_field
-from inference.providers import Provider
+from inference.platform import deployment_of_settings
+from inference.providers import Provider, Providers
 from settings import Settings
 from tests.inference.conftest import KEY, asking, until_failure
 from tests.inference.model_server import Answer, ModelServer, answer_of, chunk, event
@@ -32,11 +32,18 @@ WORDS = ["Grüße ", "aus ", "東京 ", "🙂"]
 GOODBYE = [Usage(input_tokens=70, output_tokens=15, cache_read_tokens=30, reasoning_tokens=5), Finished(StopReason.END_TURN)]
 
 
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Provider]:
+    """The provider that settings name, on sessions of its own."""
+    providers = Providers(settings)
+    yield providers.of(deployment_of_settings(settings))
+    await providers.close()
+
+
 @pytest.fixture
 async def provider(make_settings: Callable[..., Settings]) -> AsyncIterator[Provider]:
-    opened = OpenAIProvider.from_settings(make_settings(model_silence_seconds=0.3))
-    yield opened
-    await opened.close()
+    async with opened(make_settings(model_silence_seconds=0.3)) as provider:
+        yield provider
 
 
 async def whole(provider: Provider, request: ModelRequest | None = None) -> list[ModelEvent]:
@@ -73,9 +80,8 @@ async def test_a_temperature_is_sent_only_when_one_is_given(provider: Provider, 
 
 
 async def test_no_key_sends_no_authorization(make_settings: Callable[..., Settings], model_server: ModelServer) -> None:
-    provider = OpenAIProvider.from_settings(make_settings(model_api_key=""))
-    await whole(provider)
-    await provider.close()
+    async with opened(make_settings(model_api_key="")) as provider:
+        await whole(provider)
     assert "Authorization" not in model_server.headers[0]
 
 
@@ -310,7 +316,7 @@ async def test_an_answer_cut_after_its_finish_is_whole(provider: Provider, model
 async def test_an_answer_that_hangs_after_its_finish_is_whole(
     provider: Provider, model_server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(openai_wire, "_USAGE_SECONDS", 0.05)
+    monkeypatch.setattr(streaming, "_USAGE_SECONDS", 0.05)
     model_server.answer = Answer(answer_of(["yes"]), hang_after=3)
     events = await whole(provider)
     assert (events[0], events[-1]) == (TextDelta("yes"), Finished(StopReason.END_TURN))
@@ -327,9 +333,11 @@ async def test_keep_alives_are_a_sign_of_life(provider: Provider, model_server: 
     assert texts(await whole(provider)) == WORDS
 
 
-async def test_a_whole_answer_leaves_its_connection_to_the_next_where_connections_are_kept(model_server: ModelServer) -> None:
-    session = open_operator_session(connect_seconds=5)
-    provider = OpenAIProvider(session, base_url=model_server.base_url, api_key="", model="m", connect_seconds=5, keeps_connections=True)
+async def test_a_whole_answer_leaves_its_connection_to_the_next_where_connections_are_kept(
+    provider: Provider, model_server: ModelServer
+) -> None:
+    assert isinstance(provider, OpenAIProvider)
+    del provider._endpoint.headers["Connection"]  # as with TLS
     model_server.answer = Answer(pause_seconds=0.01)  # so that the end of the body comes later than the end of the answer
     for _ in range(3):
         await whole(provider)
@@ -339,7 +347,6 @@ async def test_a_whole_answer_leaves_its_connection_to_the_next_where_connection
     await stream.aclose()
     await whole(provider)
     assert len(model_server.connections) == 2
-    await provider.close()
 
 
 async def test_without_tls_each_question_has_a_connection_of_its_own(provider: Provider, model_server: ModelServer) -> None:
@@ -383,19 +390,17 @@ def deaf_port() -> Iterator[int]:
 
 async def test_a_connection_that_is_not_made_is_a_timeout(make_settings: Callable[..., Settings]) -> None:
     with deaf_port() as port:
-        provider = OpenAIProvider.from_settings(make_settings(model_base_url=f"http://127.0.0.1:{port}/v1", model_connect_seconds=0.2))
-        assert (await failure(provider)).kind is FailureKind.TIMEOUT
-        with pytest.raises(ProviderFailed) as caught:
-            await provider.check()
-        await provider.close()
+        async with opened(make_settings(model_base_url=f"http://127.0.0.1:{port}/v1", model_connect_seconds=0.2)) as provider:
+            assert (await failure(provider)).kind is FailureKind.TIMEOUT
+            with pytest.raises(ProviderFailed) as caught:
+                await provider.check()
     assert caught.value.kind is FailureKind.TIMEOUT
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:1/v1", "http://a name/v1", "nonsense", "http://127.0.0.1:99999999/v1"])
 async def test_an_address_that_cannot_be_dialled_is_a_server_error(make_settings: Callable[..., Settings], base_url: str) -> None:
-    provider = OpenAIProvider.from_settings(make_settings(model_base_url=base_url))
-    failed = await failure(provider)
-    await provider.close()
+    async with opened(make_settings(model_base_url=base_url)) as provider:
+        failed = await failure(provider)
     assert failed.kind is FailureKind.SERVER_ERROR
     assert base_url not in str(failed)
 
@@ -426,6 +431,6 @@ async def test_an_endpoint_without_a_list_of_models_passes_the_check(provider: P
 
 @pytest.mark.parametrize(("base_url", "kept"), [("https://api.openai.com/v1", True), ("http://127.0.0.1:8080/v1", False)])
 async def test_connections_are_kept_only_with_tls(make_settings: Callable[..., Settings], base_url: str, *, kept: bool) -> None:
-    provider = OpenAIProvider.from_settings(make_settings(model_base_url=base_url))
-    await provider.close()
-    assert ("Connection" not in provider._headers) is kept
+    async with opened(make_settings(model_base_url=base_url)) as provider:
+        assert isinstance(provider, OpenAIProvider)
+        assert ("Connection" not in provider._endpoint.headers) is kept

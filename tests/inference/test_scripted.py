@@ -1,7 +1,6 @@
 """The scripted model does what its script says, always in the same way."""
 
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -17,9 +16,10 @@ from inference.models import (
     TextDelta,
     Usage,
 )
+from inference.providers import Providers
 from inference.scripted import ScriptedProvider
-from settings import Settings
-from tests.inference.conftest import asking, until_failure
+from tests.inference.conftest import Make, asking, deployment_at, until_failure
+from tests.inference.fault_server import FaultServer
 
 
 async def answer(text: str, *, max_output_tokens: int = 100) -> list[ModelEvent]:
@@ -93,13 +93,16 @@ async def test_a_mistake_in_a_script_is_a_failure_that_does_not_repeat_it(script
     assert script not in str(caught.value)
 
 
-async def test_the_pause_is_the_setting_unless_the_script_names_one(make_settings: Callable[..., Settings]) -> None:
-    provider = ScriptedProvider.from_settings(make_settings(scripted_token_ms=20.0))
+async def test_the_pause_is_the_setting_unless_the_script_names_one(make_settings: Make, fault_server: FaultServer) -> None:
+    settings = make_settings(scripted_token_ms=20.0)
+    providers = Providers(settings)
+    provider = providers.of(deployment_at(fault_server, "scripted"))
     begun = time.perf_counter()
     assert len(texts([event async for event in provider.stream(asking("!script tokens=6"))])) == 6
     with_the_setting = time.perf_counter() - begun
     assert len(texts([event async for event in provider.stream(asking("!script tokens=6 delay_ms=0"))])) == 6
     assert with_the_setting >= 0.1 > time.perf_counter() - begun - with_the_setting
+    await providers.close()
 
 
 async def test_the_first_token_may_be_late() -> None:
