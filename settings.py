@@ -70,6 +70,15 @@ class Settings:
         "Longest wait for a free connection of the pool, in seconds.", default=2.0, minimum=0.1, maximum=60
     )
 
+    database_replica_url: Secret = setting(
+        "PostgreSQL address of a streaming replica, or of several behind one name, as the role `penny_app`: queries read there what it "
+        "has replayed. The same in every process, the worker too; empty: none.",
+        default=Secret(""),
+    )
+    database_replica_lag_seconds: float = setting(
+        "How far a replica may be behind and still be read, in seconds; the same in every process.", default=1.0, minimum=0.1, maximum=60
+    )
+
     valkey_url: Secret = setting("Valkey address: `valkey://host:port/0`, `valkeys://…` or `unix:///path?db=0`.")
     valkey_prefix: str = setting("What every key in Valkey begins with.", default="penny")
     valkey_timeout_seconds: float = setting("Longest wait for an answer of Valkey, in seconds.", default=2.0, minimum=0.1, maximum=60)

@@ -34,13 +34,14 @@ class Connection(asyncpg.Connection):  # type: ignore[misc] # asyncpg has no typ
     That function is revoked (an injected SELECT could switch tenants with it), and the JIT is off from the start.
 
     `lingers` is how the read-only transaction began that is still open on it though nobody reads; `began` is when, `idle` since
-    when nobody does.
+    when nobody does. `replayed` is how much WAL its server is known to have replayed, where that is a replica.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._server_caps: Any = self._server_caps._replace(jit=False)
         self.lingers: str | None = None
+        self.replayed = 0
         self.began = self.idle = self.opened = self._loop.time()
 
 
@@ -132,6 +133,10 @@ class Pool:
         """Cut all connections off."""
         self._closed = True
         self._stop_tending()
+        self.cut()
+
+    def cut(self) -> None:
+        """Cut the connections off that are open now: whoever waits for an answer on one fails at once."""
         for connection in [*self._all]:
             connection.terminate()
 
@@ -228,15 +233,18 @@ class Pool:
         task.add_done_callback(self._tasks.discard)
 
 
-async def open_pool(dsn: str, settings: Settings, *, size: int, application: str) -> Pool:
-    """Open a pool that connects when first used, so that PENNY starts before its database does."""
+async def open_pool(dsn: str, settings: Settings, *, size: int, application: str, patience_seconds: float | None = None) -> Pool:
+    """Open a pool that connects when first used, so that PENNY starts before its database does.
+
+    `patience_seconds` is how long an answer is waited for where that is less than a statement may take.
+    """
 
     async def connect() -> Connection:
         connection: Connection = await asyncpg.connect(
             dsn,
             connection_class=Connection,
             timeout=settings.database_connect_seconds,
-            command_timeout=settings.database_statement_seconds,
+            command_timeout=patience_seconds or settings.database_statement_seconds,
             statement_cache_size=STATEMENTS_KEPT,
             max_cached_statement_lifetime=0,
             server_settings={

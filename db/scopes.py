@@ -5,246 +5,72 @@ well it lingers for a few milliseconds, and the tenant's next read goes on in it
 was committed before it, in whatever transaction). So the levels of an operation pay for one BEGIN and COMMIT. The tenant is set
 with `SET LOCAL` in the same round trip as `BEGIN`, and a COMMIT that is due rides along; row-level security does the rest. A
 scope inside a scope would silently be the outer tenant's, and two queries at once on one connection break both, so both are
-refused here, loudly.
+refused, loudly.
 """
 
-import asyncio
-from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from contextvars import ContextVar, Token
 from functools import lru_cache
-from types import TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Protocol, cast
 from uuid import UUID
 
-import asyncpg
-from piccolo.query import Query
-
-from db.pools import LONGEST_READING_SECONDS, Connection, DatabaseIsUnavailable, Pool
-from errors import Invalid
-
-Row = Mapping[str, Any]  # an asyncpg.Record, whose library has no types
-Statement = Query[Any, Any] | str
-# The server is not there, goes away, or gave a statement up because it took too long.
-_AWAY: Final = (
-    OSError,
-    TimeoutError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.TooManyConnectionsError,
-    # Between the server's last word and the end of the connection asyncpg is in no state to ask anything.
-    asyncpg.InternalClientError,
+from db.pools import Pool
+from db.transactions import (
+    POSITION,
+    Reading,
+    Row,
+    ScopeIsBusy,
+    ScopeIsClosed,
+    ScopeIsOpen,
+    ScopeWasUndone,
+    Statement,
+    ToldTransaction,
+    Transaction,
+    Writing,
+    Written,
 )
-_READ: Final = "BEGIN READ ONLY"
+
+__all__ = [
+    "Reading", "Reads", "Row", "ScopeIsBusy", "ScopeIsClosed", "ScopeIsOpen", "ScopeWasUndone", "Scopes", "Statement", "SystemScopes",
+    "TenantScopes", "Writing", "of_tenant",
+]  # fmt: skip
+
+READ: Final = "BEGIN READ ONLY"
 _WRITE: Final = "BEGIN"
-_open_scope: ContextVar["_Transaction[Any] | None"] = ContextVar("open_scope", default=None)
 
 
-class ScopeIsOpen(RuntimeError):
-    """A scope was opened inside another one."""
+class Reads(Protocol):
+    """Whoever opens read-only scopes of tenants: on the primary, or where an operation may read from."""
 
-
-class ScopeIsBusy(RuntimeError):
-    """Two queries were sent at once in one scope."""
-
-
-class ScopeIsClosed(RuntimeError):
-    """A query was sent in a scope whose block had ended."""
-
-
-class ScopeWasUndone(RuntimeError):
-    """The block went on after a statement's error, and nothing of what it wrote was kept."""
-
-
-class _Ended:
-    """Stands where a scope's connection was."""
-
-    def __getattr__(self, verb: str) -> Any:
-        raise ScopeIsClosed("This scope has ended.")
-
-
-_ENDED: Final = _Ended()
-
-
-class Reading:
-    """A read-only transaction. Queries are Piccolo's or constant SQL with arguments, one at a time."""
-
-    def __init__(self, connection: Any) -> None:
-        self._connection = connection
-        self._busy = False
-        self._failed = False
-
-    async def rows(self, query: Statement, *arguments: object) -> list[Row]:
-        """Run a query and return all rows."""
-        found: list[Row] = await self._alone(self._connection.fetch, query, arguments)
-        return found
-
-    async def row(self, query: Statement, *arguments: object) -> Row | None:
-        """Run a query and return its first row, or None."""
-        found: Row | None = await self._alone(self._connection.fetchrow, query, arguments)
-        return found
-
-    async def value(self, query: Statement, *arguments: object) -> object:
-        """Run a query and return the first column of its first row, or None."""
-        row = await self.row(query, *arguments)
-        return None if row is None else next(iter(row.values()))
-
-    async def _alone(self, send: Any, query: Statement, arguments: Sequence[object]) -> Any:
-        if self._busy:
-            raise ScopeIsBusy("Two queries at once in one scope; await them one after the other.")
-        sql, values = _compiled(query, arguments)
-        self._busy = True
-        try:
-            return await send(sql, *values)
-        except BaseException:
-            self._failed = True
-            raise
-        finally:
-            self._busy = False
-
-    def leave(self) -> bool | None:
-        """Let go of the connection, which is somebody else's from now on.
-
-        True when every query was answered, False when one failed, None when one is still under way.
-        """
-        self._connection = _ENDED
-        return None if self._busy else not self._failed
-
-
-class Writing(Reading):
-    """A transaction that commits when its block ends without an exception, and is undone otherwise."""
-
-    async def run(self, query: Statement, *arguments: object) -> int:
-        """Run a statement and return how many rows it touched."""
-        tag = str(await self._alone(self._sent, query, arguments))
-        return int(tag.rsplit(" ", 1)[-1]) if tag[-1:].isdigit() else 0
-
-    async def _sent(self, sql: str, *values: object) -> Any:
-        if values:
-            return await self._connection.execute(sql, *values)
-        # Without arguments asyncpg would take several statements in one text; the extended protocol takes exactly one.
-        statement = await self._connection.prepare(sql)
-        await statement.fetch()
-        return statement.get_statusmsg()
-
-
-S = TypeVar("S", bound=Reading)
-
-
-def _compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Sequence[object]]:
-    if isinstance(query, str):
-        return query, arguments
-    (querystring,) = query.default_querystrings
-    return querystring.compile_string()
-
-
-class _Transaction(Generic[S]):
-    """What a scope is from its beginning to its end."""
-
-    def __init__(self, scopes: "Scopes", begin: str, kind: type[S]) -> None:
-        self._pool = scopes.pool
-        self._acquire_seconds = scopes.acquire_seconds
-        self._begin = begin
-        self._kind = kind
-
-    async def __aenter__(self) -> S:
-        if (outer := _open_scope.get()) is not None:
-            raise ScopeIsOpen(f"A scope ({self}) was opened inside another one ({outer}); close the first.")
-        self._token: Token[_Transaction[Any] | None] = _open_scope.set(self)
-        try:
-            self._connection = await self._begun()
-        except BaseException:
-            _open_scope.reset(self._token)
-            raise
-        self._scope = self._kind(self._connection)
-        return self._scope
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        connection = self._connection
-        try:
-            await self._finish(connection, error)
-        except BaseException as failure:
-            await _roll_back(connection)
-            _tell_if_away(failure, connection)
-            raise
-        finally:
-            self._pool.release(connection)
-            _open_scope.reset(self._token)
-        if error is not None:
-            _tell_if_away(error, connection)
-
-    async def _begun(self) -> Connection:
-        """Return a connection in this transaction: one that lingers, or a new one, with the COMMIT of another that is due before it."""
-        connection = self._pool.take(self._begin) or await self._acquired()
-        lingers, connection.lingers = connection.lingers, None
-        now = asyncio.get_running_loop().time()
-        if lingers == self._begin and now - connection.began < LONGEST_READING_SECONDS:
-            return connection
-        try:
-            await connection.execute(self._begin if lingers is None else f"COMMIT; {self._begin}")
-        except BaseException as error:
-            try:
-                await _roll_back(connection)
-            finally:
-                # Nobody knows what became of a BEGIN that was cut off.
-                connection.terminate()
-                self._pool.release(connection)
-            _tell_if_away(error, connection)
-            raise
-        connection.began = now
-        return connection
-
-    async def _acquired(self) -> Connection:
-        try:
-            return await self._pool.acquire(seconds=self._acquire_seconds)
-        except (*_AWAY, asyncpg.InterfaceError) as error:
-            raise DatabaseIsUnavailable("The database does not answer; try again in a moment.") from error
-
-    async def _finish(self, connection: Connection, error: BaseException | None) -> None:
-        """Commit, let linger, or undo."""
-        unharmed = self._scope.leave()
-        if error is not None:
-            await _roll_back(connection)
-        elif unharmed is None:
-            raise ScopeIsBusy("A query was still under way when its scope ended.")
-        elif unharmed and self._kind is Reading:
-            connection.lingers = self._begin
-        elif await connection.execute("COMMIT") != "COMMIT":
-            raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
-
-    def __str__(self) -> str:
-        return self._begin
+    def reading(self, tenant_id: UUID) -> AbstractAsyncContextManager[Reading]:
+        """Open a read-only transaction of this tenant."""
 
 
 class Scopes:
     """Opens the scopes of one role."""
 
-    def __init__(self, pool: Pool, *, acquire_seconds: float) -> None:
+    def __init__(self, pool: Pool, *, acquire_seconds: float, written: Written | None = None) -> None:
+        """`written` is told of each commit, where queries read from replicas."""
         self.pool = pool
         self.acquire_seconds = acquire_seconds
+        self._written = written
 
     async def check(self) -> None:
         """Raise `DatabaseIsUnavailable` unless the database answers a query."""
-        async with _Transaction(self, _READ, Reading) as scope:
+        async with self._reading(READ) as scope:
             await scope.value("SELECT 1")
 
+    async def position(self) -> int:
+        """Return up to where the server has written, in bytes of WAL since its beginning."""
+        async with self._reading(READ) as scope:
+            return cast("int", await scope.value(POSITION))
 
-def _tell_if_away(error: BaseException, connection: Connection) -> None:
-    """Raise what an error of the driver's means to a caller; an error of anybody else's is left as it is."""
-    if isinstance(error, asyncpg.CharacterNotInRepertoireError):
-        raise Invalid("Text must not contain NUL characters.", constraint="no_nul") from error
-    # Any other InterfaceError is a mistake of ours, such as a wrong number of arguments.
-    if isinstance(error, _AWAY) or (isinstance(error, asyncpg.InterfaceError) and connection.is_closed()):
-        raise DatabaseIsUnavailable("The database did not finish its answer; try again in a moment.") from error
+    def _reading(self, begin: str) -> Transaction[Reading]:
+        return Transaction(self.pool, self.acquire_seconds, begin, Reading)
 
-
-async def _roll_back(connection: Connection) -> None:
-    """Undo what is open; a connection that cannot, because it is broken or still busy, is thrown away."""
-    try:
-        if not connection.is_closed() and connection.is_in_transaction():
-            await connection.execute("ROLLBACK")
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, TimeoutError):
-        connection.terminate()
+    def _writing(self, begin: str, told_of: UUID | None) -> Transaction[Writing]:
+        if self._written is None:
+            return Transaction(self.pool, self.acquire_seconds, begin, Writing)
+        return ToldTransaction(self.pool, self.acquire_seconds, begin, written=self._written, tenant_id=told_of)
 
 
 class TenantScopes(Scopes):
@@ -252,11 +78,11 @@ class TenantScopes(Scopes):
 
     def reading(self, tenant_id: UUID) -> AbstractAsyncContextManager[Reading]:
         """Open a read-only transaction of this tenant."""
-        return _Transaction(self, _of_tenant(_READ, tenant_id), Reading)
+        return self._reading(of_tenant(READ, tenant_id))
 
     def writing(self, tenant_id: UUID) -> AbstractAsyncContextManager[Writing]:
         """Open a transaction of this tenant that commits when the block ends."""
-        return _Transaction(self, _of_tenant(_WRITE, tenant_id), Writing)
+        return self._writing(of_tenant(_WRITE, tenant_id), tenant_id)
 
 
 class SystemScopes(Scopes):
@@ -264,15 +90,16 @@ class SystemScopes(Scopes):
 
     def reading(self) -> AbstractAsyncContextManager[Reading]:
         """Open a read-only transaction across tenants."""
-        return _Transaction(self, _READ, Reading)
+        return self._reading(READ)
 
     def writing(self, tenant_id: UUID | None = None) -> AbstractAsyncContextManager[Writing]:
         """Open a transaction; rows of tenant tables can only be written for the tenant that is named."""
-        return _Transaction(self, _WRITE if tenant_id is None else _of_tenant(_WRITE, tenant_id), Writing)
+        # Users and mails belong to no tenant: whoever reads them anywhere must see this.
+        return self._writing(_WRITE if tenant_id is None else of_tenant(_WRITE, tenant_id), None)
 
 
 @lru_cache(10_000)
-def _of_tenant(begin: str, tenant_id: UUID) -> str:
+def of_tenant(begin: str, tenant_id: UUID) -> str:
     """Name the tenant for this transaction. A UUID prints as nothing but hex and dashes, so this text is safe.
 
     asyncpg's rows have UUIDs of a class of their own, so what is printed here is made anew.

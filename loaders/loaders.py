@@ -4,7 +4,7 @@ from collections.abc import Hashable
 from typing import Generic, TypeVar
 from uuid import UUID
 
-from db.scopes import TenantScopes
+from db.scopes import Reads
 from loaders import api_keys, chats, invitations, jobs, members, messages, participants, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
@@ -31,7 +31,7 @@ class _Asked(Generic[K, V]):
 class Loaders:
     """All questions, bound to a tenant; what one has answered it keeps until the operation ends."""
 
-    def __init__(self, scopes: TenantScopes, tenant_id: UUID) -> None:
+    def __init__(self, scopes: Reads, tenant_id: UUID) -> None:
         self.scopes = scopes
         self.tenant_id = tenant_id
 

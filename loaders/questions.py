@@ -7,7 +7,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from db.scopes import Reading, TenantScopes
+from db.scopes import Reading, Reads
 from db.statements.projections import Columns
 
 K = TypeVar("K", bound=Hashable)
@@ -24,7 +24,7 @@ class Ask(Protocol[K, V_co]):
 class Question(Generic[K, V]):
     """Answers keys in reads of at most `max_batch`, each key once; belongs to one operation of one tenant."""
 
-    def __init__(self, ask: Ask[K, V], scopes: TenantScopes, tenant_id: UUID, *, max_batch: int = 1000) -> None:
+    def __init__(self, ask: Ask[K, V], scopes: Reads, tenant_id: UUID, *, max_batch: int = 1000) -> None:
         self._batches = _Batches(ask, scopes, tenant_id, max_batch)
         self._columns: Columns | None = None
         self._narrowed: dict[Columns | None, Question[K, V]] = {None: self}
@@ -98,7 +98,7 @@ class _Read(Generic[K, V]):
 class _Batches(Generic[K, V]):
     """Which read answers which key; reads begin when no more keys come."""
 
-    def __init__(self, ask: Ask[K, V], scopes: TenantScopes, tenant_id: UUID, max_batch: int) -> None:
+    def __init__(self, ask: Ask[K, V], scopes: Reads, tenant_id: UUID, max_batch: int) -> None:
         self._ask = ask
         self._scopes = scopes
         self._tenant_id = tenant_id

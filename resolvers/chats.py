@@ -42,7 +42,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     """Page through the viewer's own chats, or those that others share with them, the last changed first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
     start = arguments.start(cursors)
-    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+    async with operation.reads.reading(operation.tenant_id) as scope:
         rows = await chats.page(
             scope,
             operation.tenant_id,

@@ -22,7 +22,7 @@ async def page(operation: Operation, arguments: PageArguments, *, role: str | No
     """Page through the members in the order in which they joined."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "members")
     start = arguments.start(cursors)
-    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+    async with operation.reads.reading(operation.tenant_id) as scope:
         rows = await members.page_of_tenant(
             scope, operation.tenant_id, role=role, text=text, beyond=start[0] if start else None, limit=arguments.limit
         )
@@ -32,7 +32,7 @@ async def page(operation: Operation, arguments: PageArguments, *, role: str | No
 
 async def count(operation: Operation, *, role: str | None, text: str | None) -> int:
     """Count the members on all pages."""
-    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+    async with operation.reads.reading(operation.tenant_id) as scope:
         return await members.count_of_tenant(scope, operation.tenant_id, role=role, text=text)
 
 

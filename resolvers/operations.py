@@ -14,7 +14,8 @@ from auth.viewers import Viewer
 from chat.conversations import Conversations
 from chat.logs import RunLogs
 from chat.participants import Participants
-from db.scopes import TenantScopes
+from db.replicas import Replica
+from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
 from events.jobs import Jobs
 from inference.offers import Models
@@ -40,6 +41,7 @@ class Works:
     jobs: Jobs
     rates: RateLimits
     models: Models
+    replica: Replica | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,16 +57,19 @@ class Caller:
 class Operation:
     """One operation: made for it and thrown away with it, never kept for a socket.
 
-    `refusal` is why a cookie that came along no longer counts: public operations such as `signIn` run all the same.
+    `refusal` is why a cookie that came along no longer counts: public operations such as `signIn` run all the same. `is_query` lets it
+    read from a replica; what writes, or goes on, reads from the primary.
     """
 
     works: Works
     caller: Caller
     credential: Viewer | None
     refusal: Unauthenticated | None = None
+    is_query: bool = False
     loaders: Loaders | None = None
     session_cookie: str | None = field(default=None, repr=False)
     charge: Charge | None = None
+    _reads: Reads | None = None
 
     @property
     def viewer(self) -> Viewer:
@@ -79,10 +84,18 @@ class Operation:
         return self.viewer.tenant_id
 
     @property
+    def reads(self) -> Reads:
+        """Where this operation reads."""
+        if self._reads is None:
+            replica = self.works.replica
+            self._reads = replica.reads() if replica is not None and self.is_query else self.works.scopes
+        return self._reads
+
+    @property
     def questions(self) -> Loaders:
         """The loaders of this operation, bound to the viewer's tenant."""
         if self.loaders is None:
-            self.loaders = Loaders(self.works.scopes, self.tenant_id)
+            self.loaders = Loaders(self.reads, self.tenant_id)
         return self.loaders
 
     def keep_session(self, token: str | None) -> None:

@@ -19,7 +19,7 @@ async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) 
 
 async def of_tenant(operation: Operation) -> list[Row]:
     """Return all roles."""
-    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+    async with operation.reads.reading(operation.tenant_id) as scope:
         return await members.roles_of_tenant(scope, operation.tenant_id)
 
 

@@ -24,7 +24,7 @@ async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequ
     """Page through the runs that the viewer began, the newest first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "runs")
     start = arguments.start(cursors)
-    async with operation.works.scopes.reading(operation.tenant_id) as scope:
+    async with operation.reads.reading(operation.tenant_id) as scope:
         rows = await runs.page(
             scope,
             operation.tenant_id,

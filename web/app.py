@@ -45,7 +45,9 @@ def create_app(settings: Settings | None = None) -> Front:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         async with open_works(settings, application="penny web") as process:
             door.opened = process
-            listening = asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")
+            beside = [asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")]
+            if process.works.replica is not None:
+                beside.append(asyncio.create_task(process.works.replica.watch(), name="replica"))
             # What was made so far stays for good: the garbage collector need not look at it again and again.
             gc.collect()
             gc.freeze()
@@ -54,8 +56,9 @@ def create_app(settings: Settings | None = None) -> Front:
             try:
                 yield
             finally:
-                listening.cancel()
-                await asyncio.gather(listening, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(*beside, return_exceptions=True)
 
     app = Litestar(
         route_handlers=handlers,

@@ -55,6 +55,7 @@ class Door:
             await self._charge(operation, self.settings.graphql_unknown_points)
         prepared = self.documents.prepare(asked.query, asked.operation_name, asked.variables)
         operation.charge = await self._charge(operation, prepared.cost)
+        operation.is_query = prepared.kind is OperationType.QUERY
         return prepared, operation
 
     async def _charge(self, operation: Operation, points: int) -> Charge:

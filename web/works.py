@@ -32,10 +32,12 @@ from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.workers import Worker
 from db.pools import open_pool, warm
+from db.replicas import ANSWER_SECONDS, Replica
 from db.scopes import SystemScopes, TenantScopes
 from errors import Unavailable
 from events.jobs import Function, Jobs
 from events.labour import Labour
+from events.positions import WrittenPositions
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
@@ -82,8 +84,13 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         closing.push_async_callback(blocking.aclose)
         tails = Tails(blocking, valkey, settings.valkey_prefix)
         closing.push_async_callback(tails.close)
-        scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds)
-        system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds)
+        written: WrittenPositions | None = None
+        if settings.database_replica_url:
+            written = WrittenPositions(valkey, settings)
+            closing.push_async_callback(written.close)
+        scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds, written=written)
+        system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds, written=written)
+        replica = await _open_replica(settings, scopes, written, closing, application) if written else None
         kek = open_key_encryption_key(settings)
         closing.push_async_callback(kek.close)
         passwords = Passwords(settings)
@@ -104,6 +111,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         works = Works(
             settings=settings,
             scopes=scopes,
+            replica=replica,
             keyring=keyring,
             accounts=Accounts(
                 system=system, keyring=keyring, passwords=passwords, throttle=throttle, sessions=sessions,
@@ -122,6 +130,20 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)
+
+
+async def _open_replica(
+    settings: Settings, primary: TenantScopes, written: WrittenPositions, closing: contextlib.AsyncExitStack, application: str
+) -> Replica:
+    pool = await open_pool(
+        settings.database_replica_url,
+        settings,
+        size=settings.database_pool_size,
+        application=f"{application} replica",
+        patience_seconds=ANSWER_SECONDS,
+    )
+    closing.push_async_callback(_end, pool.close, pool.terminate)
+    return Replica(pool, primary, written, lag_seconds=settings.database_replica_lag_seconds)
 
 
 async def _end(close: Callable[[], Coroutine[Any, Any, None]], terminate: Callable[[], None]) -> None:

@@ -14,9 +14,10 @@ from uuid import UUID
 
 import pytest
 
-from db.scopes import Row, Statement, Writing, _compiled
+from db.scopes import Row, Statement, Writing
 from db.statements import attempts, chats, credentials, idempotency, mails, members, messages, participants, runs, tenants
 from db.statements.projections import Columns
+from db.transactions import compiled
 from loaders import api_keys, invitations, sessions, users
 from loaders import members as loader_of_members
 from stack.addresses import Addresses
@@ -124,7 +125,7 @@ class Explained(Writing):
         return await super().run(query, *arguments)
 
     async def _explain(self, query: Statement, arguments: tuple[object, ...]) -> None:
-        sql, values = _compiled(query, arguments)
+        sql, values = compiled(query, arguments)
         async with undone(self._connection):
             await self._connection.execute(f"PREPARE explained AS {sql}")
             execute = f"EXECUTE explained({', '.join(map(literal, values))})" if values else "EXECUTE explained"

@@ -15,7 +15,8 @@ import asyncpg
 import pytest
 
 from db.pools import DatabaseIsUnavailable, Pool, open_pool
-from db.scopes import Reading, ScopeIsBusy, ScopeIsClosed, ScopeIsOpen, ScopeWasUndone, SystemScopes, TenantScopes, _Transaction
+from db.scopes import Reading, ScopeIsBusy, ScopeIsClosed, ScopeIsOpen, ScopeWasUndone, SystemScopes, TenantScopes
+from db.transactions import Transaction
 from settings import Secret, Settings
 from stack.addresses import Addresses
 from tests.db.databases import connected, undone
@@ -181,7 +182,7 @@ async def test_a_second_statement_in_one_text_is_refused(small: Small, verb: str
 async def test_begins_that_fail_leave_the_pool_whole(small: Small) -> None:
     for _ in range(3 * POOL_SIZE):
         with pytest.raises(asyncpg.InvalidParameterValueError):
-            async with _Transaction(small.scopes, "BEGIN; SET LOCAL statement_timeout = 'never'", Reading):
+            async with Transaction(small.pool, 1, "BEGIN; SET LOCAL statement_timeout = 'never'", Reading):
                 pytest.fail("a transaction began that could not")
     assert await small.whole()
     async with small.scopes.reading(small.me) as scope:
@@ -294,7 +295,7 @@ async def test_a_transaction_lingers_for_a_moment_only_and_holds_no_lock_up(smal
 
 
 async def test_a_transaction_is_not_passed_on_forever(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("db.scopes.LONGEST_READING_SECONDS", 0)
+    monkeypatch.setattr("db.transactions.LONGEST_READING_SECONDS", 0)
     began = []
     for _ in range(2):
         async with small.scopes.reading(small.me) as scope:

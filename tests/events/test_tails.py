@@ -9,10 +9,11 @@ import pytest
 from valkey.asyncio import Valkey
 from valkey.exceptions import ResponseError
 
-from events import entries as events_entries
-from events.entries import CHUNK, MOST_ENTRIES, Answer, Entry, entries_of
+from events import wires
+from events.entries import MOST_ENTRIES, Entry, entries_of
 from events.tails import Tails
 from events.valkey import open_valkey
+from events.wires import CHUNK, Answer
 from settings import Settings
 
 
@@ -127,7 +128,7 @@ async def test_a_lost_connection_is_told_and_opened_again(tails: Tails, valkey: 
     await listening.until(lambda: listening.lags == 1)
     await valkey.xadd(key, {"e": b"x"}, id="1-1")
     await listening.until(lambda: listening.heard_ids == ["1-1"])
-    tails._entries._connection._writer.transport.abort()
+    tails._entries._wire._connection._writer.transport.abort()
     await listening.until(lambda: listening.lags == 2)
     await valkey.xadd(key, {"e": b"x"}, id="1-2")
     await listening.until(lambda: listening.heard_ids == ["1-1", "1-2"])
@@ -157,14 +158,14 @@ def test_silence_is_an_answer_without_entries_and_a_refusal_is_raised() -> None:
 
 
 def test_an_answer_of_megabytes_is_read_once_however_many_pieces_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    count, looks, item = 50_000, 0, events_entries._item
+    count, looks, item = 50_000, 0, wires._item
 
     def counting(data: bytearray, at: int) -> tuple[Any, int, int]:
         nonlocal looks
         looks += 1
         return item(data, at)
 
-    monkeypatch.setattr(events_entries, "_item", counting)
+    monkeypatch.setattr(wires, "_item", counting)
     sealed = b"*2\r\n$3\r\n1-1\r\n*2\r\n$1\r\ne\r\n$100\r\n" + b"x" * 100 + b"\r\n"
     answer = b"*1\r\n*2\r\n$3\r\nkey\r\n*%d\r\n" % count + sealed * count
     pieces = [answer[at : at + CHUNK] for at in range(0, len(answer), CHUNK)]

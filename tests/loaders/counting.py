@@ -44,7 +44,7 @@ async def counted(*scopes: Scopes) -> AsyncIterator[Sent]:
     pools = {one.pool for one in scopes}
     with contextlib.ExitStack() as watched:
         watched.enter_context(patch("db.pools.LINGER_SECONDS", LONG))
-        watched.enter_context(patch("db.scopes.LONGEST_READING_SECONDS", LONG))
+        watched.enter_context(patch("db.transactions.LONGEST_READING_SECONDS", LONG))
         for pool in pools:
             await _settle(pool)
             for connection in pool._all:
