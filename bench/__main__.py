@@ -9,26 +9,27 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import answers, fanout, pages, profiling, targets
+from bench import answers, fanout, pages, profiling, talks, targets
 from bench.answers import FirstWords
 from bench.comparisons import Cell, Comparison, Question
 from bench.crowds import Pace
 from bench.operations import COMPARED, ONE, TWENTY, WHO
 from bench.processes import PROC, Memory, memory
 from bench.reports import CLIENTS, CROWDS, MANY, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
-from bench.sections import CROWD, PROCESSES, WIDTHS
+from bench.sections import CROWD, PROCESSES, WIDTHS, talking
 from bench.servers import SCRIPTED, Servers, started
 from bench.targets import Running
 from bench.worlds import Size
 from cli.screen import working
 from tests.running import Api, running, running_web
 
+T = TypeVar("T")
 Progress = Callable[[str], None]
 WIDTH = 140  # of tables in a file
 
@@ -46,34 +47,45 @@ class Plan:
     pace: Pace
     scripted: int
     embedded: int
+    talks: talks.Plan
 
 
-FULL = Plan(Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20)
-QUICK = Plan(Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5)
+FULL = Plan(Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20, talks=talks.FULL)
+QUICK = Plan(Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5, talks=talks.QUICK)
 
 
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="Measure less, to see that it works; docs/performance.md stays as it is.")
-def main(*, quick: bool) -> None:
-    """Measure PENNY and its peers on an embedded stack of their own, in about ten minutes. Let the machine do nothing else meanwhile."""
+@click.option("--only-talks", is_flag=True, help="Measure conversations alone, without peers; docs/performance.md stays as it is.")
+def main(*, quick: bool, only_talks: bool) -> None:
+    """Measure PENNY and its peers on an embedded stack of their own, in a quarter of an hour. Let the machine do nothing else meanwhile."""
     if not PROC.joinpath("self/smaps_rollup").exists():
         raise click.ClickException("CPU time and memory are read from /proc, as Linux has it.")
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)
+    plan = QUICK if quick else FULL
     with working("Measuring", console) as progress, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        report = runner.run(_until_told(_measured(QUICK if quick else FULL, progress)))
+        if only_talks:
+            pages.show_sections(talking(runner.run(_until_told(_talked(plan, progress)))), console)
+            return
+        report = runner.run(_until_told(_measured(plan, progress)))
     pages.show(report, console)
     pages.write_json(report)
     if not quick:
         pages.write_page(report)
 
 
-async def _until_told(measuring: Coroutine[Any, Any, Report]) -> Report:
+async def _until_told(measuring: Coroutine[Any, Any, T]) -> T:
     """Let SIGTERM end what was started, as Ctrl-C does."""
     task = asyncio.create_task(measuring)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
+
+
+async def _talked(plan: Plan, progress: Progress) -> talks.Talks:
+    async with started(plan.size, progress) as servers:
+        return await talks.measure(servers, plan.talks, _of("talks", progress))
 
 
 async def _measured(plan: Plan, progress: Progress) -> Report:
@@ -89,6 +101,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
             deliveries = await fanout.measure(streaming, servers, plan.crowds, plan.pace, progress)
         loads.append(os.getloadavg()[0])
         start, held, first_words = await _answers(plan, servers, progress)
+        talked = await talks.measure(servers, plan.talks, _of("talks", progress))
     return Report(
         size=plan.size,
         cells=cells,
@@ -97,6 +110,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
         memory=held,
         web_start=start,
         profiles=profiles,
+        talks=talked,
         loads=loads,
     )
 

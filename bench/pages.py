@@ -1,7 +1,7 @@
 """The report written down: a file for programs, the page with its charts for people, and the profiles beside it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -24,7 +24,11 @@ BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 def show(report: Report, console: Console) -> None:
     """Print the tables."""
     console.print(report.heading, highlight=False)
-    for section in sections(report):
+    show_sections(sections(report), console)
+
+
+def show_sections(found: Iterable[Section], console: Console) -> None:
+    for section in found:
         table = Table(title=section.title.replace("`", ""), title_justify="left")
         for number, column in enumerate(section.columns):
             table.add_column(column, justify="right" if number else "left")

@@ -13,6 +13,7 @@ from bench.fanout import Delivery
 from bench.operations import HUNDRED, ONE, TWENTY, Operation
 from bench.processes import Memory
 from bench.profiling import Profile
+from bench.talks import Talks
 from bench.targets import Target
 from bench.worlds import Size
 
@@ -61,6 +62,7 @@ class Report:
     memory: dict[str, Memory]
     web_start: float
     profiles: list[Profile]
+    talks: Talks
     loads: list[float]
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: str = field(default_factory=_machine)

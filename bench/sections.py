@@ -7,6 +7,7 @@ from bench import targets
 from bench.comparisons import Cell
 from bench.operations import COMPARED, WHO, Operation
 from bench.reports import CROWDS, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
+from bench.talks import PER_SECOND, Held, Talks
 
 MEMORY_GOAL = 150
 CROWD = (1, 4, 16, 64)
@@ -33,6 +34,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield _deliveries(report)
     yield from _linearity(report)
     yield _first_words(report)
+    yield from talking(report.talks)
     yield _processes(report)
 
 
@@ -96,6 +98,32 @@ def _first_words(report: Report) -> Section:
     ]
     columns = ("model", "answered", "began", "spoke", "p50 ms", "p99 ms", "goal", "samples")
     return Section("From `messageSend` to the first words at the reader", columns, rows)
+
+
+def talking(talks: Talks) -> Iterator[Section]:
+    """What conversations take: many at once, many a second, many readers, and how soon the first word comes beside them."""
+    columns = ("CPU of a core: worker", "web", "Valkey", "PostgreSQL", "worker MB", "web MB", "p50 ms", "p99 ms")
+    rows = [(f"{one.runs:,}", f"{one.words:,.0f}", *_held(one)) for one in talks.held]
+    yield Section(
+        f"Runs at once, each of {PER_SECOND} tokens a second, one worker and one web process", ("runs", "tokens a second", *columns), rows
+    )
+    rows = [(f"{one.per_second * 60:,}", f"{one.words:,.0f}", *_held(one), str(one.failed)) for one in talks.rates]
+    yield Section("Messages a minute, each answered for a second", ("messages", "tokens a second", *columns, "failed"), rows)
+    rows = [(f"{one.readers:,}", f"{one.tokens:,.0f}", f"{one.worker_us:.0f}", f"{one.web_us:.0f}") for one in talks.speeds]
+    columns = ("readers", "tokens a second", "CPU µs a token: worker", "web")
+    yield Section("Tokens of a model that never pauses, from worker to socket", columns, rows)
+    p50, p99 = talks.overhead
+    rows = [
+        (f"first word beside {talks.beside} runs, p50", f"{_ms(p50)} ms", "≤ 15 ms"),
+        (f"first word beside {talks.beside} runs, p99", f"{_ms(p99)} ms", "≤ 60 ms"),
+        ("memory of a silent subscription with its socket", f"{talks.subscription_kb:.0f} kB", ""),
+    ]
+    yield Section("Beside others", ("what", "measured", "goal"), rows)
+
+
+def _held(one: Held) -> Sequence[str]:
+    shares = (one.worker, one.web, one.valkey, one.postgres)
+    return (*(f"{share:.0%}" for share in shares), f"{one.worker_mb:.0f}", f"{one.web_mb:.0f}", _ms(one.p50), _ms(one.p99))
 
 
 def _processes(report: Report) -> Section:

@@ -22,10 +22,11 @@ PATIENCE = 30.0
 class Socket(asyncio.Protocol):
     """One socket with one subscription; calls `heard` with every frame that brings an event, and `follows` from the first on."""
 
-    def __init__(self, port: int, heard: Callable[[bytes], None]) -> None:
+    def __init__(self, port: int, heard: Callable[[bytes], Any], *, query: str = EVENTS) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._port = port
         self._heard = heard
+        self._query = query
         self._upgraded = False
         self._run_id = ""
         self.follows = False
@@ -76,8 +77,10 @@ class Socket(asyncio.Protocol):
             self._heard(payload)
         elif b'"ping"' in payload:
             self.send({"type": "pong"})
+        elif b'"complete"' in payload:
+            pass
         elif b'"connection_ack"' in payload:
-            asked = {"query": EVENTS, "variables": {"runId": self._run_id}}
+            asked = {"query": self._query, "variables": {"runId": self._run_id}}
             self.send({"type": "subscribe", "id": "1", "payload": asked})
         else:
             self._fail(ConnectionError(f"The server said {payload!r}."))

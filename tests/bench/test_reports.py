@@ -10,6 +10,7 @@ from bench.comparisons import Cell
 from bench.fanout import Delivery
 from bench.operations import COMPARED, ONE
 from bench.reports import MANY, Goal, Report
+from bench.talks import Talks
 from bench.targets import Target
 from bench.worlds import Size
 
@@ -30,6 +31,7 @@ def report() -> Report:
         memory={},
         web_start=0.0,
         profiles=[],
+        talks=Talks([], [], [], (10.0, 20.0), 50, 10.0),
         loads=[0.5, 1.5],
     )
 
