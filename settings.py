@@ -172,6 +172,9 @@ class Settings:
     run_sweep_seconds: float = setting(
         "How often a worker looks for runs that nobody works on, in seconds.", default=2.0, minimum=0.05, maximum=600
     )
+    run_steer_seconds: float = setting(
+        "How long a steered answer may go on to the end of its sentence, in seconds.", default=1.0, minimum=0, maximum=60
+    )
     run_attempts: int = setting("How many workers may begin a run before it is given up.", default=3, minimum=1, maximum=100)
     run_flush_ms: float = setting(
         "Tokens are gathered for at most this long, in milliseconds; the first one is not.", default=20.0, minimum=0, maximum=5000

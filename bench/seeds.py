@@ -20,7 +20,6 @@ from uuid_utils.compat import uuid7
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.local_key import LocalKey
 from bench.worlds import Person, Size
-from chat.branches import ENDLESS
 from chat.contents import sealed, text_parts
 from chat.headings import sealed_title
 from cli.environment import DATABASE
@@ -35,7 +34,7 @@ WORDS = SENTENCE.split()
 WORDS_OF_A_MESSAGE = 60  # about 294 bytes
 COLUMNS = {
     "chats": ("tenant_id", "id", "owner_id", "title", "head_message_id", "created_at", "updated_at"),
-    "branches": ("tenant_id", "id", "chat_id", "segment_ids", "segment_ends", "created_at"),
+    "branches": ("tenant_id", "id", "chat_id", "jump_branch_id", "created_at"),
     "messages": (
         "tenant_id", "id", "chat_id", "branch_id", "depth", "parent_id", "role", "author_id", "status", "content", "created_at",
     ),
@@ -122,7 +121,7 @@ def _rows(cipher: TenantCipher, user_id: UUID, size: Size, dice: random.Random) 
         messages = list(_messages(cipher, chat_id, branch_id, user_id, size.messages, at, dice))
         title = sealed_title(cipher, chat_id, _text(dice, 5))
         rows["chats"].append((cipher.tenant_id, chat_id, user_id, title, messages[-1][1], at, messages[-1][-1]))
-        rows["branches"].append((cipher.tenant_id, branch_id, chat_id, [branch_id], [ENDLESS], at))
+        rows["branches"].append((cipher.tenant_id, branch_id, chat_id, branch_id, at))
         rows["messages"] += messages
     return rows
 

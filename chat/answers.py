@@ -14,6 +14,7 @@ from auth.encryption.ciphers import TenantCipher
 from chat import records
 from chat.events import Event, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
+from chat.queues import Stop
 from chat.speech import Speech
 from db.scopes import Row, TenantScopes
 from db.statements import runs
@@ -59,6 +60,7 @@ class Outcome:
 
 
 CANCELLED: Final = Outcome("CANCELLED", "USER_CANCEL")
+STEERED: Final = Outcome("INCOMPLETE", "STEERED")
 LOST: Final = Outcome("INCOMPLETE", None, "INTERNAL", "The worker was lost; what was said before is kept.")
 GIVEN_UP: Final = Outcome("FAILED", None, "INTERNAL", "The run was begun too often without an end.")
 BROKEN: Final = Outcome("FAILED", None, "INTERNAL", "Something failed on our side.")
@@ -99,15 +101,26 @@ class Answer:
         self._settings = settings
         self._heard = asyncio.Event()
         self._listening: asyncio.Task[Outcome] | None = None
-        self._cancelled = False
+        self._stopped: Outcome | None = None
+        self._steered = False
         self._usage: Usage | None = None
         self._first_token_ms: int | None = None
         self._saved_deltas = 0
         self._untold: list[Event] = []
 
-    def cancel(self) -> None:
-        """Stop the model and end the run as CANCELLED, with what was said."""
-        self._cancelled = True
+    def stop(self, how: Stop) -> None:
+        """Stop the model and end the run with what was said: at once, or steered, at the end of a sentence that comes soon."""
+        if how is Stop.CANCEL:
+            self._end_as(CANCELLED)
+        elif not self._steered:
+            self._steered = True
+            if self._listening is None or self._speech.pauses:
+                self._end_as(STEERED)
+            else:
+                asyncio.get_running_loop().call_later(self._settings.run_steer_seconds, self._end_as, STEERED)
+
+    def _end_as(self, outcome: Outcome) -> None:
+        self._stopped = self._stopped or outcome
         if self._listening is not None:
             self._listening.cancel()
 
@@ -115,7 +128,7 @@ class Answer:
         """Answer from the beginning; raises `RunWasTaken` when another worker took over."""
         await self._begin()
         self._listening = asyncio.create_task(self._listen())
-        if self._cancelled:
+        if self._stopped is not None:
             self._listening.cancel()
         telling = asyncio.create_task(self._tell())
         keeping = asyncio.create_task(self._keep())
@@ -168,6 +181,8 @@ class Answer:
                         self._first_token_ms = max(0, int((time.time() - self._run["created_at"].timestamp()) * 1000))
                     self._speech.add("text" if isinstance(event, TextDelta) else "reasoning", event.text)
                     self._heard.set()
+                    if self._steered and self._speech.pauses:
+                        return STEERED
                 elif isinstance(event, Usage):
                     self._usage = event
                 elif isinstance(event, Finished):
@@ -180,8 +195,8 @@ class Answer:
         except ProviderFailed as failure:
             return failed(failure)
         except asyncio.CancelledError:
-            if self._cancelled:
-                return CANCELLED
+            if self._stopped is not None:
+                return self._stopped
             raise
         except Exception:
             log.exception("answer_broke", run_id=str(self._run["id"]))
@@ -220,7 +235,9 @@ class Answer:
                 await records.save(scope, self._cipher, run["output_message_id"], parts, status="STREAMING")
         self._saved_deltas = deltas
         if mine["cancel_requested_at"] is not None:
-            self.cancel()
+            self.stop(Stop.CANCEL)
+        elif mine["steer_requested_at"] is not None:
+            self.stop(Stop.STEER)
 
     async def _save_end(self, outcome: Outcome, usage: Usage) -> None:
         run = self._run

@@ -1,9 +1,9 @@
 """Idempotency keys: the first request with a key does the work, and its retries are told what came of it."""
 
 import hashlib
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -20,18 +20,25 @@ class KeyMeansAnotherInput(Conflict):
     code = "IDEMPOTENCY_MISMATCH"
 
 
-@dataclass(frozen=True)
-class Claim:
-    """An idempotency key with what it stands for, and the ids of what the work will make."""
+class Made(msgspec.Struct, frozen=True):
+    """The ids of what a request makes, given to it beforehand, so that a retry finds the same things."""
+
+    chat: UUID
+    message: UUID | None = None
+    runs: tuple[UUID, ...] = ()
+
+
+class Claim(NamedTuple):
+    """An idempotency key with what it stands for, and what the work will make."""
 
     key: str
     operation: str
     content: Any
-    result: dict[str, Any] = field(default_factory=dict)
+    made: Made
 
 
-async def claimed(scope: Writing, viewer: Viewer, cipher: TenantCipher, claim: Claim, *, life: timedelta) -> dict[str, Any] | None:
-    """Claim a key; returns the earlier result when it was used before for the same input."""
+async def claimed(scope: Writing, viewer: Viewer, cipher: TenantCipher, claim: Claim, *, life: timedelta) -> Made | None:
+    """Claim a key; returns what was made when it was used before for the same input."""
     if not 1 <= len(claim.key) <= 255:
         raise Invalid("The idempotency key must have 1 to 255 characters.", path=("idempotencyKey",), constraint="length=1..255")
     written = msgspec.json.encode([claim.operation, claim.content], order="deterministic")
@@ -41,12 +48,11 @@ async def claimed(scope: Writing, viewer: Viewer, cipher: TenantCipher, claim: C
         viewer.principal_id,
         key_hash=hashlib.sha256(claim.key.encode()).digest(),
         input_hash=cipher.hmac("idempotency", written),
-        result=claim.result,
+        result=msgspec.to_builtins(claim.made),
         life=life,
     )
     if earlier is None:
         return None
     if earlier["input_hash"] not in [cipher.hmac("idempotency", written, version=version) for version in cipher.versions]:
         raise KeyMeansAnotherInput("This idempotency key was used with another input.", path=("idempotencyKey",))
-    result: dict[str, Any] = msgspec.json.decode(earlier["result"])
-    return result
+    return msgspec.json.decode(earlier["result"], type=Made)

@@ -43,6 +43,11 @@ def text_parts(texts: list[str]) -> list[Part]:
     return [TextPart(uuid7(), text) for text in texts]
 
 
+def copied(parts: Sequence[Part]) -> list[Part]:
+    """Say the same in parts of another message, which have ids of their own."""
+    return [msgspec.structs.replace(part, id=uuid7()) for part in parts]
+
+
 def plain_text(parts: list[Part]) -> str:
     """Return what a model is given of a message: its texts, without thoughts and notices."""
     return "\n\n".join(part.text for part in parts if isinstance(part, TextPart))

@@ -5,15 +5,19 @@ When Valkey is away nothing is lost: a run waits in PostgreSQL, where a sweep fi
 
 import contextlib
 import time
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
 
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
 from chat.events import RunFinished, RunQueued
 from chat.logs import RunLogs, RunWasTaken
-from chat.queues import RunQueue
-from db.scopes import Row
+from chat.queues import RunQueue, Stop
+from db.scopes import Row, TenantScopes
+from db.statements import runs
+from errors import Unavailable
 from events.valkey import OUTAGES, ValkeyIsUnavailable
 
 log = structlog.get_logger()
@@ -23,25 +27,53 @@ _AWAY: Final = (*OUTAGES, ValkeyIsUnavailable, RunWasTaken)
 LAST_SEQ_UNBEGUN: Final = 2
 
 
+class Stopped(NamedTuple):
+    """A run that was asked to stop; `unbegun` when no worker had it, so that it has ended already."""
+
+    run: Row
+    how: Stop
+    unbegun: bool
+
+
 class Dispatch:
     """Tells of runs that wait and of runs that should stop."""
 
-    def __init__(self, logs: RunLogs, queue: RunQueue) -> None:
+    def __init__(self, *, scopes: TenantScopes, logs: RunLogs, queue: RunQueue) -> None:
+        self._scopes = scopes
         self._logs = logs
         self._queue = queue
 
-    async def waits(self, cipher: TenantCipher, run: Row, position: int) -> None:
-        """Tell the workers of a new run."""
-        try:
-            await self._logs.writer(cipher, run["id"], 0).append(RunQueued(seq=1, at=time.time(), position=position))
-            await self._queue.put(cipher.tenant_id, run["id"])
-        except _AWAY as error:
-            log.warning("run_not_announced", run_id=str(run["id"]), error=type(error).__name__)
+    async def waits(self, cipher: TenantCipher, made: Iterable[Row], position: int) -> None:
+        """Tell of new runs: their readers, and the workers, who leave a run alone whose turn has not come."""
+        for run in made:
+            try:
+                await self._logs.writer(cipher, run["id"], 0).append(RunQueued(seq=1, at=time.time(), position=position))
+                await self._queue.put(cipher.tenant_id, run["id"])
+            except _AWAY as error:
+                log.warning("run_not_announced", run_id=str(run["id"]), error=type(error).__name__)
 
-    async def stops(self, cipher: TenantCipher, run: Row, *, unbegun: bool) -> None:
-        """Tell the worker that makes an answer to stop; one that nobody had begun has ended, and its readers are told."""
-        with contextlib.suppress(*_AWAY):
+    async def stops(self, cipher: TenantCipher, stopped: Iterable[Stopped]) -> None:
+        """Tell the workers that make these answers to stop; those that nobody had begun have ended, and their readers are told."""
+        for run, how, unbegun in stopped:
+            with contextlib.suppress(*_AWAY):
+                if unbegun:
+                    ended = RunFinished(seq=LAST_SEQ_UNBEGUN, at=time.time(), status="CANCELLED")
+                    await self._logs.writer(cipher, run["id"], run["epoch"]).append(ended)
+                await self._queue.stop(run["id"], how)
             if unbegun:
-                ended = RunFinished(seq=LAST_SEQ_UNBEGUN, at=time.time(), status="CANCELLED")
-                await self._logs.writer(cipher, run["id"], run["epoch"]).append(ended)
-            await self._queue.cancel(run["id"])
+                await self.wake_next(cipher.tenant_id, run["chat_id"])
+
+    async def gone(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
+        """Forget the logs of runs that were deleted, and stop those that were going on."""
+        with contextlib.suppress(*OUTAGES):
+            await self._logs.forget(tenant_id, run_ids)
+            for run_id in run_ids:
+                await self._queue.stop(run_id, Stop.CANCEL)
+
+    async def wake_next(self, tenant_id: UUID, chat_id: UUID) -> None:
+        """Tell the workers whose turn it is now that a run has ended; it is read anew, so of two ends at once one sees both."""
+        with contextlib.suppress(*OUTAGES, Unavailable):
+            async with self._scopes.writing(tenant_id) as scope:
+                waiting = await runs.next_in_chat(scope, tenant_id, chat_id)
+            for run_id in waiting:
+                await self._queue.put(tenant_id, run_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from chat.turns import Busy
 from errors import Invalid
 from settings import Settings
 
@@ -18,6 +19,7 @@ class Draft:
 
     texts: Sequence[str]
     parent_id: UUID | None = None
+    if_busy: Busy = Busy.REJECT
     max_output_tokens: int | None = None
     background: bool = True
 

@@ -3,6 +3,7 @@
 Both are hints. PostgreSQL is the truth: a lost hint is found by a worker's sweep and at its next sign of life.
 """
 
+import enum
 from collections.abc import AsyncIterator
 from typing import Any, Final
 from uuid import UUID
@@ -16,13 +17,20 @@ GROUP: Final = "workers"
 LONGEST: Final = 100_000
 
 
+class Stop(enum.StrEnum):
+    """How an answer should stop: at once, or at the next clean point, because more was said that a new run answers."""
+
+    CANCEL = "CANCEL"
+    STEER = "STEER"
+
+
 class RunQueue:
     """Hands runs that wait to workers, each to one."""
 
     def __init__(self, valkey: Valkey, settings: Settings) -> None:
         self._valkey = valkey
         self._key = f"{settings.valkey_prefix}:runs"
-        self._cancelled = f"{settings.valkey_prefix}:cancelled"
+        self._stops = f"{settings.valkey_prefix}:stops"
 
     async def put(self, tenant_id: UUID, run_id: UUID) -> None:
         """Tell the workers of a run that waits."""
@@ -42,18 +50,18 @@ class RunQueue:
             await self._valkey.xdel(self._key, *(entry_id for entry_id, _ in entries))
         return [(UUID(bytes=fields[b"run"][:16]), UUID(bytes=fields[b"run"][16:])) for _, fields in entries]
 
-    async def cancel(self, run_id: UUID) -> None:
+    async def stop(self, run_id: UUID, how: Stop) -> None:
         """Tell the worker that makes this answer to stop."""
-        await self._valkey.publish(self._cancelled, run_id.bytes)
+        await self._valkey.publish(self._stops, run_id.bytes + how.encode())
 
-    async def cancelled(self, valkey: Valkey) -> AsyncIterator[UUID]:
+    async def stops(self, valkey: Valkey) -> AsyncIterator[tuple[UUID, Stop]]:
         """Follow the runs that should stop, on a connection of its own."""
         async with valkey.pubsub(ignore_subscribe_messages=True) as channel:
-            await channel.subscribe(self._cancelled)
+            await channel.subscribe(self._stops)
             while True:
                 message = await channel.get_message(timeout=5.0)
                 if message is not None:
-                    yield UUID(bytes=message["data"])
+                    yield UUID(bytes=message["data"][:16]), Stop(message["data"][16:].decode())
 
     async def _make_group(self) -> None:
         try:

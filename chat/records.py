@@ -1,6 +1,7 @@
 """The one place where messages are written: what else must be true of every message is done here, in the same transaction."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 from auth.encryption.ciphers import TenantCipher
@@ -13,7 +14,7 @@ from db.tables.chats import Message
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it."""
+    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited` where it mends another."""
 
     id: UUID
     place: Place
@@ -22,6 +23,7 @@ class Said:
     parts: list[Part] = field(default_factory=list)
     author_id: UUID | None = None
     run_id: UUID | None = None
+    edited: bool = False
 
 
 async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said) -> list[Row]:
@@ -30,7 +32,7 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
         Message(
             tenant_id=cipher.tenant_id, id=one.id, chat_id=chat_id, branch_id=one.place.branch_id, depth=one.place.depth,
             parent_id=one.place.parent_id, role=one.role, author_id=one.author_id, run_id=one.run_id, status=one.status,
-            content=sealed(cipher, one.id, one.parts),
+            content=sealed(cipher, one.id, one.parts), edited_at=datetime.now(UTC) if one.edited else None,
         )
         for one in said
     ]  # fmt: skip
@@ -40,3 +42,8 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
 async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: list[Part], *, status: str) -> None:
     """Write what an answer has said so far; STREAMING while it grows, another status once, when it has ended."""
     await messages.save_answer(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, parts), status=status)
+
+
+async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
+    """End an answer with what has been saved of it."""
+    await messages.mark(scope, tenant_id, message_id, status=status)

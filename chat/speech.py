@@ -3,12 +3,17 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from chat.contents import Part, ReasoningPart, TextPart
 from chat.events import Event, PartCompleted, PartStarted, ReasoningDelta, TextDelta
+
+_SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "\uff01", "\uff1f", "؟", "।")  # of Chinese, Arabic and Hindi too
+
+_CLOSINGS: Final = "\"'\u201d\u2019»)*_"
 
 
 @dataclass
@@ -51,6 +56,14 @@ class Speech:
     def waits(self) -> bool:
         """Whether something was heard that no event has told yet."""
         return any(part.waiting for part in self._parts)
+
+    @property
+    def pauses(self) -> bool:
+        """Whether it may well end here: nothing was said yet but thoughts, or a sentence or a line has just ended."""
+        if not self._parts or self._parts[-1].kind != "text":
+            return True
+        said = (self._parts[-1].waiting or self._parts[-1].pieces)[-1]
+        return said.endswith("\n") or said.rstrip().rstrip(_CLOSINGS).endswith(_SENTENCE_ENDS)
 
     def next_seq(self) -> int:
         """Count on."""

@@ -11,12 +11,14 @@ import structlog
 from valkey.asyncio import Valkey
 
 from auth.encryption.keyring import Keyring
-from chat.answers import BROKEN, CANCELLED, GIVEN_UP, LOST, Answer, Outcome
+from chat import records
+from chat.answers import BROKEN, CANCELLED, GIVEN_UP, LOST, STEERED, Answer, Outcome
 from chat.contents import opened
 from chat.contexts import read_branch, request_for
+from chat.dispatch import Dispatch
 from chat.events import Event, RunStarted
 from chat.logs import RunLogs, RunWasTaken
-from chat.queues import RunQueue
+from chat.queues import RunQueue, Stop
 from chat.speech import Speech
 from db.scopes import Row, SystemScopes, TenantScopes
 from db.statements import messages, runs
@@ -57,21 +59,20 @@ class Worker:
         self._keyring = keyring
         self._logs = logs
         self._queue = queue
+        self._dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
         self._blocking = blocking
         self._provider = provider
         self._settings = settings
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._answers: dict[UUID, Answer] = {}
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
-        self._cancelled: set[UUID] = set()
+        self._stops: dict[UUID, Stop] = {}
         self._room = asyncio.Event()
         self._room.set()
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then claim nothing more, let answers finish, and give the rest back."""
-        loops = [
-            asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._take, self._sweep, self._hear_of_cancellations)
-        ]
+        loops = [asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._take, self._sweep, self._hear_of_stops)]
         await stop.wait()
         for loop in loops:
             loop.cancel()
@@ -111,12 +112,12 @@ class Worker:
             for row in lost[: self._settings.worker_runs - len(self._tasks)]:
                 self._start(row["tenant_id"], row["id"])
 
-    async def _hear_of_cancellations(self) -> None:
-        async for run_id in self._queue.cancelled(self._blocking):
+    async def _hear_of_stops(self) -> None:
+        async for run_id, how in self._queue.stops(self._blocking):
             if (answer := self._answers.get(run_id)) is not None:
-                answer.cancel()
+                answer.stop(how)
             elif run_id in self._tasks:
-                self._cancelled.add(run_id)
+                self._stops[run_id] = how
 
     def _start(self, tenant_id: UUID, run_id: UUID) -> None:
         if run_id in self._tasks:
@@ -130,7 +131,7 @@ class Worker:
     def _ended(self, run_id: UUID) -> None:
         self._tasks.pop(run_id, None)
         self._answers.pop(run_id, None)
-        self._cancelled.discard(run_id)
+        self._stops.pop(run_id, None)
         self._room.set()
 
     async def _answer(self, tenant_id: UUID, run_id: UUID) -> None:
@@ -141,9 +142,10 @@ class Worker:
             if run is not None:
                 answer, ended = await self._prepared(tenant_id, run)
                 self._answers[run_id] = answer
-                if run_id in self._cancelled:
-                    answer.cancel()
+                if (how := self._stops.get(run_id)) is not None:
+                    answer.stop(how)
                 await (answer.make() if ended is None else answer.end(ended))
+                await self._dispatch.wake_next(tenant_id, run["chat_id"])
         except RunWasTaken:
             log.info("run_was_taken", run_id=str(run_id))
         except (*OUTAGES, Unavailable) as error:
@@ -186,6 +188,8 @@ class Worker:
         """Say whether nothing is left to be asked: cancelled, begun by a worker that was lost, or begun too often."""
         if run["cancel_requested_at"] is not None:
             return CANCELLED
+        if run["steer_requested_at"] is not None:
+            return STEERED
         if speech.parts():
             return LOST
         begun = sum(isinstance(event, RunStarted) for event in told)
@@ -203,7 +207,8 @@ class Worker:
         with contextlib.suppress(Unavailable):
             async with self._scopes.writing(tenant_id) as scope:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
-                    await messages.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
+                    await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
+        await self._dispatch.wake_next(tenant_id, run["chat_id"])
 
     async def _give_back(self, run: Row) -> None:
         """Let the lease end now, so that another worker need not wait for it."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from auth.policies.chats import COLUMNS, actions_on_chat, can_read_chat
-from chat.conversations import Sent
 from chat.drafts import ChatChange, ChatDraft
+from chat.exchanges import Sent
 from chat.headings import opened_metadata, opened_titles
 from db.scopes import Row
 from db.statements import chats

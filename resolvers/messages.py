@@ -7,8 +7,8 @@ from uuid import UUID
 
 from chat.contents import Part, opened_many
 from chat.contexts import BEGINNING, END
-from chat.conversations import Sent
 from chat.drafts import Draft
+from chat.exchanges import Sent
 from db.scopes import Row
 from db.statements.projections import Columns
 from loaders.messages import BranchKey, BranchPage

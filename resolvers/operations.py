@@ -12,6 +12,7 @@ from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.conversations import Conversations
+from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from db.replicas import Replica
@@ -37,6 +38,7 @@ class Works:
     members: Members
     conversations: Conversations
     participants: Participants
+    interventions: Interventions
     logs: RunLogs
     jobs: Jobs
     rates: RateLimits

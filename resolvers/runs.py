@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
+from chat.exchanges import Sent
 from db.scopes import Row
 from db.statements import runs
 from db.statements.projections import Columns
@@ -86,4 +87,9 @@ async def messages_of(operation: Operation, ids: Sequence[Sequence[UUID]], colum
 
 async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:
     """Stop an answer; the second value says whether it had ended before."""
-    return await operation.works.conversations.cancel(operation.viewer, id)
+    return await operation.works.interventions.cancel(operation.viewer, id)
+
+
+async def steer(operation: Operation, id: UUID, texts: Sequence[str], *, key: str) -> Sent:
+    """Hand an answer more to answer."""
+    return await operation.works.interventions.steer(operation.viewer, id, texts, key=key)

@@ -18,13 +18,13 @@ from resolvers import chats, messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
-from schema.fields import Columns, Idempotent, Info, batch, column, mutation
+from schema.fields import Columns, Idempotent, Info, batch, column, mutation, name_of, names_of
 from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import Message, MessageRole, PartInput, texts_of
 from schema.nodes import Node
 from schema.participants import ChatParticipant, participants_of_chats
-from schema.runs import Run, active_runs, name_of, names_of, runs_of_chats
+from schema.runs import Run, active_runs, runs_of_chats
 from schema.users import User
 
 

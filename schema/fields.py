@@ -4,6 +4,7 @@ The gateway, the SDL, the documentation and the proof tests read these declarati
 """
 
 import asyncio
+import enum
 import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -224,3 +225,13 @@ def _directives(scopes: Sequence[str], *, cost: int, multipliers: Sequence[str] 
     if cost != 1 or multipliers:
         directives.append(Cost(weight=cost, multipliers=list(multipliers) or strawberry.UNSET))
     return directives
+
+
+def name_of(value: enum.Enum) -> str:
+    """Spell an enum's value as rows hold it."""
+    return str(value.value)
+
+
+def names_of(values: Sequence[enum.Enum] | None) -> list[str] | None:
+    """Spell an enum's values as rows hold them."""
+    return None if values is None else [name_of(value) for value in values]

@@ -10,13 +10,14 @@ import strawberry
 
 from chat import contents
 from chat.drafts import Draft
+from chat.turns import Busy
 from db.scopes import Row
 from loaders.pages import Page
 from resolvers import messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload
-from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation
+from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation, name_of
 from schema.ids import ids_of, local_id
 from schema.links import link, visible
 from schema.nodes import Node, kinds
@@ -142,6 +143,20 @@ def texts_of(parts: Sequence[PartInput]) -> list[str]:
     return [part.text or "" for part in parts]
 
 
+@strawberry.enum(description="What to do with a message when its chat is being answered.")
+class BusyMode(enum.Enum):
+    REJECT = strawberry.enum_value("REJECT", description="Refuse it, and name the run that answers.")
+    QUEUE = strawberry.enum_value(
+        "QUEUE", description="Answer it when the answers before it have ended; without `parentMessageId` it follows the last of them."
+    )
+    STEER = strawberry.enum_value(
+        "STEER", description="Let the answer that is being made end at the end of its sentence, keep what was said, and go on with this."
+    )
+    CANCEL_CURRENT = strawberry.enum_value(
+        "CANCEL_CURRENT", description="Stop the answer that is being made, keep what was said, and answer this."
+    )
+
+
 @strawberry.input(description="Something to say in a chat.", directives=[Idempotent()])
 class MessageSendInput:
     idempotency_key: str = strawberry.field(
@@ -154,6 +169,9 @@ class MessageSendInput:
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
     max_output_tokens: int | None = strawberry.field(
         description="Longest answer, in tokens; without it, and at most, what the model's settings allow.", default=None
+    )
+    if_busy: BusyMode = strawberry.field(
+        description="What to do when the chat is being answered. Runs that wait keep their place in any case.", default=BusyMode.REJECT
     )
     background: bool = strawberry.field(
         description="A note for other clients that nobody waits for the answer. Every run goes on without its readers.", default=True
@@ -177,6 +195,7 @@ async def _send(info: Info, input: Annotated[MessageSendInput, strawberry.argume
         parent_id=None if parent is None else local_id(parent, "Message", path=["parentMessageId"]),
         max_output_tokens=input.max_output_tokens,
         background=input.background,
+        if_busy=Busy(name_of(input.if_busy)),
     )
     sent = await messages.send(info.context, chat_id, draft, key=input.idempotency_key)
     made: Any = [kinds()["Run"](row=run) for run in sent.runs]

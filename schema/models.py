@@ -14,10 +14,9 @@ from loaders.pages import Page
 from resolvers import models
 from resolvers.operations import Operation
 from schema.connections import After, Connection, asked
-from schema.fields import Columns, batch, column
+from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
 from schema.nodes import Node
-from schema.runs import name_of
 from schema.scalars import URL
 
 

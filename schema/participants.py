@@ -15,11 +15,10 @@ from resolvers import participants, users
 from resolvers.operations import Operation
 from schema.connections import After, First, asked
 from schema.errors import Payload
-from schema.fields import Columns, Info, column, mutation
+from schema.fields import Columns, Info, column, mutation, name_of
 from schema.ids import local_id
 from schema.links import link, visible
 from schema.nodes import Node
-from schema.runs import name_of
 from schema.users import User
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import strawberry
 
 from chat import events
 from chat.broadcasts import Sink, Told
-from chat.conversations import RunInProgress
 from chat.readers import RunReader
+from chat.turns import RunInProgress
 from db.scopes import Row
 from errors import NotFound
 from execution import Column
@@ -24,11 +24,11 @@ from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload, UserError, shown_as
-from schema.fields import Columns, Info, batch, column, mutation, nested, subscription
+from schema.fields import Columns, Idempotent, Info, batch, column, mutation, names_of, nested, subscription
 from schema.ids import global_id, ids_of, local_id
 from schema.jobs import ERROR_COLUMNS, JobError, errors_of
 from schema.links import link, visible
-from schema.messages import Message, MessagePart, id_of_part
+from schema.messages import Message, MessagePart, PartInput, id_of_part, texts_of
 from schema.nodes import Node
 from schema.scalars import BigInt, Seq
 from schema.users import Principal
@@ -55,6 +55,7 @@ class StopReason(enum.Enum):
     END_TURN = strawberry.enum_value("END_TURN", description="The model had said all.")
     MAX_TOKENS = strawberry.enum_value("MAX_TOKENS", description="It reached the longest answer that was allowed.")
     USER_CANCEL = strawberry.enum_value("USER_CANCEL", description="Somebody stopped it.")
+    STEERED = strawberry.enum_value("STEERED", description="Somebody said more, which a run after it answers.")
     CONTENT_POLICY = strawberry.enum_value("CONTENT_POLICY", description="The model's provider would not go on.")
     PROVIDER_ERROR = strawberry.enum_value("PROVIDER_ERROR", description="The model or the worker failed.")
 
@@ -237,17 +238,24 @@ class RunCancelPayload(Payload):
     already_finished: bool | None = strawberry.field(description="Whether it had ended before.", default=None)
 
 
+@strawberry.input(description="More to answer, for a run that is answering.", directives=[Idempotent()])
+class RunSteerInput:
+    idempotency_key: str = strawberry.field(
+        description="Makes a retry safe for 24 hours: the same key with the same input steers once. 1 to 255 characters."
+    )
+    run_id: strawberry.ID = strawberry.field(description="The run.")
+    content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
+
+
+@strawberry.type(description="What was said, and the run that goes on with it.")
+class RunSteerPayload(Payload):
+    run: Run | None = strawberry.field(
+        description="The run that answers; it waits until the one that was steered has come to the end of its sentence.", default=None
+    )
+    message: Message | None = strawberry.field(description="The message; it follows the answer that was steered.", default=None)
+
+
 Statuses = Annotated[list[RunStatus] | None, strawberry.argument(description="Only runs with one of these statuses.")]
-
-
-def name_of(value: enum.Enum) -> str:
-    """Spell an enum's value as rows hold it."""
-    return str(value.value)
-
-
-def names_of(values: Sequence[enum.Enum] | None) -> list[str] | None:
-    """Spell an enum's values as rows hold them."""
-    return None if values is None else [name_of(value) for value in values]
 
 
 async def _runs(  # noqa: PLR0913 - the arguments of the field
@@ -281,6 +289,12 @@ async def runs_of_chats(  # noqa: PLR0913 - the arguments of the field
 async def _cancel(info: Info, input: Annotated[RunCancelInput, strawberry.argument(description="The run.")]) -> RunCancelPayload:
     row, already = await runs.cancel(info.context, local_id(input.run_id, "Run", path=["runId"]))
     return RunCancelPayload(run=Run.of(row), already_finished=already)
+
+
+async def _steer(info: Info, input: Annotated[RunSteerInput, strawberry.argument(description="What to say.")]) -> RunSteerPayload:
+    run_id = local_id(input.run_id, "Run", path=["runId"])
+    sent = await runs.steer(info.context, run_id, texts_of(input.content), key=input.idempotency_key)
+    return RunSteerPayload(run=Run.of(sent.runs[0]) if sent.runs else None, message=Message.of(sent.message))
 
 
 async def _run_events(
@@ -338,6 +352,14 @@ class Mutation:
         payload=RunCancelPayload,
         scopes=["chats:write"],
         description="Stop an answer, within a second and from anywhere; what was said is kept. One that has ended stays as it is.",
+    )
+
+    run_steer: RunSteerPayload = mutation(
+        _steer,
+        payload=RunSteerPayload,
+        scopes=["chats:write"],
+        description="Say more to an answer that is being made: it ends at the end of its sentence, keeps what was said, and a new run goes "
+        "on from there with your message. One that has ended is a conflict.",
     )
 
 

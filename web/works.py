@@ -26,7 +26,10 @@ from auth.passwords import Passwords
 from auth.rates import RateLimits
 from auth.sessions import Sessions
 from auth.throttle import Throttle
+from chat.acts import Acts
 from chat.conversations import Conversations
+from chat.dispatch import Dispatch
+from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.queues import RunQueue
@@ -108,6 +111,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         queue = RunQueue(valkey, settings)
         rates = RateLimits(valkey, background, settings)
         closing.push_async_callback(rates.close)
+        acts = Acts(scopes=scopes, keyring=keyring, settings=settings)
+        dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -121,7 +126,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             api_keys=ApiKeys(scopes=scopes, revocations=revocations, background=background, settings=settings),
             invitations=Invitations(scopes=scopes, system=system, throttle=throttle, mail_queue=mail_queue, settings=settings),
             members=Members(scopes=scopes, revocations=revocations),
-            conversations=Conversations(scopes=scopes, keyring=keyring, logs=logs, queue=queue, settings=settings),
+            conversations=Conversations(acts=acts, dispatch=dispatch, settings=settings),
+            interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
             logs=logs,
             jobs=Jobs(scopes),

@@ -1,4 +1,4 @@
-"""Statements over messages and branches. A page of a branch is one range scan for each straight piece of it."""
+"""Statements over messages. A page of a branch costs what the page holds, however long the chat is and however often it forked."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
 from db.statements.projections import Columns, Projection
-from db.tables.chats import Branch, Message
+from db.tables.chats import Message
 
 ROW: Final = Message.all_columns()
 
@@ -14,14 +14,6 @@ ROW: Final = Message.all_columns()
 async def create(scope: Writing, *messages: Message) -> list[Row]:
     """Write messages; they come back in the order given."""
     return await scope.rows(Message.insert(*messages).returning(*ROW))
-
-
-async def create_branch(scope: Writing, branch: Branch) -> None:
-    await scope.run(Branch.insert(branch))
-
-
-async def branch_by_id(scope: Reading, tenant_id: UUID, branch_id: UUID) -> Row | None:
-    return await scope.row("SELECT * FROM penny.branches WHERE tenant_id = $1 AND id = $2", tenant_id, branch_id)
 
 
 async def by_id(scope: Reading, tenant_id: UUID, message_id: UUID) -> Row | None:
@@ -53,25 +45,48 @@ async def by_parents(scope: Reading, tenant_id: UUID, parent_ids: Sequence[UUID]
     return await scope.rows(_BY_PARENTS.text(columns), tenant_id, list(parent_ids))
 
 
+# From the leaf upwards: depths on a path have no gaps, so the page's own are known beforehand, jumps lead to the piece that holds the
+# lowest of them, and the walk ends at the piece that holds the topmost. Roles leave gaps: then the walk goes to the path's other end.
 # PostgreSQL carries no column of the inner SELECTs up that the outermost does not name.
 _PAGES: Final = """
     SELECT asked.ordinal, {{columns}}
     FROM unnest($2::uuid[], $3::uuid[]) WITH ORDINALITY AS asked (chat_id, leaf_id, ordinal)
     JOIN penny.messages leaf ON leaf.tenant_id = $1 AND leaf.id = asked.leaf_id AND leaf.chat_id = asked.chat_id
-    JOIN penny.branches branch ON branch.tenant_id = $1 AND branch.id = leaf.branch_id
+    CROSS JOIN LATERAL (SELECT {bounds}) AS page (first, last)
     CROSS JOIN LATERAL (
-        SELECT piece.* FROM unnest(branch.segment_ids, branch.segment_ends) AS segment (id, ends)
+        WITH RECURSIVE piece AS (
+            SELECT b.id, b.parent_branch_id, b.fork_depth, b.jump_branch_id, b.jump_fork_depth, page.last
+            FROM penny.branches b WHERE b.tenant_id = $1 AND b.id = leaf.branch_id
+            UNION ALL
+            SELECT b.id, b.parent_branch_id, b.fork_depth, b.jump_branch_id, b.jump_fork_depth, least(piece.last, piece.fork_depth)
+            FROM piece
+            JOIN penny.branches b ON b.tenant_id = $1
+                AND b.id = CASE WHEN piece.jump_fork_depth >= piece.last THEN piece.jump_branch_id ELSE piece.parent_branch_id END
+            WHERE least(piece.last, piece.fork_depth) >= page.first
+        )
+        SELECT found.* FROM piece
         CROSS JOIN LATERAL (
             SELECT * FROM penny.messages m
-            WHERE m.tenant_id = $1 AND m.branch_id = segment.id AND m.depth > $4 AND m.depth < $5
-              AND m.depth <= least(segment.ends, leaf.depth) AND ($6::text[] IS NULL OR m.role = ANY($6))
+            WHERE m.tenant_id = $1 AND m.branch_id = piece.id AND m.depth > piece.fork_depth
+              AND m.depth >= page.first AND m.depth <= piece.last AND ($6::text[] IS NULL OR m.role = ANY($6))
             ORDER BY m.depth {order} LIMIT $7
-        ) piece
-        ORDER BY piece.depth {order} LIMIT $7
+        ) found
+        WHERE piece.fork_depth < piece.last
+        ORDER BY found.depth {order} LIMIT $7
     ) message
     ORDER BY asked.ordinal, message.depth {order}
 """
-_FIRST, _LAST = (Projection(_PAGES.format(order=order), Message, of="message", always=("depth",)) for order in ("ASC", "DESC"))
+_OLDEST_FIRST: Final = """
+    $4::int + 1, least(leaf.depth, $5::int - 1, CASE WHEN $6::text[] IS NULL THEN $4::int + $7::int ELSE leaf.depth END)
+"""
+_NEWEST_FIRST: Final = """
+    greatest($4::int + 1, CASE WHEN $6::text[] IS NULL THEN least(leaf.depth, $5::int - 1) - $7::int + 1 ELSE 0 END),
+    least(leaf.depth, $5::int - 1)
+"""
+_FIRST, _LAST = (
+    Projection(_PAGES.format(order=order, bounds=bounds), Message, of="message", always=("depth",))
+    for order, bounds in (("ASC", _OLDEST_FIRST), ("DESC", _NEWEST_FIRST))
+)
 
 
 async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page

@@ -12,12 +12,18 @@ from db.tables.runs import Run
 
 ROW: Final = Run.all_columns()
 OPEN: Final = "status IN ('QUEUED', 'RUNNING')"
+# A run waits while a run of an earlier turn is open in its chat.
+_FREE: Final = f"""
+    NOT EXISTS (
+        SELECT 1 FROM penny.runs earlier
+        WHERE earlier.tenant_id = run.tenant_id AND earlier.chat_id = run.chat_id AND earlier.turn < run.turn AND earlier.{OPEN}
+    )
+"""  # noqa: S608 - a constant
 
 
-async def create(scope: Writing, run: Run) -> Row:
-    row = await scope.row(Run.insert(run).returning(*ROW))
-    assert row is not None
-    return row
+async def create(scope: Writing, *runs: Run) -> list[Row]:
+    """Write runs; they come back in the order given."""
+    return await scope.rows(Run.insert(*runs).returning(*ROW))
 
 
 async def by_id(scope: Reading, tenant_id: UUID, run_id: UUID) -> Row | None:
@@ -48,14 +54,14 @@ async def queued_before(scope: Reading, tenant_id: UUID, run_id: UUID) -> int:
 
 
 async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, lease: timedelta) -> Row | None:
-    """Take a run that waits, or one whose worker gave no sign of life; None when another worker has it or it is over."""
+    """Take a run whose turn it is, or one whose worker gave no sign of life; None when another worker has it or it is over."""
     return await scope.row(
-        """
-        UPDATE penny.runs SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4::interval,
+        f"""
+        UPDATE penny.runs run SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4::interval,
             started_at = coalesce(started_at, now())
-        WHERE tenant_id = $1 AND id = $2 AND (status = 'QUEUED' OR (status = 'RUNNING' AND lease_until < now()))
+        WHERE tenant_id = $1 AND id = $2 AND ((status = 'QUEUED' AND {_FREE}) OR (status = 'RUNNING' AND lease_until < now()))
         RETURNING *
-        """,
+        """,  # noqa: S608 - constants
         tenant_id,
         run_id,
         worker,
@@ -70,7 +76,7 @@ async def renew(  # noqa: PLR0913 - what a sign of life says
     return await scope.row(
         """
         UPDATE penny.runs SET lease_until = now() + $4::interval, last_seq = greatest(last_seq, $5)
-        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at
+        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at, steer_requested_at
         """,
         tenant_id,
         run_id,
@@ -87,13 +93,24 @@ async def finish(scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, v
     return await scope.row(query.returning(Run.id)) is not None
 
 
-async def ask_to_cancel(scope: Writing, tenant_id: UUID, run_id: UUID) -> Row | None:
-    """Note that an open run should stop; None when it is over already."""
+async def next_in_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[UUID]:
+    """Find the runs of a chat that wait for nobody but a worker."""
+    statement = f"SELECT id FROM penny.runs run WHERE tenant_id = $1 AND chat_id = $2 AND status = 'QUEUED' AND {_FREE} ORDER BY id"  # noqa: S608 - constants
+    return [row["id"] for row in await scope.rows(statement, tenant_id, chat_id)]
+
+
+async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: bool) -> Row | None:
+    """Note that an open run should stop, at a clean point where it is steered; None when it is over already."""
     return await scope.row(
-        f"UPDATE penny.runs SET cancel_requested_at = coalesce(cancel_requested_at, now())"  # noqa: S608 - constant
-        f" WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *",
+        f"""
+        UPDATE penny.runs SET
+            cancel_requested_at = CASE WHEN $3 THEN cancel_requested_at ELSE coalesce(cancel_requested_at, now()) END,
+            steer_requested_at = CASE WHEN $3 THEN coalesce(steer_requested_at, now()) ELSE steer_requested_at END
+        WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *
+        """,  # noqa: S608 - a constant
         tenant_id,
         run_id,
+        steer,
     )
 
 
@@ -171,13 +188,13 @@ async def pages_of_chats(  # noqa: PLR0913 - the filters of the list
 
 
 async def abandoned(scope: Reading, *, older_than: timedelta, limit: int) -> list[Row]:
-    """Find runs of any tenant that nobody works on (as `penny_system`)."""
+    """Find runs of any tenant that nobody works on though it is their turn (as `penny_system`)."""
     return await scope.rows(
-        """
-        SELECT tenant_id, id FROM penny.runs
-        WHERE (status = 'QUEUED' AND created_at < now() - $1::interval) OR (status = 'RUNNING' AND lease_until < now())
+        f"""
+        SELECT tenant_id, id FROM penny.runs run
+        WHERE (status = 'QUEUED' AND created_at < now() - $1::interval AND {_FREE}) OR (status = 'RUNNING' AND lease_until < now())
         ORDER BY created_at LIMIT $2
-        """,
+        """,  # noqa: S608 - constants
         older_than,
         limit,
     )

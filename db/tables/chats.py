@@ -26,8 +26,10 @@ class Branch(Table, tablename="branches", schema="penny"):
     chat_id = UUID(default=None)
     parent_branch_id = UUID(null=True, default=None)
     fork_depth = Integer(default=-1)
-    segment_ids = Array(base_column=UUID())
-    segment_ends = Array(base_column=Integer())
+    level = Integer(default=0)
+    jump_branch_id = UUID(default=None)
+    jump_fork_depth = Integer(default=-1)
+    jump_level = Integer(default=0)
     created_at = Timestamptz()
 
 

@@ -81,8 +81,8 @@ SEED = f"""
     INSERT INTO penny.chat_participants (tenant_id, id, chat_id, user_id, role, chat_updated_at, chat_archived)
         SELECT {made_id(TENANT, number="0")}, {made_id(PARTICIPANT)}, {made_id(CHAT)}, {made_id(USER, number="n % 3")},
             'VIEWER', {AGO}, n % 7 = 6 FROM {each(4000, 5)};
-    INSERT INTO penny.branches (tenant_id, id, chat_id, segment_ids, segment_ends)
-        SELECT {made_id(TENANT, number="0")}, {made_id(BRANCH)}, {made_id(CHAT)}, ARRAY[{made_id(BRANCH)}], ARRAY[1000000]
+    INSERT INTO penny.branches (tenant_id, id, chat_id, jump_branch_id)
+        SELECT {made_id(TENANT, number="0")}, {made_id(BRANCH)}, {made_id(CHAT)}, {made_id(BRANCH)}
         FROM {each(4000, 5)};
     INSERT INTO penny.messages (tenant_id, id, chat_id, branch_id, depth, parent_id, role, status, content)
         SELECT {made_id(TENANT, number="0")}, {made_id(MESSAGE)}, {made_id(CHAT, number="n / 5000")}, {made_id(BRANCH, number="n / 5000")},

@@ -19,7 +19,7 @@ from tests.db.probes import Case, attempt, make_case, refused
 from tests.db.rows import Rows, insert
 
 # What `penny_system` reads of a row, where that is not all of it.
-SYSTEM_COLUMNS = {"runs": {"tenant_id", "id", "status", "lease_until", "created_at"}}
+SYSTEM_COLUMNS = {"runs": {"tenant_id", "id", "status", "lease_until", "created_at", "chat_id", "turn"}}
 # What belongs to no tenant, and what `penny_app` may do with it.
 DIRECTORY = {
     "users": {"SELECT"},

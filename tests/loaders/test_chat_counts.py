@@ -79,7 +79,7 @@ async def viewer(works: Works) -> Viewer:
         for turn in range(TURNS):
             sent = await works.conversations.send(viewer, chat["id"], Draft(texts=[f"turn {turn}"]), key=uuid4().hex)
             if turn < TURNS - 1:
-                await works.conversations.cancel(viewer, sent.runs[0]["id"])
+                await works.interventions.cancel(viewer, sent.runs[0]["id"])
         await works.conversations.change(viewer, chat["id"], ChatChange(visibility="TENANT"))
     return viewer
 

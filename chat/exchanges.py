@@ -1,0 +1,110 @@
+"""A question and the answers that are to be made of it: messages and runs are written together, and the chat goes on from the first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from auth.policies.chats import can_read_chat
+from chat import records
+from chat.acts import Act
+from chat.branches import Joint, Place, places_after
+from chat.claims import Made
+from chat.contents import Part, text_parts
+from chat.records import Said
+from db.scopes import Row
+from db.statements import chats, messages, runs
+from db.tables.runs import Run
+from errors import NotFound
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """How a question is to be answered: by these runs, side by side, when it is their turn."""
+
+    run_ids: Sequence[UUID]
+    turn: int
+    max_output_tokens: int | None = None
+    background: bool = True
+    continues: UUID | None = None
+    begins_with: Sequence[Part] = ()
+
+
+class Sent(NamedTuple):
+    """A message and the runs that answer it; `reused` when an earlier request with the same key did it."""
+
+    chat: Row
+    message: Row | None
+    runs: list[Row]
+    reused: bool
+
+
+async def sent_before(act: Act, made: Made) -> Sent:
+    """Read again what an earlier request with the same key did, as far as the viewer still sees it."""
+    chat = await chats.by_id(act.scope, act.tenant_id, made.chat)
+    if chat is None or not can_read_chat(act.viewer, chat):
+        raise NotFound("The chat that this idempotency key was used for is gone.", path=("idempotencyKey",))
+    message = None if made.message is None else await messages.by_id(act.scope, act.tenant_id, made.message)
+    found = {run["id"]: run for run in await runs.by_ids(act.scope, act.tenant_id, made.runs)}
+    return Sent(chat, message, [found[run_id] for run_id in made.runs if run_id in found], reused=True)
+
+
+class Exchange(NamedTuple):
+    """A question, and the runs that answer it now."""
+
+    question: Row
+    runs: list[Row]
+
+
+def person_says(act: Act, message_id: UUID | None, place: Place, texts: Sequence[str], *, edited: bool = False) -> Said:
+    """Make the message of a person."""
+    return Said(
+        id=message_id or uuid7(), place=place, role="USER", status="COMPLETE", parts=text_parts(list(texts)), author_id=act.viewer.user_id,
+        edited=edited,
+    )  # fmt: skip
+
+
+async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> Exchange:
+    """Write what a person says, and have it answered if there is an order."""
+    if order is None:
+        (row,) = await records.write(act.scope, act.cipher, chat_id, question)
+        await chats.move_head(act.scope, act.tenant_id, chat_id, question.id)
+        return Exchange(row, [])
+    joint = Joint(question.id, question.place.branch_id, question.place.depth)
+    places = await places_after(act.scope, act.tenant_id, chat_id, joint, len(order.run_ids), is_new=True)
+    answers = _answers(places, order)
+    row, *_ = await records.write(act.scope, act.cipher, chat_id, question, *answers)
+    return Exchange(row, await _begin(act, chat_id, answers, order))
+
+
+async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
+    """Have a question answered that has been there before; its other answers stay."""
+    chat_id = question["chat_id"]
+    places = await places_after(act.scope, act.tenant_id, chat_id, Joint.of(question), len(order.run_ids))
+    answers = _answers(places, order)
+    await records.write(act.scope, act.cipher, chat_id, *answers)
+    return Exchange(question, await _begin(act, chat_id, answers, order))
+
+
+def _answers(places: Sequence[Place], order: Order) -> list[Said]:
+    parts = list(order.begins_with)
+    return [
+        Said(id=uuid7(), place=place, role="ASSISTANT", status="PENDING", run_id=run_id, parts=parts)
+        for run_id, place in zip(order.run_ids, places, strict=True)
+    ]
+
+
+async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order) -> list[Row]:
+    made = [
+        Run(
+            tenant_id=act.tenant_id, id=answer.run_id, chat_id=chat_id, input_message_id=answer.place.parent_id,
+            output_message_id=answer.id, created_by=act.viewer.user_id, turn=order.turn, max_output_tokens=order.max_output_tokens,
+            background=order.background, continues_run_id=order.continues,
+        )
+        for answer in answers
+    ]  # fmt: skip
+    rows = await runs.create(act.scope, *made)
+    await chats.move_head(act.scope, act.tenant_id, chat_id, answers[0].id)
+    return rows
