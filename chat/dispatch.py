@@ -65,7 +65,7 @@ class Dispatch:
 
     async def gone(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
         """Forget the logs of runs that were deleted, and stop those that were going on."""
-        with contextlib.suppress(*OUTAGES):
+        with contextlib.suppress(*OUTAGES, Unavailable):
             await self._logs.forget(tenant_id, run_ids)
             for run_id in run_ids:
                 await self._queue.stop(run_id, Stop.CANCEL)

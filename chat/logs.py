@@ -23,6 +23,7 @@ from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
 PAGE: Final = 1000
+NO_LATER_EPOCH: Final = 2**62
 
 
 class RunWasTaken(Exception):
@@ -98,9 +99,19 @@ class RunLogs:
         return RunLog(self._valkey, cipher, self._settings, run_id, epoch)
 
     async def forget(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
-        """Remove the logs of runs that are gone."""
-        if run_ids:
-            await self._valkey.unlink(*(stream_key(self._settings, tenant_id, run_id) for run_id in run_ids))
+        """Empty the logs of runs for good; again is no mistake.
+
+        What stays is a fence: a worker that still has something to tell is refused, since no epoch comes after it.
+        """
+        pipe = self._valkey.pipeline(transaction=False)
+        for run_id in run_ids:
+            key = stream_key(self._settings, tenant_id, run_id)
+            pipe.xadd(key, {"e": b""}, id=f"{NO_LATER_EPOCH}-0")
+            pipe.xtrim(key, maxlen=1, approximate=False)
+            pipe.expire(key, self._settings.run_log_seconds)
+        for answer in await pipe.execute(raise_on_error=False):
+            if isinstance(answer, ResponseError) and not _is_late(answer):  # the fence stands already
+                raise ValkeyIsUnavailable("The runs' logs cannot be emptied.") from answer
 
     async def newest_seq(self, tenant_id: UUID, run_id: UUID) -> int:
         """Return the last seq that the log holds, 0 for none."""

@@ -4,9 +4,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
+from uuid_utils.compat import uuid7
+
 from auth.encryption.ciphers import TenantCipher
 from chat.branches import Place
-from chat.contents import Part, sealed
+from chat.contents import NoticePart, Part, sealed
 from db.scopes import Row, Writing
 from db.statements import messages
 from db.tables.chats import Message
@@ -47,3 +49,9 @@ async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: li
 async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
     """End an answer with what has been saved of it."""
     await messages.mark(scope, tenant_id, message_id, status=status)
+
+
+async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: UUID) -> Row | None:
+    """Put a notice in the place of all that a message says, for good; None when that was done before."""
+    notice = NoticePart(uuid7(), "redacted", "This message was redacted.")
+    return await messages.redact(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, [notice]), by=by)

@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from db.scopes import Reads
-from loaders import api_keys, chats, invitations, jobs, members, messages, participants, roles, runs, sessions, tenants, users
+from loaders import api_keys, chats, feedback, invitations, jobs, members, messages, participants, roles, runs, sessions, tenants, users
 from loaders.questions import Ask, Question
 
 K = TypeVar("K", bound=Hashable)
@@ -46,6 +46,7 @@ class Loaders:
     chat_by_id = _Asked(chats.chat_by_id)
     participant_by_id = _Asked(participants.participant_by_id)
     participants_by_chat = _Asked(participants.participants_by_chat)
+    feedback_by_message = _Asked(feedback.feedback_by_message)
     message_by_id = _Asked(messages.message_by_id)
     children_by_message = _Asked(messages.children_by_message)
     messages_by_branch = _Asked(messages.messages_by_branch)

@@ -12,9 +12,11 @@ from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.conversations import Conversations
+from chat.feedback import Opinions
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
+from chat.redactions import Redactions
 from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
@@ -39,6 +41,8 @@ class Works:
     conversations: Conversations
     participants: Participants
     interventions: Interventions
+    opinions: Opinions
+    redactions: Redactions
     logs: RunLogs
     jobs: Jobs
     rates: RateLimits

@@ -17,6 +17,7 @@ from resolvers import messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload
+from schema.feedback import Feedback, own_feedback
 from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation, name_of
 from schema.ids import ids_of, local_id
 from schema.links import link, visible
@@ -43,6 +44,7 @@ class MessageStatus(enum.Enum):
     COMPLETE = strawberry.enum_value("COMPLETE", description="Whole.")
     INCOMPLETE = strawberry.enum_value("INCOMPLETE", description="An answer that ended early; what was said is kept. The run says why.")
     FAILED = strawberry.enum_value("FAILED", description="An answer that failed; what was said before is kept. The run says why.")
+    REDACTED = strawberry.enum_value("REDACTED", description="Somebody took its content away for good; a notice stands in its place.")
 
 
 # Parts are no nodes, but events name them.
@@ -123,6 +125,15 @@ class Message(Node):
     parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], description="What it says, in order.")
     created_at: datetime = column("created_at", description="When it was begun.")
     edited_at: datetime | None = column("edited_at", description="When its text was last changed.")
+    redacted_at: datetime | None = column("redacted_at", description="When its content was taken away; null where it is there.")
+    redacted_by: Principal | None = visible(
+        users.visible_by_ids,
+        column="redacted_by",
+        description="Who took its content away; null where they have left or you may not see the tenant's members.",
+    )
+    feedback: Feedback | None = batch(
+        own_feedback, needs=["id"], scopes=["chats:read"], description="What you think of it; null until you say so."
+    )
     status: MessageStatus = column("status", convert=MessageStatus, description="How far it has come.")
     run: Annotated["Run", strawberry.lazy("schema.runs")] | None = link(
         "run_by_id", column="run_id", description="The run that makes or made it; null for what a person wrote."

@@ -29,10 +29,12 @@ from auth.throttle import Throttle
 from chat.acts import Acts
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
+from chat.feedback import Opinions
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.queues import RunQueue
+from chat.redactions import Redactions
 from chat.workers import Worker
 from db.pools import open_pool, warm
 from db.replicas import ANSWER_SECONDS, Replica
@@ -129,6 +131,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             conversations=Conversations(acts=acts, dispatch=dispatch, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
+            opinions=Opinions(acts=acts, settings=settings),
+            redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
             jobs=Jobs(scopes),
             rates=rates,

@@ -129,3 +129,17 @@ async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, cont
 async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
     """Change a message's status and leave its content alone."""
     await scope.run("UPDATE penny.messages SET status = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, message_id, status)
+
+
+async def redact(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: bytes, by: UUID) -> Row | None:
+    """Put something else in the place of a message's content, once; None when that was done before."""
+    return await scope.row(
+        """
+        UPDATE penny.messages SET content = $3, status = 'REDACTED', redacted_at = now(), redacted_by = $4
+        WHERE tenant_id = $1 AND id = $2 AND status <> 'REDACTED' RETURNING *
+        """,
+        tenant_id,
+        message_id,
+        content,
+        by,
+    )

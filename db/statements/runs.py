@@ -203,3 +203,13 @@ async def abandoned(scope: Reading, *, older_than: timedelta, limit: int) -> lis
 async def ids_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[UUID]:
     rows = await scope.rows("SELECT id FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 ORDER BY id", tenant_id, chat_id)
     return [row["id"] for row in rows]
+
+
+async def of_message(scope: Reading, tenant_id: UUID, chat_id: UUID, message_id: UUID) -> list[Row]:
+    """Read the runs of a chat that make or answer a message."""
+    return await scope.rows(
+        "SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 AND (input_message_id = $3 OR output_message_id = $3) ORDER BY id",
+        tenant_id,
+        chat_id,
+        message_id,
+    )

@@ -48,3 +48,5 @@ class Message(Table, tablename="messages", schema="penny"):
     created_at = Timestamptz()
     edited_at = Timestamptz(null=True, default=None)
     revision = Integer(default=1)
+    redacted_at = Timestamptz(null=True, default=None)
+    redacted_by = UUID(null=True, default=None)

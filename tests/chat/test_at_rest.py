@@ -9,6 +9,7 @@ from valkey.asyncio import Valkey
 
 from settings import Settings
 from stack.addresses import Addresses
+from tests.api.people import done
 from tests.chat.talking import ask, hear, new_chat
 from tests.running import Api
 from web.works import Process
@@ -65,6 +66,8 @@ async def test_a_dump_of_everything_holds_no_word_of_a_conversation(
     run_id = await ask(ada, chat_id, f'!script text="{answer} {question}"')
     heard = await hear(ada, run_id)
     assert answer in heard.text, "the conversation did take place"
+    rated = heard.events[1]["outputMessageIds"][0]
+    await done(ada, "messageFeedbackSet", messageId=rated, rating=1, tags=[title], comment=f"{answer}, {question}!")
     run_key = run_id.removeprefix("run_")
     disks = {
         "PostgreSQL": await dump_of_database(stack.database_url("postgres", database)),

@@ -15,7 +15,7 @@ from uuid import UUID
 import pytest
 
 from db.scopes import Row, Statement, Writing
-from db.statements import attempts, chats, credentials, idempotency, mails, members, messages, participants, runs, tenants
+from db.statements import attempts, chats, credentials, feedback, idempotency, mails, members, messages, participants, runs, tenants
 from db.statements.projections import Columns
 from db.transactions import compiled
 from loaders import api_keys, invitations, sessions, users
@@ -88,6 +88,8 @@ SEED = f"""
         SELECT {made_id(TENANT, number="0")}, {made_id(MESSAGE)}, {made_id(CHAT, number="n / 5000")}, {made_id(BRANCH, number="n / 5000")},
             n % 5000, CASE WHEN n % 5000 > 0 THEN {made_id(MESSAGE, number="n - 1")} END,
             CASE WHEN n % 2 = 0 THEN 'USER' ELSE 'ASSISTANT' END, 'COMPLETE', '' FROM {each(20000, 60)};
+    INSERT INTO penny.feedback (tenant_id, message_id, user_id, content)
+        SELECT {made_id(TENANT, number="0")}, {made_id(MESSAGE)}, {made_id(USER, number="n % 2")}, '' FROM {each(20000, 20)};
     INSERT INTO penny.runs (tenant_id, id, chat_id, input_message_id, output_message_id, created_by, status, created_at, lease_until)
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, {made_id(CHAT, number="n % 2")}, {made_id(MESSAGE)}, {made_id(MESSAGE)},
             {made_id(USER, number="0")}, CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'COMPLETED' END,
@@ -264,6 +266,9 @@ HOT = {
     "participants of chats": Hot(participants_of_chats(None), 50),
     "participants of chats deep": Hot(participants_of_chats(some_id(PARTICIPANT, 0, 7)), 50),
     "participants by ids": Hot(asked_for(participants.by_ids, PARTICIPANT), 50),
+    "feedback by messages": Hot(
+        lambda scope: feedback.by_messages(scope, WHALE, [(some_id(MESSAGE, 0, n), WHALE_USER) for n in range(50)]), 50
+    ),
     "messages first": Hot(messages_page(newest_first=False), LIMIT + 2),
     "messages last": Hot(messages_page(newest_first=True), LIMIT + 2),
     "messages before": Hot(messages_page(newest_first=True, below=2500), LIMIT + 2),

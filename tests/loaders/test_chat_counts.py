@@ -155,6 +155,7 @@ RELATIONS = {
     "runs(first: 3) { nodes { chat { id } } }": 3,
     "messages(first: 4) { nodes { parts { __typename } } }": 2,
     "messages(first: 4) { nodes { author { ... on User { name } } } }": 3,
+    "messages(first: 4) { nodes { feedback { rating comment } } }": 3,
     "messages(first: 4) { nodes { children(first: 2) { nodes { id } } } }": 3,
 }
 
