@@ -156,6 +156,11 @@ class Settings:
     model_silence_seconds: float = setting(
         "Longest silence of a model that has been asked, in seconds.", default=120.0, minimum=0.1, maximum=3600
     )
+    model_prefills: bool = setting(
+        "The endpoint goes on from an assistant's message at the end, as llama.cpp does: a run whose worker was lost is then continued "
+        "where it was, and else ends as INCOMPLETE with what was said.",
+        default=False,
+    )
     models_file: Path = setting(
         "TOML file of further models that every tenant can ask: deployments, models that the catalogue lacks, own prices. See "
         "`docs/operating.md`; empty means none.",
@@ -175,12 +180,29 @@ class Settings:
     run_steer_seconds: float = setting(
         "How long a steered answer may go on to the end of its sentence, in seconds.", default=1.0, minimum=0, maximum=60
     )
-    run_attempts: int = setting("How many workers may begin a run before it is given up.", default=3, minimum=1, maximum=100)
+    run_attempts: int = setting("How many workers a run may lose before it is given up.", default=3, minimum=1, maximum=1000)
     run_flush_ms: float = setting(
-        "Tokens are gathered for at most this long, in milliseconds; the first one is not.", default=20.0, minimum=0, maximum=5000
+        "Tokens are gathered for this long at an answer's beginning, in milliseconds; the first one is not.",
+        default=20.0,
+        minimum=0,
+        maximum=5000,
+    )
+    run_flush_most_ms: float = setting(
+        "Tokens are gathered for this long once an answer has 8 KiB, in milliseconds, and for less before; never shorter than at the "
+        "beginning.",
+        default=200.0,
+        minimum=0,
+        maximum=5000,
     )
     run_save_ms: float = setting(
-        "A growing answer is saved to PostgreSQL at least this often, in milliseconds.", default=250.0, minimum=10, maximum=60_000
+        "A growing answer is saved to PostgreSQL this often at its beginning, in milliseconds.", default=250.0, minimum=10, maximum=60_000
+    )
+    run_save_most_ms: float = setting(
+        "A growing answer is saved to PostgreSQL this often once it has 8 KiB, in milliseconds, and more often before; the log holds "
+        "what comes in between.",
+        default=1000.0,
+        minimum=10,
+        maximum=60_000,
     )
     run_log_seconds: int = setting("How long a run's log outlives its last event, in seconds.", default=3600, minimum=1, maximum=604_800)
     run_log_finished_seconds: int = setting(

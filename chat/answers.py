@@ -14,86 +14,49 @@ from auth.encryption.ciphers import TenantCipher
 from chat import records
 from chat.events import Event, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
+from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
 from chat.queues import Stop
 from chat.speech import Speech
-from db.scopes import Row, TenantScopes
-from db.statements import runs
+from chat.steps import Step, columns_of, total
+from db.scopes import Row, TenantScopes, Writing
+from db.statements import runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
 from events.valkey import ValkeyIsUnavailable
-from inference.models import (
-    FailureKind,
-    Finished,
-    ModelRequest,
-    ProviderFailed,
-    ReasoningDelta,
-    StopReason,
-    TextDelta,
-    Usage,
-    estimated_usage,
-)
+from inference.models import Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage
 from inference.providers import Provider
 from settings import Settings
 
 log = structlog.get_logger()
 
 PATIENCE: Final = 60.0  # seconds that the end of an answer is tried to be saved while PostgreSQL is away
-_ERROR_CODES: Final = {
-    FailureKind.CONTEXT_WINDOW: "CONTEXT_OVERFLOW",
-    FailureKind.CONTENT_POLICY: "CONTENT_BLOCKED",
-    FailureKind.RATE_LIMIT: "RATE_LIMITED",
-}
+LONG_BYTES: Final = 8192
+"""From this length on an answer is told and saved as seldom as the settings allow: nobody reads a long one word by word, and each save
+writes all of it."""
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended; the message's status follows from the run's."""
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a worker has claimed: the run, what to ask a model, what was said before, and the steps that said it."""
 
-    status: str
-    stop_reason: str | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-
-    @property
-    def message_status(self) -> str:
-        return {"COMPLETED": "COMPLETE", "FAILED": "FAILED"}.get(self.status, "INCOMPLETE")
-
-
-CANCELLED: Final = Outcome("CANCELLED", "USER_CANCEL")
-STEERED: Final = Outcome("INCOMPLETE", "STEERED")
-LOST: Final = Outcome("INCOMPLETE", None, "INTERNAL", "The worker was lost; what was said before is kept.")
-GIVEN_UP: Final = Outcome("FAILED", None, "INTERNAL", "The run was begun too often without an end.")
-BROKEN: Final = Outcome("FAILED", None, "INTERNAL", "Something failed on our side.")
-_ENDS: Final = {
-    StopReason.END_TURN: Outcome("COMPLETED", "END_TURN"),
-    StopReason.MAX_TOKENS: Outcome("INCOMPLETE", "MAX_TOKENS"),
-    StopReason.CONTENT_POLICY: Outcome("INCOMPLETE", "CONTENT_POLICY"),
-}
-
-
-def failed(failure: ProviderFailed) -> Outcome:
-    """Say what a model's failure means for the run."""
-    return Outcome("FAILED", "PROVIDER_ERROR", _ERROR_CODES.get(failure.kind, "MODEL_UNAVAILABLE"), failure.message)
+    run: Row
+    request: ModelRequest
+    speech: Speech
+    step: Step
+    used_before: tuple[Usage, ...]
 
 
 class Answer:
     """Makes one answer in one epoch, until it ends, is cancelled, or another worker takes it."""
 
-    def __init__(  # noqa: PLR0913 - what an answer is made of
-        self,
-        *,
-        run: Row,
-        request: ModelRequest,
-        speech: Speech,
-        provider: Provider,
-        cipher: TenantCipher,
-        run_log: RunLog,
-        scopes: TenantScopes,
-        settings: Settings,
+    def __init__(  # noqa: PLR0913 - what an answer is made with
+        self, task: Task, *, provider: Provider, cipher: TenantCipher, run_log: RunLog, scopes: TenantScopes, settings: Settings
     ) -> None:
-        self._run = run
-        self._request = request
-        self._speech = speech
+        self._run = task.run
+        self._request = task.request
+        self._speech = task.speech
+        self._step = task.step
+        self._used_before = task.used_before
         self._provider = provider
         self._cipher = cipher
         self._log = run_log
@@ -103,9 +66,7 @@ class Answer:
         self._listening: asyncio.Task[Outcome] | None = None
         self._stopped: Outcome | None = None
         self._steered = False
-        self._usage: Usage | None = None
-        self._first_token_ms: int | None = None
-        self._saved_deltas = 0
+        self._saved_seq = 0
         self._untold: list[Event] = []
 
     def stop(self, how: Stop) -> None:
@@ -125,7 +86,7 @@ class Answer:
             self._listening.cancel()
 
     async def make(self) -> None:
-        """Answer from the beginning; raises `RunWasTaken` when another worker took over."""
+        """Answer from the beginning, or from where the last worker was; raises `RunWasTaken` when another one took over."""
         await self._begin()
         self._listening = asyncio.create_task(self._listen())
         if self._stopped is not None:
@@ -145,13 +106,19 @@ class Answer:
     async def end(self, outcome: Outcome) -> None:
         """Save the answer and the run's end in one transaction, then tell it; raises `RunWasTaken`."""
         last: list[Event] = [*self._speech.events(), *self._speech.endings()]
-        usage = self._usage or estimated_usage(
-            self._request, output_bytes=self._speech.bytes["text"], reasoning_bytes=self._speech.bytes["reasoning"]
-        )
-        last.append(UsageTick(seq=self._speech.next_seq(), at=time.time(), usage=usage))
+        usage = self._usage()
+        last.append(UsageTick(seq=self._speech.next_seq(), at=time.time(), usage=total((*self._used_before, usage))))
         last.append(RunFinished(seq=self._speech.next_seq(), at=time.time(), status=outcome.status))
         await self._patiently(lambda: self._save_end(outcome, usage))
         await self._write(last)
+
+    async def hand_over(self) -> None:
+        """Tell and save what was heard, and let another worker go on at once; raises `RunWasTaken`."""
+        run = self._run
+        await self._write(self._speech.events())
+        async with self._scopes.writing(run["tenant_id"]) as scope:
+            await self._save(scope, lease=timedelta(seconds=-1))
+            await self._close_step(scope, "HANDED_OVER", self._usage())
 
     async def _begin(self) -> None:
         events: list[Event] = []
@@ -174,25 +141,26 @@ class Answer:
 
     async def _listen(self) -> Outcome:
         """Hear the model out."""
+        self._step.asks = True
         async with contextlib.aclosing(self._provider.stream(self._request)) as stream:
             async for event in stream:
                 if isinstance(event, TextDelta | ReasoningDelta):
-                    if self._first_token_ms is None:
-                        self._first_token_ms = max(0, int((time.time() - self._run["created_at"].timestamp()) * 1000))
                     self._speech.add("text" if isinstance(event, TextDelta) else "reasoning", event.text)
                     self._heard.set()
                     if self._steered and self._speech.pauses:
                         return STEERED
                 elif isinstance(event, Usage):
-                    self._usage = event
+                    self._step.count(event)
                 elif isinstance(event, Finished):
-                    return _ENDS[event.reason]
+                    return ENDS[event.reason]
         return BROKEN
 
     async def _outcome(self, listening: "asyncio.Task[Outcome]") -> Outcome:
         try:
             return await listening
         except ProviderFailed as failure:
+            if failure.usage is not None:
+                self._step.count(failure.usage)
             return failed(failure)
         except asyncio.CancelledError:
             if self._stopped is not None:
@@ -209,49 +177,69 @@ class Answer:
             self._heard.clear()
             if not await self._write(self._speech.events()):
                 self._heard.set()
-            await asyncio.sleep(self._settings.run_flush_ms / 1000)
+            await asyncio.sleep(self._pause(self._settings.run_flush_ms, self._settings.run_flush_most_ms))
 
     async def _keep(self) -> None:
         """Save what was said, show a sign of life, and look whether somebody wants the answer to stop."""
         lease = timedelta(seconds=self._settings.run_lease_seconds)
         sign_of_life = time.monotonic()
         while True:
-            await asyncio.sleep(self._settings.run_save_ms / 1000)
-            spoke = self._speech.deltas != self._saved_deltas
+            await asyncio.sleep(self._pause(self._settings.run_save_ms, self._settings.run_save_most_ms))
+            spoke = self._speech.seq != self._saved_seq
             if not spoke and time.monotonic() - sign_of_life < self._settings.run_lease_seconds / 3:
                 continue
             with contextlib.suppress(Unavailable):
-                await self._save_growth(lease, spoke=spoke)
+                async with self._scopes.writing(self._run["tenant_id"]) as scope:
+                    how = await self._save(scope, lease=lease, spoke=spoke)
                 sign_of_life = time.monotonic()
+                if how is not None:
+                    self.stop(how)
 
-    async def _save_growth(self, lease: timedelta, *, spoke: bool) -> None:
-        run, deltas, seq = self._run, self._speech.deltas, self._speech.seq
-        parts = self._speech.parts() if spoke else None
-        async with self._scopes.writing(run["tenant_id"]) as scope:
-            mine = await runs.renew(scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=lease, last_seq=seq)
-            if mine is None:
-                raise RunWasTaken
-            if parts is not None:
-                await records.save(scope, self._cipher, run["output_message_id"], parts, status="STREAMING")
-        self._saved_deltas = deltas
+    def _pause(self, least_ms: float, most_ms: float) -> float:
+        """Return how many seconds to gather: longer, the longer the answer is, and never so long that the lease runs out."""
+        length = min(1.0, sum(self._speech.bytes.values()) / LONG_BYTES)
+        wanted = (least_ms + max(0.0, most_ms - least_ms) * length) / 1000
+        return min(wanted, self._settings.run_lease_seconds / 3)
+
+    async def _save(self, scope: Writing, *, lease: timedelta, spoke: bool = True) -> Stop | None:
+        """Save what was told, and the seq up to which it is; says whether and how the answer should stop."""
+        run, speech = self._run, self._speech
+        seq, parts, said = speech.seq, speech.parts() if spoke else (), self._step.said(speech.bytes)
+        mine = await runs.renew(scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=lease, last_seq=seq, said=said)
+        if mine is None:
+            raise RunWasTaken
+        if spoke:
+            await records.save(scope, self._cipher, run["output_message_id"], list(parts), status="STREAMING")
+            self._saved_seq = seq
         if mine["cancel_requested_at"] is not None:
-            self.stop(Stop.CANCEL)
-        elif mine["steer_requested_at"] is not None:
-            self.stop(Stop.STEER)
+            return Stop.CANCEL
+        return None if mine["steer_requested_at"] is None else Stop.STEER
 
     async def _save_end(self, outcome: Outcome, usage: Usage) -> None:
-        run = self._run
+        run, whole = self._run, total((*self._used_before, usage))
         values: dict[Any, Any] = {
             Run.status: outcome.status, Run.stop_reason: outcome.stop_reason, Run.error_code: outcome.error_code,
             Run.error_message: outcome.error_message, Run.finished_at: datetime.now(UTC), Run.last_seq: self._speech.seq,
-            Run.model: self._settings.model_name, Run.first_token_ms: self._first_token_ms, Run.usage_estimated: usage.estimated,
-            Run.input_tokens: usage.input_tokens, Run.output_tokens: usage.output_tokens, Run.reasoning_tokens: usage.reasoning_tokens,
-            Run.cache_read_tokens: usage.cache_read_tokens, Run.cache_write_tokens: usage.cache_write_tokens,
+            Run.model: self._settings.model_name, Run.first_token_ms: self._first_token_ms(), Run.usage_estimated: whole.estimated,
+            Run.input_tokens: whole.input_tokens, Run.output_tokens: whole.output_tokens, Run.reasoning_tokens: whole.reasoning_tokens,
+            Run.cache_read_tokens: whole.cache_read_tokens, Run.cache_write_tokens: whole.cache_write_tokens,
         }  # fmt: skip
         async with self._scopes.writing(run["tenant_id"]) as scope:
             if not await runs.finish(scope, run["tenant_id"], run["id"], epoch=run["epoch"], values=values):
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
+            await self._close_step(scope, "ENDED", usage)
+
+    def _first_token_ms(self) -> int | None:
+        began_at = self._speech.began_at
+        return None if began_at is None else max(0, int((began_at - self._run["created_at"].timestamp()) * 1000))
+
+    def _usage(self) -> Usage:
+        return self._step.usage(self._request, self._speech.bytes)
+
+    async def _close_step(self, scope: Writing, outcome: str, usage: Usage) -> None:
+        run, said = self._run, self._step.said(self._speech.bytes)
+        await steps.close(scope, run["tenant_id"], run["id"], self._step.number, outcome=outcome, said=said, usage=columns_of(usage))
 
     async def _patiently(self, save: Callable[[], Any]) -> None:
         """Try again while PostgreSQL is away: the answer is in memory and in the log, and must not be lost."""

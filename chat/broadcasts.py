@@ -239,3 +239,8 @@ def place_of(run_id: UUID, seq: int) -> str:
 def seq_of(entry_id: str) -> int:
     """Read an event's seq out of its entry's id; 0 is a fence, which tells nothing."""
     return int(entry_id.partition("-")[2])
+
+
+def epoch_of(entry_id: str) -> int:
+    """Read out of an entry's id in which epoch it was written."""
+    return int(entry_id.partition("-")[0])

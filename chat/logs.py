@@ -118,15 +118,15 @@ class RunLogs:
         newest = await self._valkey.xrevrange(stream_key(self._settings, tenant_id, run_id), count=2)  # the last may be a fence
         return max((seq_of(entry_id.decode()) for entry_id, _ in newest), default=0)
 
-    async def written(self, cipher: TenantCipher, run_id: UUID) -> list[Event]:
+    async def written(self, cipher: TenantCipher, run_id: UUID) -> list[Told]:
         """Return the events that the log holds, in order."""
-        events: list[Event] = []
+        found: list[Told] = []
         more, last = True, ""
         while more:
             tolds, more = await self.page(cipher, run_id, after=0, since=last)
-            events += [told.event for told in tolds]
+            found += tolds
             last = tolds[-1].entry_id if tolds else last
-        return events
+        return found
 
     async def page(self, cipher: TenantCipher, run_id: UUID, *, after: int, since: str = "") -> tuple[list[Told], bool]:
         """Return the next events after a seq, and whether there may be more; `since` is an entry that lies before them."""

@@ -18,7 +18,7 @@ _CLOSINGS: Final = "\"'\u201d\u2019»)*_"
 
 @dataclass
 class _Growing:
-    """A part that still grows; `told` is how many code points readers know of."""
+    """A part that still grows; `told` is how many code points readers know of, and `waiting` is what they do not."""
 
     id: UUID
     kind: str
@@ -27,19 +27,29 @@ class _Growing:
     told: int = 0
     announced: bool = False
 
+    def tell(self, text: str) -> None:
+        """Take a piece as told."""
+        self.pieces.append(text)
+        self.told += len(text)
+
     def part(self) -> Part:
-        text = "".join((*self.pieces, *self.waiting))
+        text = "".join(self.pieces)
+        if len(self.pieces) > 1:
+            self.pieces = [text]
         return TextPart(self.id, text) if self.kind == "text" else ReasoningPart(self.id, text)
 
 
 class Speech:
-    """An answer in the making. `seq` is the last one given to an event."""
+    """An answer in the making.
+
+    `seq` is the last one given to an event, `began_at` when its first words were told, `bytes` how much of each kind was told.
+    """
 
     def __init__(self, message_id: UUID, seq: int) -> None:
         self.message_id = message_id
         self.seq = seq
+        self.began_at: float | None = None
         self.bytes = {"text": 0, "reasoning": 0}
-        self.deltas = 0
         self._parts: list[_Growing] = []
 
     def add(self, kind: str, text: str) -> None:
@@ -49,8 +59,6 @@ class Speech:
         if not self._parts or self._parts[-1].kind != kind:
             self._parts.append(_Growing(uuid7(), kind))
         self._parts[-1].waiting.append(text)
-        self.bytes[kind] += len(text.encode())
-        self.deltas += 1
 
     @property
     def waits(self) -> bool:
@@ -62,7 +70,7 @@ class Speech:
         """Whether it may well end here: nothing was said yet but thoughts, or a sentence or a line has just ended."""
         if not self._parts or self._parts[-1].kind != "text":
             return True
-        said = (self._parts[-1].waiting or self._parts[-1].pieces)[-1]
+        said = (self._parts[-1].waiting or self._parts[-1].pieces or [""])[-1]
         return said.endswith("\n") or said.rstrip().rstrip(_CLOSINGS).endswith(_SENTENCE_ENDS)
 
     def next_seq(self) -> int:
@@ -81,11 +89,11 @@ class Speech:
                 made.append(PartStarted(seq=self.next_seq(), at=now, message_id=self.message_id, part_id=part.id, kind=part.kind))
                 part.announced = True
             text = "".join(part.waiting)
+            part.waiting.clear()
+            self.began_at = self.began_at or now
             delta = TextDelta if part.kind == "text" else ReasoningDelta
             made.append(delta(seq=self.next_seq(), at=now, part_id=part.id, offset=part.told, text=text))
-            part.pieces.append(text)
-            part.waiting.clear()
-            part.told += len(text)
+            self._tell(part, text)
         return made
 
     def endings(self) -> list[Event]:
@@ -93,34 +101,40 @@ class Speech:
         return [PartCompleted(seq=self.next_seq(), at=time.time(), part=part) for part in self.parts()]
 
     def parts(self) -> list[Part]:
-        """Return all that was heard, for the saved message."""
-        return [part.part() for part in self._parts]
+        """Return what was told, for the saved message: what is saved is what the events up to `seq` say, to the letter."""
+        return [part.part() for part in self._parts if part.announced]
+
+    def text(self) -> str:
+        """Return what was said, without what was only thought."""
+        return "".join(part.text for part in self.parts() if isinstance(part, TextPart))
+
+    def _tell(self, part: _Growing, text: str) -> None:
+        part.tell(text)
+        self.bytes[part.kind] += len(text.encode())
 
     @classmethod
-    def retold(cls, message_id: UUID, events: Iterable[Event], seq: int) -> "Speech":
-        """Take up an answer from what its log says, after the worker that made it was lost."""
+    def retold(cls, message_id: UUID, saved: Iterable[Part], events: Iterable[Event], seq: int) -> "Speech":
+        """Take up an answer after its worker was lost: from what was saved of it, and what its log tells beyond that."""
         speech = cls(message_id, seq)
         known: dict[UUID, _Growing] = {}
+        for part in saved:
+            if isinstance(part, TextPart | ReasoningPart):
+                kind = "text" if isinstance(part, TextPart) else "reasoning"
+                speech._tell(speech._known(known, part.id, kind), part.text)
         for event in events:
             speech.seq = max(speech.seq, event.seq)
             if isinstance(event, PartStarted):
-                known[event.part_id] = _Growing(event.part_id, event.kind, announced=True)
-                speech._parts.append(known[event.part_id])
+                speech._known(known, event.part_id, event.kind)
             elif isinstance(event, TextDelta | ReasoningDelta):
-                if (part := known.get(event.part_id)) is None:  # its beginning was lost with the log
-                    continue
-                part.pieces.append(event.text)
-                part.told += len(event.text)
-                speech.bytes[part.kind] += len(event.text.encode())
+                speech.began_at = speech.began_at or event.at
+                growing = known.get(event.part_id)
+                # Beyond a hole, which only a loss of the log can leave, nothing can be joined on.
+                if growing is not None and event.offset <= growing.told and (text := event.text[growing.told - event.offset :]):
+                    speech._tell(growing, text)
         return speech
 
-    @classmethod
-    def remembered(cls, message_id: UUID, parts: Iterable[Part], seq: int) -> "Speech":
-        """Take up an answer from what was saved, where its log is lost as well."""
-        speech = cls(message_id, seq)
-        for part in parts:
-            if isinstance(part, TextPart | ReasoningPart):
-                kind = "text" if isinstance(part, TextPart) else "reasoning"
-                speech._parts.append(_Growing(part.id, kind, pieces=[part.text], told=len(part.text), announced=True))
-                speech.bytes[kind] += len(part.text.encode())
-        return speech
+    def _known(self, known: dict[UUID, _Growing], part_id: UUID, kind: str) -> _Growing:
+        if part_id not in known:
+            known[part_id] = _Growing(part_id, kind, announced=True)
+            self._parts.append(known[part_id])
+        return known[part_id]

@@ -12,20 +12,17 @@ from valkey.asyncio import Valkey
 
 from auth.encryption.keyring import Keyring
 from chat import records
-from chat.answers import BROKEN, CANCELLED, GIVEN_UP, LOST, STEERED, Answer, Outcome
-from chat.contents import opened
-from chat.contexts import read_branch, request_for
+from chat.answers import Answer
 from chat.dispatch import Dispatch
-from chat.events import Event, RunStarted
 from chat.logs import RunLogs, RunWasTaken
+from chat.outcomes import BROKEN, Outcome
 from chat.queues import RunQueue, Stop
-from chat.speech import Speech
+from chat.takeovers import Preparation
 from db.scopes import Row, SystemScopes, TenantScopes
-from db.statements import messages, runs
+from db.statements import runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
 from events.valkey import OUTAGES
-from inference.models import ModelRequest
 from inference.providers import Provider
 from settings import Settings
 
@@ -51,6 +48,7 @@ class Worker:
         queue: RunQueue,
         blocking: Valkey,
         provider: Provider,
+        prefills: bool,
         settings: Settings,
     ) -> None:
         self._name = name
@@ -62,6 +60,7 @@ class Worker:
         self._dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
         self._blocking = blocking
         self._provider = provider
+        self._prefills = prefills
         self._settings = settings
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._answers: dict[UUID, Answer] = {}
@@ -69,19 +68,22 @@ class Worker:
         self._stops: dict[UUID, Stop] = {}
         self._room = asyncio.Event()
         self._room.set()
+        self._stopping = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; then claim nothing more, let answers finish, and give the rest back."""
-        loops = [asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._take, self._sweep, self._hear_of_stops)]
+        """Work until `stop` is set; then claim nothing more, let answers finish, and hand the rest over."""
+        loops = [asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._sweep, self._hear_of_stops)]
+        taking = asyncio.create_task(self._again(self._take), name="_take")
         await stop.wait()
-        for loop in loops:
-            loop.cancel()
-        await asyncio.gather(*loops, return_exceptions=True)
+        self._stopping.set()
+        loops[0].cancel()
         if self._tasks:
             await asyncio.wait(set(self._tasks.values()), timeout=self._settings.run_stop_seconds)
-        for task in list(self._tasks.values()):
+        # What it has asked for comes within this time, and is somebody else's.
+        await asyncio.wait({taking}, timeout=WAIT_MS / 1000)
+        for task in (taking, *loops, *self._tasks.values()):
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(taking, *loops, *self._tasks.values(), return_exceptions=True)
 
     async def _again(self, loop: Callable[[], Awaitable[None]]) -> None:
         """Keep a loop going through outages and faults."""
@@ -92,14 +94,19 @@ class Worker:
                 log.warning("worker_waits", loop=loop.__name__, error=type(error).__name__)
             except Exception:
                 log.exception("worker_loop_broke", loop=loop.__name__)
+            if self._stopping.is_set():
+                return
             await asyncio.sleep(OUTAGE_PAUSE)
 
     async def _take(self) -> None:
-        while True:
+        while not self._stopping.is_set():
             await self._room.wait()
             free = self._settings.worker_runs - len(self._tasks)
             for tenant_id, run_id in await self._queue.take(self._blocking, self._name, most=min(free, TAKE_AT_ONCE), wait_ms=WAIT_MS):
-                self._start(tenant_id, run_id)
+                if self._stopping.is_set():
+                    await self._queue.put(tenant_id, run_id)
+                else:
+                    self._start(tenant_id, run_id)
 
     async def _sweep(self) -> None:
         """Find runs whose hint was lost, and runs whose worker was."""
@@ -151,10 +158,10 @@ class Worker:
         except (*OUTAGES, Unavailable) as error:
             log.warning("run_put_back", run_id=str(run_id), error=type(error).__name__)
             if run is not None:
-                await self._give_back(run)
+                await self._hand_over(run)
         except asyncio.CancelledError:
             if run is not None:
-                await self._give_back(run)
+                await self._hand_over(run)
             raise
         except Exception:
             log.exception("run_broke", run_id=str(run_id))
@@ -167,33 +174,10 @@ class Worker:
         run_log = self._logs.writer(cipher, run["id"], run["epoch"])
         if run["epoch"] > 1:
             await run_log.take_over()
-        told = await self._logs.written(cipher, run["id"])
-        async with self._scopes.reading(tenant_id) as scope:
-            branch = await read_branch(scope, tenant_id, run, self._settings)
-            saved = await messages.by_id(scope, tenant_id, run["output_message_id"])
-        assert saved is not None, "a run is deleted with its messages"
-        if told or run["epoch"] == 1:
-            speech = Speech.retold(saved["id"], told, run["last_seq"] if told else 0)
-        else:
-            speech = Speech.remembered(saved["id"], opened(cipher, saved["id"], saved["content"]), run["last_seq"])
-        ended = self._ended_already(run, told, speech)
-        nothing = ModelRequest(messages=(), max_output_tokens=1)
-        answer = Answer(
-            run=run, request=nothing if ended else request_for(run, branch, cipher, self._settings), speech=speech,
-            provider=self._provider, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings,
-        )  # fmt: skip
+        preparing = Preparation(run, cipher=cipher, scopes=self._scopes, prefills=self._prefills, settings=self._settings)
+        task, ended = await preparing.prepared(self._logs)
+        answer = Answer(task, provider=self._provider, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings)
         return answer, ended
-
-    def _ended_already(self, run: Row, told: list[Event], speech: Speech) -> Outcome | None:
-        """Say whether nothing is left to be asked: cancelled, begun by a worker that was lost, or begun too often."""
-        if run["cancel_requested_at"] is not None:
-            return CANCELLED
-        if run["steer_requested_at"] is not None:
-            return STEERED
-        if speech.parts():
-            return LOST
-        begun = sum(isinstance(event, RunStarted) for event in told)
-        return GIVEN_UP if begun >= self._settings.run_attempts else None
 
     async def _end_broken(self, tenant_id: UUID, run: Row) -> None:
         """End a run that cannot even be prepared, without reading any of its content, so that its chat is free again."""
@@ -207,13 +191,17 @@ class Worker:
         with contextlib.suppress(Unavailable):
             async with self._scopes.writing(tenant_id) as scope:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
+                    await steps.close_rest(scope, tenant_id, run["id"])
                     await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])
 
-    async def _give_back(self, run: Row) -> None:
-        """Let the lease end now, so that another worker need not wait for it."""
-        with contextlib.suppress(Unavailable):
-            async with self._scopes.writing(run["tenant_id"]) as scope:
-                await runs.renew(
-                    scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=timedelta(seconds=-1), last_seq=run["last_seq"]
-                )
+    async def _hand_over(self, run: Row) -> None:
+        """Let another worker go on at once with what was said; one that is not told of it finds it when it sweeps."""
+        answer = self._answers.get(run["id"])
+        with contextlib.suppress(*OUTAGES, Unavailable, RunWasTaken):
+            if answer is not None:
+                await answer.hand_over()
+            else:
+                async with self._scopes.writing(run["tenant_id"]) as scope:
+                    await runs.let_go(scope, run["tenant_id"], run["id"], epoch=run["epoch"])
+            await self._queue.put(run["tenant_id"], run["id"])

@@ -72,7 +72,8 @@ def _of_server(server: str, addresses: Addresses) -> dict[str, str]:
             keys = {"S3_ACCESS_KEY": addresses.s3_access_key, "S3_SECRET_KEY": addresses.s3_secret_key}
             return {"S3_ENDPOINT": addresses.s3_endpoint, "S3_BUCKET": addresses.s3_bucket, **keys}
     limits = {"MODEL_CONTEXT_TOKENS": str(MODEL_CONTEXT_TOKENS), "MODEL_MAX_OUTPUT_TOKENS": str(MODEL_OUTPUT_TOKENS)}
-    return {"MODEL_PROVIDER": "openai", "MODEL_BASE_URL": addresses.model_base_url, "MODEL_NAME": MODEL_NAME, **limits}
+    endpoint = {"MODEL_BASE_URL": addresses.model_base_url, "MODEL_NAME": MODEL_NAME, "MODEL_PREFILLS": "true"}
+    return {"MODEL_PROVIDER": "openai", **endpoint, **limits}
 
 
 def publish(environment: Mapping[str, str], data: Path) -> None:

@@ -1,7 +1,7 @@
 """What is asked of a model and what comes back: requests, the events of a stream, and the one typed failure."""
 
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -14,7 +14,11 @@ class ModelMessage(msgspec.Struct, frozen=True):
 
 
 class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What to answer; `temperature=None` leaves the choice to the endpoint (reasoning models accept no other)."""
+    """What to answer; `temperature=None` leaves the choice to the endpoint (reasoning models accept no other).
+
+    An assistant's message that stands last is how the answer began already: a model with the capability PREFILL goes on right
+    after it and does not repeat it, and no other may be given one.
+    """
 
     messages: tuple[ModelMessage, ...]
     max_output_tokens: int
@@ -46,6 +50,19 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
     estimated: bool = False
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cache_read_tokens=self.cache_read_tokens + other.cache_read_tokens,
+            cache_write_tokens=self.cache_write_tokens + other.cache_write_tokens,
+            reasoning_tokens=self.reasoning_tokens + other.reasoning_tokens,
+            estimated=self.estimated or other.estimated,
+        )
+
+
+NO_USAGE: Final = Usage(input_tokens=0, output_tokens=0)
 
 
 class Finished(msgspec.Struct, frozen=True, gc=False):

@@ -130,8 +130,12 @@ def _model_of_its_own(settings: Settings) -> OfferedModel:
         remote_name=settings.model_name,
         context_tokens=settings.model_context_tokens,
         max_output_tokens=settings.model_max_output_tokens,
-        capabilities=frozenset({Capability.TEXT}),
+        capabilities=frozenset({Capability.TEXT, Capability.PREFILL} if _prefills(settings) else {Capability.TEXT}),
     )
+
+
+def _prefills(settings: Settings) -> bool:
+    return settings.model_prefills or settings.model_provider == "scripted"
 
 
 def _place_of_settings(model: OfferedModel, settings: Settings) -> Place:

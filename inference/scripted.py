@@ -16,13 +16,14 @@ It repeats the last user message, word by word, unless that message begins with 
     hang_at=K           fall silent in place of text token K, until the setting `model_silence_seconds` has passed
 
 A token is a word with the white space after it, so the tokens joined are the text. An answer is cut at the request's
-`max_output_tokens`, as MAX_TOKENS. A script with a mistake in it fails as SERVER_ERROR with `status` 400.
+`max_output_tokens`, as MAX_TOKENS. A script with a mistake in it fails as SERVER_ERROR with `status` 400. After an assistant's message
+that stands last it goes on behind that, and does not think again.
 """
 
 import asyncio
 import re
 import shlex
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Annotated, Any, Self
 
 import msgspec
@@ -83,32 +84,35 @@ class ScriptedProvider:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent, None]:
         script = script_of(request)
         words = script.words()
-        said = words[: request.max_output_tokens]
+        begun, rest = _after(words, _beginning(request))
+        last = min(len(words), begun + request.max_output_tokens)
+        thoughts = script.reasoning if begun == 0 else 0
         delay_ms = self._token_ms if script.delay_ms is None else script.delay_ms
         await _pause(script.first_ms)
-        for number in range(script.reasoning):
+        for number in range(thoughts):
             yield ReasoningDelta(f"thought{number} ")
             await _pause(delay_ms)
-        for number, word in enumerate(said):
-            if number:
+        for number in range(begun, last):
+            if number > begun:
                 await _pause(delay_ms)
-            await self._fault(request, script, number)
-            yield TextDelta(word)
-        if said == words:
-            await self._fault(request, script, len(words))
-        yield _usage(request, script, len(said))
-        yield Finished(script.finish if said == words else StopReason.MAX_TOKENS)
+            await self._fault(script, number, _usage(request, thoughts, number - begun))
+            yield TextDelta(words[number] if number > begun else rest)
+        used = _usage(request, thoughts, last - begun)
+        if last == len(words):
+            await self._fault(script, len(words), used)
+        yield used
+        yield Finished(script.finish if last == len(words) else StopReason.MAX_TOKENS)
 
     async def check(self) -> None:
         """There is nothing that could be down."""
 
-    async def _fault(self, request: ModelRequest, script: Script, number: int) -> None:
-        used = _usage(request, script, number) if number or script.reasoning else None
+    async def _fault(self, script: Script, number: int, used: Usage) -> None:
+        told = used if used.output_tokens or used.reasoning_tokens else None
         if number == script.fail_at:
-            raise ProviderFailed(script.kind, retry_after_ms=script.retry_after_ms, usage=used)
+            raise ProviderFailed(script.kind, retry_after_ms=script.retry_after_ms, usage=told)
         if number == script.hang_at:
             await asyncio.sleep(self._silence_seconds)
-            raise ProviderFailed(FailureKind.TIMEOUT, usage=used)
+            raise ProviderFailed(FailureKind.TIMEOUT, usage=told)
 
 
 def script_of(request: ModelRequest) -> Script:
@@ -129,7 +133,21 @@ async def _pause(milliseconds: float) -> None:
     await asyncio.sleep(milliseconds / 1000)
 
 
-def _usage(request: ModelRequest, script: Script, output_tokens: int) -> Usage:
+def _beginning(request: ModelRequest) -> str:
+    return request.messages[-1].text if request.messages and request.messages[-1].role == "assistant" else ""
+
+
+def _after(words: Sequence[str], beginning: str) -> tuple[int, str]:
+    """Find the token that goes on from a beginning, and what is left of it; other words are passed over by their length."""
+    left = len(beginning)
+    for number, word in enumerate(words):
+        if left < len(word):
+            return number, word[left:]
+        left -= len(word)
+    return len(words), ""
+
+
+def _usage(request: ModelRequest, reasoning_tokens: int, output_tokens: int) -> Usage:
     """Words are tokens here, so that a test can say what an answer costs."""
     input_tokens = sum(len(_TOKEN.findall(message.text)) for message in request.messages)
-    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, reasoning_tokens=script.reasoning)
+    return Usage(input_tokens=input_tokens, output_tokens=output_tokens, reasoning_tokens=reasoning_tokens)

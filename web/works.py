@@ -47,6 +47,7 @@ from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
 from inference.catalogue import Catalogue
+from inference.deployments import Capability
 from inference.offers import Models
 from inference.platform import deployment_of_settings, platform_offering
 from inference.providers import Providers
@@ -168,11 +169,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with open_works(settings, application="penny worker") as process:
-        providers = Providers(settings)
+        providers, deployment = Providers(settings), deployment_of_settings(settings)
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
-            queue=process.queue, blocking=process.blocking, provider=providers.of(deployment_of_settings(settings)), settings=settings,
+            queue=process.queue, blocking=process.blocking, provider=providers.of(deployment),
+            prefills=Capability.PREFILL in deployment.model.capabilities, settings=settings,
         )  # fmt: skip
         labour = Labour(
             name=name, scopes=process.works.scopes, system=process.system, functions=_job_functions(process), settings=settings

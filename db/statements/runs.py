@@ -1,6 +1,6 @@
 """Statements over runs: claims, leases and ends are guarded by the epoch, so that only one worker's writes count."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -54,13 +54,22 @@ async def queued_before(scope: Reading, tenant_id: UUID, run_id: UUID) -> int:
 
 
 async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, lease: timedelta) -> Row | None:
-    """Take a run whose turn it is, or one whose worker gave no sign of life; None when another worker has it or it is over."""
+    """Take a run whose turn it is, or one whose worker gave no sign of life, and begin a step of it.
+
+    None when another worker has it or it is over.
+    """
     return await scope.row(
         f"""
-        UPDATE penny.runs run SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4::interval,
-            started_at = coalesce(started_at, now())
-        WHERE tenant_id = $1 AND id = $2 AND ((status = 'QUEUED' AND {_FREE}) OR (status = 'RUNNING' AND lease_until < now()))
-        RETURNING *
+        WITH claimed AS (
+            UPDATE penny.runs run SET status = 'RUNNING', epoch = epoch + 1, worker = $3, lease_until = now() + $4::interval,
+                started_at = coalesce(started_at, now())
+            WHERE tenant_id = $1 AND id = $2
+              AND ((status = 'QUEUED' AND {_FREE}) OR (status = 'RUNNING' AND lease_until < now()))
+            RETURNING *
+        ), begun AS (
+            INSERT INTO penny.run_steps (tenant_id, run_id, step) SELECT tenant_id, id, epoch FROM claimed
+        )
+        SELECT * FROM claimed
         """,  # noqa: S608 - constants
         tenant_id,
         run_id,
@@ -70,19 +79,40 @@ async def claim(scope: Writing, tenant_id: UUID, run_id: UUID, *, worker: str, l
 
 
 async def renew(  # noqa: PLR0913 - what a sign of life says
-    scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, lease: timedelta, last_seq: int
+    scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int, lease: timedelta, last_seq: int, said: Mapping[str, int]
 ) -> Row | None:
-    """Stay the owner; None when another worker took over."""
+    """Stay the owner, and note how much this step has said; None when another worker took over."""
     return await scope.row(
         """
-        UPDATE penny.runs SET lease_until = now() + $4::interval, last_seq = greatest(last_seq, $5)
-        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at, steer_requested_at
+        WITH mine AS (
+            UPDATE penny.runs SET lease_until = now() + $4::interval, last_seq = greatest(last_seq, $5)
+            WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3 RETURNING cancel_requested_at, steer_requested_at
+        ), grown AS (
+            UPDATE penny.run_steps SET text_bytes = $6, reasoning_bytes = $7
+            WHERE tenant_id = $1 AND run_id = $2 AND step = $3 AND outcome = 'OPEN' AND EXISTS (SELECT 1 FROM mine)
+        )
+        SELECT * FROM mine
         """,
         tenant_id,
         run_id,
         epoch,
         lease,
         last_seq,
+        said["text"],
+        said["reasoning"],
+    )
+
+
+async def let_go(scope: Writing, tenant_id: UUID, run_id: UUID, *, epoch: int) -> None:
+    """End the lease now, so that the next worker need not wait for it."""
+    await scope.run(
+        """
+        UPDATE penny.runs SET lease_until = now() - interval '1 second'
+        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND epoch = $3
+        """,
+        tenant_id,
+        run_id,
+        epoch,
     )
 
 

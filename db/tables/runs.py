@@ -1,4 +1,4 @@
-"""Runs: answers being made or made, the calls of models that they took, and the keys that keep a retry from making a second one."""
+"""Runs: answers being made or made, the steps and the calls of models that they took, and the keys that make a retry harmless."""
 
 from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Numeric, Text, Timestamptz
 from piccolo.table import Table
@@ -30,6 +30,23 @@ class Run(Table, tablename="runs", schema="penny"):
     epoch = Integer(default=0)
     worker = Text(null=True, default=None)
     lease_until = Timestamptz(null=True, default=None)
+    input_tokens = BigInt(default=0)
+    output_tokens = BigInt(default=0)
+    cache_read_tokens = BigInt(default=0)
+    cache_write_tokens = BigInt(default=0)
+    reasoning_tokens = BigInt(default=0)
+    usage_estimated = Boolean(default=False)
+
+
+class RunStep(Table, tablename="run_steps", schema="penny"):
+    tenant_id = UUID(default=None)
+    run_id = UUID(default=None)
+    step = Integer(primary_key=True, default=None)
+    outcome = Text(default="OPEN")
+    started_at = Timestamptz()
+    ended_at = Timestamptz(null=True, default=None)
+    text_bytes = BigInt(default=0)
+    reasoning_bytes = BigInt(default=0)
     input_tokens = BigInt(default=0)
     output_tokens = BigInt(default=0)
     cache_read_tokens = BigInt(default=0)

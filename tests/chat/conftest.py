@@ -1,13 +1,17 @@
 """Servers that a test has to itself."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from stack.addresses import Addresses
 from tests.conftest import TEMPLATE
 from tests.db.databases import made_database
+
+Rows = Callable[[str], Awaitable[list[Any]]]
 
 
 @pytest.fixture
@@ -21,3 +25,17 @@ async def lonely(environment: dict[str, str], stack: Addresses) -> AsyncIterator
             "PENNY_DATABASE_OWNER_URL": stack.database_url("penny_owner", name),
             "PENNY_VALKEY_PREFIX": name,
         }
+
+
+@pytest.fixture
+def lonely_rows(lonely: dict[str, str], stack: Addresses) -> Rows:
+    """What the superuser reads in the lonely database."""
+
+    async def rows(statement: str) -> list[Any]:
+        admin = await asyncpg.connect(stack.database_url("postgres", lonely["PENNY_VALKEY_PREFIX"]))
+        try:
+            return list(await admin.fetch(statement))
+        finally:
+            await admin.close()
+
+    return rows

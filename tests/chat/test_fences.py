@@ -30,8 +30,8 @@ async def test_an_earlier_epoch_is_shut_out_before_the_log_is_read(works: Works)
     with pytest.raises(RunWasTaken):
         await first.append(queued(3))
     await second.append(RunFinished(seq=3, at=time.time(), status="INCOMPLETE"))
-    assert [event.seq for event in told] == [1, 2]
-    assert [event.seq for event in await works.logs.written(cipher, run_id)] == [1, 2, 3]
+    assert [one.event.seq for one in told] == [1, 2]
+    assert [one.event.seq for one in await works.logs.written(cipher, run_id)] == [1, 2, 3]
     with pytest.raises(RunWasTaken):
         await first.take_over()
 
@@ -42,7 +42,7 @@ async def test_an_append_that_arrived_may_be_repeated(works: Works) -> None:
     log = works.logs.writer(cipher, run_id, 1)
     await log.append(queued(1), queued(2))
     await log.append(queued(1), queued(2), queued(3))
-    assert [event.seq for event in await works.logs.written(cipher, run_id)] == [1, 2, 3]
+    assert [one.event.seq for one in await works.logs.written(cipher, run_id)] == [1, 2, 3]
     assert await works.logs.newest_seq(cipher.tenant_id, run_id) == 3
 
 

@@ -154,7 +154,7 @@ async def test_a_long_log_is_read_page_by_page(begin: Begin, monkeypatch: pytest
     events = spoken(WORDS)
     run = begin(events)
     await run.write(len(events))
-    assert await run.logs.written(run.cipher, run.run_id) == events
+    assert [told.event for told in await run.logs.written(run.cipher, run.run_id)] == events
     assert await Reading(run).read() == events
     assert await Reading(run, after=20).read() == events[20:]
     page, more = await run.logs.page(run.cipher, run.run_id, after=30)

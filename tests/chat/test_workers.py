@@ -6,7 +6,9 @@ from uuid import uuid4
 
 from valkey.asyncio import Valkey
 
+from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat, say, talk
+from tests.inference.fault_server import Fault, FaultServer
 from tests.running import Api, Server, running, running_web
 
 CANCEL = "mutation ($id: ID!) { runCancel(input: {runId: $id}) { run { id status } alreadyFinished errors { message code } } }"
@@ -50,23 +52,75 @@ async def test_a_run_that_nobody_began_can_be_cancelled(lonely: dict[str, str]) 
         assert heard.types == ["RunQueued", "RunFinished"]
 
 
-async def test_a_killed_worker_leaves_nothing_running_and_nothing_lost(lonely: dict[str, str]) -> None:
-    """Another worker takes the run over, and ends it honestly with everything that was said."""
+async def test_a_killed_worker_s_answer_is_continued_where_it_was(lonely: dict[str, str], lonely_rows: Rows) -> None:
+    """Another worker takes the run over and asks the model for the rest; each of them is billed for what it said."""
     lonely |= {"PENNY_RUN_LEASE_SECONDS": "0.6"}
     async with running_web(lonely) as (url, _), Api(url) as api:
         ada = await api.sign_up()
         async with running(lonely, "worker") as worker:
-            run_id = await ask(ada, await new_chat(ada), "!script tokens=5000 delay_ms=5")
-            before = await hear(ada, run_id, until=12)
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=300 delay_ms=5 reasoning=3")
+            before = await hear(ada, run_id, until=20)
             worker.send_signal(signal.SIGKILL)
             await worker.wait()
         async with running(lonely, "worker"):
             rest = await hear(ada, run_id, after=before.seqs[-1])
     assert before.seqs + rest.seqs == list(range(1, rest.seqs[-1] + 1))
-    assert rest.end["status"] == "INCOMPLETE"
+    assert (rest.end["status"], rest.end["stopReason"], rest.end["error"]) == ("COMPLETED", "END_TURN", None)
     text = before.text + rest.text
-    assert text.split() == [f"word{number}" for number in range(len(text.split()))]
-    assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": text}]}]
+    assert text.split() == [f"word{number}" for number in range(300)]
+    assert rest.end["outputs"] == [{"status": "COMPLETE", "parts": [{}, {"text": text}]}]
+    first, second = await lonely_rows("SELECT * FROM penny.run_steps ORDER BY step")
+    (run,) = await lonely_rows("SELECT * FROM penny.runs")
+    assert (first["outcome"], second["outcome"]) == ("LOST", "ENDED")
+    assert (first["usage_estimated"], second["usage_estimated"], run["usage_estimated"]) == (True, False, True)
+    assert first["text_bytes"] + second["text_bytes"] == len(text.encode())
+    assert (first["output_tokens"], second["reasoning_tokens"]) == (-(-first["text_bytes"] // 4), 0)
+    assert 0 < second["output_tokens"] < 300, "the second one is billed for the rest"
+    for name in ("input_tokens", "output_tokens", "reasoning_tokens"):
+        assert run[name] == first[name] + second[name]
+
+
+async def test_a_model_that_cannot_go_on_leaves_what_was_said(lonely: dict[str, str]) -> None:
+    """An endpoint answers one word and falls silent; the worker is killed, and the next one may not ask for a second answer."""
+    async with FaultServer() as endpoint:
+        endpoint.plan("m", Fault(hang_at=1))
+        lonely |= {
+            "PENNY_RUN_LEASE_SECONDS": "0.6",
+            "PENNY_MODEL_PROVIDER": "openai",
+            "PENNY_MODEL_BASE_URL": endpoint.base_url,
+            "PENNY_MODEL_NAME": "m",
+        }
+        async with running_web(lonely) as (url, _), Api(url) as api:
+            ada = await api.sign_up()
+            async with running(lonely, "worker") as worker:
+                run_id = await ask(ada, await new_chat(ada), "hello")
+                before = await hear(ada, run_id, until=4)
+                worker.send_signal(signal.SIGKILL)
+                await worker.wait()
+            async with running(lonely, "worker"):
+                rest = await hear(ada, run_id, after=before.seqs[-1])
+        assert endpoint.count("m") == 1
+    assert before.text
+    assert (rest.end["status"], rest.text) == ("INCOMPLETE", "")
+    assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": before.text}]}]
+
+
+async def test_a_worker_that_is_told_to_stop_hands_long_answers_over_at_once(lonely: dict[str, str], lonely_rows: Rows) -> None:
+    lonely |= {"PENNY_RUN_STOP_SECONDS": "0.2", "PENNY_RUN_LEASE_SECONDS": "500", "PENNY_RUN_SWEEP_SECONDS": "500"}
+    async with running_web(lonely) as (url, _), Api(url) as api, running(lonely, "worker") as first:
+        ada = await api.sign_up()
+        run_id = await ask(ada, await new_chat(ada), "!script tokens=400 delay_ms=10")
+        before = await hear(ada, run_id, until=8)
+        async with running(lonely, "worker"):
+            first.send_signal(signal.SIGTERM)
+            rest = await hear(ada, run_id, after=before.seqs[-1])
+        assert await asyncio.wait_for(first.wait(), 10) == 0
+    assert before.seqs + rest.seqs == list(range(1, rest.seqs[-1] + 1))
+    assert rest.end["status"] == "COMPLETED"
+    assert (before.text + rest.text).split() == [f"word{number}" for number in range(400)]
+    steps = await lonely_rows("SELECT * FROM penny.run_steps ORDER BY step")
+    assert [step["outcome"] for step in steps] == ["HANDED_OVER", "ENDED"]
+    assert sum(step["text_bytes"] for step in steps) == len((before.text + rest.text).encode())
 
 
 async def test_a_worker_that_stops_lets_its_answers_finish(lonely: dict[str, str]) -> None:

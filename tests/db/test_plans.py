@@ -14,10 +14,12 @@ from uuid import UUID
 
 import pytest
 
+from chat.steps import columns_of
 from db.scopes import Row, Statement, Writing
-from db.statements import attempts, chats, credentials, feedback, idempotency, mails, members, messages, participants, runs, tenants
+from db.statements import attempts, chats, credentials, feedback, idempotency, mails, members, messages, participants, runs, steps, tenants
 from db.statements.projections import Columns
 from db.transactions import compiled
+from inference.models import NO_USAGE
 from loaders import api_keys, invitations, sessions, users
 from loaders import members as loader_of_members
 from stack.addresses import Addresses
@@ -97,6 +99,8 @@ SEED = f"""
     INSERT INTO penny.run_attempts (tenant_id, run_id, number, deployment_id, model, wire, credential_owner, reason, started_at, ended_at)
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1, {made_id(DEPLOYMENT, number="n % 50")}, 'm', 'openai', 'PLATFORM', '',
             {AGO}, {AGO} FROM {each(6000, 40)};
+    INSERT INTO penny.run_steps (tenant_id, run_id, step)
+        SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1 FROM {each(6000, 40)} WHERE n % 500 > 0;
     INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result)
         SELECT {made_id(TENANT, number="0")}, {made_id(USER, number="0")}, sha256(n::text::bytea), '', '{{}}' FROM {each(3000, 2)};
     INSERT INTO directory.mails (id, content, next_attempt_at, sent_at)
@@ -286,15 +290,27 @@ HOT = {
     "runs deep": Hot(runs_page((DEEP, some_id(RUN, 0, 77))), LIMIT + 1),
     "runs of chats": Hot(runs_of_chats(None), 3 * LIMIT),
     "runs of chats deep": Hot(runs_of_chats((DEEP, some_id(RUN, 0, 77))), 3 * (LIMIT + 1)),
-    "a claimed run": Hot(lambda scope: runs.claim(scope, WHALE, some_id(RUN, 0, 0), worker="w", lease=timedelta(seconds=15)), 1),
-    "a renewed run": Hot(lambda scope: runs.renew(scope, WHALE, some_id(RUN, 0, 1), epoch=0, lease=timedelta(seconds=15), last_seq=9), 1),
+    "a claimed run": Hot(lambda scope: runs.claim(scope, WHALE, some_id(RUN, 0, 0), worker="w", lease=timedelta(seconds=15)), 4),
+    "a renewed run": Hot(
+        lambda scope: runs.renew(
+            scope, WHALE, some_id(RUN, 0, 1), epoch=0, lease=timedelta(seconds=15), last_seq=9, said={"text": 9, "reasoning": 0}
+        ),
+        2,
+    ),
+    "the steps of a run": Hot(lambda scope: steps.of_run(scope, WHALE, some_id(RUN, 0, 3)), 1),
+    "a closed step": Hot(
+        lambda scope: steps.close(
+            scope, WHALE, some_id(RUN, 0, 3), 1, outcome="ENDED", said={"text": 9, "reasoning": 0}, usage=columns_of(NO_USAGE)
+        ),
+        1,
+    ),
     "open runs of chats": Hot(lambda scope: runs.open_by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(2, 50)]), 50),
     "attempts of runs": Hot(asked_for(attempts.by_runs, RUN), 50),
     "a deployment's measures": Hot(
         lambda scope: attempts.stats(scope, WHALE, [some_id(DEPLOYMENT, 0, 7)], since=NOW - timedelta(days=30), until=NOW), 10
     ),
     "runs that wait": Hot(lambda scope: runs.queued_before(scope, WHALE, some_id(RUN, 0, 5999)), OPEN_RUNS),
-    "abandoned runs": Hot(lambda scope: runs.abandoned(scope, older_than=timedelta(seconds=2), limit=50), OPEN_RUNS, system=True),
+    "abandoned runs": Hot(lambda scope: runs.abandoned(scope, older_than=timedelta(seconds=2), limit=50), 2 * OPEN_RUNS, system=True),
     "an idempotency key": Hot(
         lambda scope: idempotency.claim(scope, WHALE, WHALE_USER, key_hash=b"new", input_hash=b"", result={}, life=timedelta(hours=24)),
         1,

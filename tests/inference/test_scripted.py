@@ -117,3 +117,16 @@ async def test_it_falls_silent_for_as_long_as_a_silence_may_last() -> None:
     assert time.perf_counter() - begun >= 0.05
     assert texts(said) == ["word0 ", "word1 "]
     assert failed.kind is FailureKind.TIMEOUT
+
+
+async def test_it_goes_on_from_the_beginning_of_an_answer_and_does_not_think_again() -> None:
+    provider = ScriptedProvider(token_ms=0, silence_seconds=0.05)
+    (asked,) = (message for message in asking("!script tokens=5 reasoning=2").messages if message.role == "user")
+    for beginning in ("word0 word1 ", "word0 wor", "word0 word1 word2 word3 word4 "):
+        request = ModelRequest(messages=(asked, ModelMessage("assistant", beginning)), max_output_tokens=100)
+        events = [event async for event in provider.stream(request)]
+        assert beginning + "".join(texts(events)) == "word0 word1 word2 word3 word4 "
+        assert events[-2:] == [
+            Usage(input_tokens=3 + len(beginning.split()), output_tokens=len(texts(events))),
+            Finished(StopReason.END_TURN),
+        ]

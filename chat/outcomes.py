@@ -1,0 +1,44 @@
+"""How runs end, and why."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from inference.models import FailureKind, ProviderFailed, StopReason
+
+_ERROR_CODES: Final = {
+    FailureKind.CONTEXT_WINDOW: "CONTEXT_OVERFLOW",
+    FailureKind.CONTENT_POLICY: "CONTENT_BLOCKED",
+    FailureKind.RATE_LIMIT: "RATE_LIMITED",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; the message's status follows from the run's."""
+
+    status: str
+    stop_reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+    @property
+    def message_status(self) -> str:
+        return {"COMPLETED": "COMPLETE", "FAILED": "FAILED"}.get(self.status, "INCOMPLETE")
+
+
+CANCELLED: Final = Outcome("CANCELLED", "USER_CANCEL")
+STEERED: Final = Outcome("INCOMPLETE", "STEERED")
+LOST: Final = Outcome("INCOMPLETE", None, "INTERNAL", "The worker was lost; what was said before is kept.")
+GIVEN_UP: Final = Outcome("FAILED", None, "INTERNAL", "The run was begun too often without an end.")
+BROKEN: Final = Outcome("FAILED", None, "INTERNAL", "Something failed on our side.")
+OUT_OF_TOKENS: Final = Outcome("INCOMPLETE", "MAX_TOKENS")
+ENDS: Final = {
+    StopReason.END_TURN: Outcome("COMPLETED", "END_TURN"),
+    StopReason.MAX_TOKENS: OUT_OF_TOKENS,
+    StopReason.CONTENT_POLICY: Outcome("INCOMPLETE", "CONTENT_POLICY"),
+}
+
+
+def failed(failure: ProviderFailed) -> Outcome:
+    """Say what a model's failure means for the run."""
+    return Outcome("FAILED", "PROVIDER_ERROR", _ERROR_CODES.get(failure.kind, "MODEL_UNAVAILABLE"), failure.message)

@@ -1,0 +1,101 @@
+"""Making ready to answer: what was said before, what that cost, and whether a model has to be asked for more."""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from auth.encryption.ciphers import TenantCipher
+from chat.answers import Task
+from chat.broadcasts import Told, epoch_of
+from chat.contents import opened
+from chat.contexts import read_branch, request_for
+from chat.events import RunStarted
+from chat.logs import RunLogs
+from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
+from chat.speech import Speech
+from chat.steps import LostStep, Step, columns_of, lost_steps, usage_of
+from db.scopes import Row, TenantScopes
+from db.statements import messages, steps
+from inference.models import ModelMessage, ModelRequest, Usage
+from settings import Settings
+
+_UNTOLD: Final = 1  # what `last_seq` is before anything was saved
+
+
+class Found(NamedTuple):
+    """What PostgreSQL knows of a run that was claimed."""
+
+    branch: list[Row]
+    saved: Row
+    steps: list[Row]
+
+
+class Preparation:
+    """Makes a claimed run's task, in its first step or a later one."""
+
+    def __init__(self, run: Row, *, cipher: TenantCipher, scopes: TenantScopes, prefills: bool, settings: Settings) -> None:
+        self._run = run
+        self._cipher = cipher
+        self._scopes = scopes
+        self._prefills = prefills
+        self._settings = settings
+
+    async def prepared(self, logs: RunLogs) -> tuple[Task, Outcome | None]:
+        """Return what to do; with an outcome, nothing is left to be asked. Steps of lost workers are closed."""
+        run = self._run
+        told = await logs.written(self._cipher, run["id"])
+        found = await self._found()
+        speech = self._speech(found.saved, told)
+        request = request_for(run, found.branch, self._cipher, self._settings)
+        lost = lost_steps(found.steps, speech.bytes, request, asked=_asked(told))
+        await self._close(lost)
+        used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
+        request = self._continued(request, speech, used)
+        losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
+        task = Task(run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used)
+        return task, self._ended(speech, request, losses)
+
+    async def _found(self) -> Found:
+        run = self._run
+        async with self._scopes.reading(run["tenant_id"]) as scope:
+            branch = await read_branch(scope, run["tenant_id"], run, self._settings)
+            saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
+            earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []
+        assert saved is not None, "a run is deleted with its messages"
+        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]])
+
+    def _speech(self, saved: Row, told: Sequence[Told]) -> Speech:
+        seq = 0 if self._run["last_seq"] == _UNTOLD else self._run["last_seq"]
+        return Speech.retold(saved["id"], opened(self._cipher, saved["id"], saved["content"]), (one.event for one in told), seq)
+
+    async def _close(self, lost: Sequence[LostStep]) -> None:
+        if not lost:
+            return
+        tenant_id: UUID = self._run["tenant_id"]
+        async with self._scopes.writing(tenant_id) as scope:
+            for one in lost:
+                await steps.close(scope, tenant_id, self._run["id"], one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
+
+    def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
+        """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
+        left = request.max_output_tokens - sum(one.output_tokens + one.reasoning_tokens for one in used)
+        begun = (ModelMessage("assistant", text),) if (text := speech.text()) else ()
+        return msgspec.structs.replace(request, messages=(*request.messages, *begun), max_output_tokens=left)
+
+    def _ended(self, speech: Speech, request: ModelRequest, losses: int) -> Outcome | None:
+        if self._run["cancel_requested_at"] is not None:
+            return CANCELLED
+        if self._run["steer_requested_at"] is not None:
+            return STEERED
+        if losses >= self._settings.run_attempts:
+            return LOST if speech.parts() else GIVEN_UP
+        if speech.text() and not self._prefills:
+            return LOST
+        return OUT_OF_TOKENS if request.max_output_tokens < 1 else None
+
+
+def _asked(told: Sequence[Told]) -> set[int]:
+    """Return the steps whose worker wrote that it began, which it does before it asks."""
+    return {epoch_of(one.entry_id) for one in told if isinstance(one.event, RunStarted)}
