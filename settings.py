@@ -239,6 +239,12 @@ class Settings:
     feedback_max_bytes: int = setting("Longest comment of a feedback, in bytes of UTF-8.", default=4000, minimum=1, maximum=1_048_576)
     metadata_max_bytes: int = setting("Longest `metadata`, in bytes of JSON.", default=16_384, minimum=2, maximum=1_048_576)
     run_context_messages: int = setting("Most messages of a branch that a model is given.", default=200, minimum=1, maximum=100_000)
+    search_query_max_length: int = setting("Longest text to search for, in characters.", default=200, minimum=1, maximum=10_000)
+    search_sample_messages: int = setting(
+        "How many of a tenant's newest messages tell a search which of its words are rare.", default=256, minimum=1, maximum=10_000
+    )
+    search_highlights: int = setting("Most passages that are shown of something found.", default=3, minimum=1, maximum=100)
+    search_highlight_length: int = setting("Longest such passage, in characters.", default=200, minimum=20, maximum=10_000)
     idempotency_hours: int = setting("How long an idempotency key is kept, in hours.", default=24, minimum=1, maximum=720)
 
     graphql_max_body_bytes: int = setting("Largest request body, in bytes.", default=262_144, minimum=1024, maximum=104_857_600)

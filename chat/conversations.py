@@ -22,6 +22,7 @@ from db.scopes import Row
 from db.statements import chats, runs
 from db.tables.chats import Chat
 from errors import Conflict, PermissionDenied
+from knowledge import terms
 from settings import Settings
 
 
@@ -53,6 +54,8 @@ class Conversations:
                     visibility=draft.visibility,
                 ),
             )
+            if draft.title is not None:
+                await terms.keep_titles(act.scope, act.cipher, {made.chat: draft.title})
             if draft.first_message is None:
                 return Sent(chat, None, [], reused=False)
             said, _ = await _said(act, chat, draft.first_message, made)
@@ -78,6 +81,8 @@ class Conversations:
             chat = await (manageable if change.needs_owner else writable)(act.scope, viewer, chat_id)
             if change.expected_revision not in (None, chat["revision"]):
                 raise Conflict("The chat was changed meanwhile.", path=("expectedRevision",), current_revision=chat["revision"])
+            if change.title is not msgspec.UNSET:
+                await terms.keep_titles(act.scope, act.cipher, {chat_id: change.title})
             return await chats.change(act.scope, act.tenant_id, chat_id, values) or chat if values else chat
 
     async def delete(self, viewer: Viewer, chat_id: UUID) -> None:

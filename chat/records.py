@@ -2,16 +2,21 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from auth.encryption.ciphers import TenantCipher
 from chat.branches import Place
-from chat.contents import NoticePart, Part, sealed
+from chat.contents import NoticePart, Part, plain_text, sealed
 from db.scopes import Row, Writing
 from db.statements import messages
 from db.tables.chats import Message
+from knowledge import terms
+
+# Messages with more to come: they are found when it has come.
+GROWING: Final = frozenset({"PENDING", "STREAMING"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +43,16 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
         )
         for one in said
     ]  # fmt: skip
-    return await messages.create(scope, *rows)
+    written = await messages.create(scope, *rows)
+    await terms.keep_messages(scope, cipher, {one.id: plain_text(one.parts) for one in said if one.status not in GROWING})
+    return written
 
 
 async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: list[Part], *, status: str) -> None:
     """Write what an answer has said so far; STREAMING while it grows, another status once, when it has ended."""
     await messages.save_answer(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, parts), status=status)
+    if status not in GROWING:
+        await terms.keep_messages(scope, cipher, {message_id: plain_text(parts)})
 
 
 async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
@@ -53,5 +62,6 @@ async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str
 
 async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: UUID) -> Row | None:
     """Put a notice in the place of all that a message says, for good; None when that was done before."""
+    await terms.keep_messages(scope, cipher, {message_id: ""})
     notice = NoticePart(uuid7(), "redacted", "This message was redacted.")
     return await messages.redact(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, [notice]), by=by)

@@ -4,14 +4,21 @@ On a managed server run `penny migrate --print-bootstrap` and hand the text to w
 """
 
 ROLES = ("penny_owner", "penny_app", "penny_system")
+# Nobody signs in as this role: it owns the functions that look up search terms, and reads those and nothing else.
+SEARCH = "penny_search"
+_MAY_LITTLE = "NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION"
 
 
 def cluster_statements() -> list[str]:
     """Return the statements for the whole server; they may run again."""
+    roles = dict.fromkeys(ROLES, "LOGIN") | {SEARCH: "NOLOGIN"}
     return [
-        f"DO $$ BEGIN CREATE ROLE {role} LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE NOINHERIT NOREPLICATION;"
-        " EXCEPTION WHEN duplicate_object THEN NULL; END $$"
-        for role in ROLES
+        *(
+            f"DO $$ BEGIN CREATE ROLE {role} {may} {_MAY_LITTLE}; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            for role, may in roles.items()
+        ),
+        # A migration hands the functions over.
+        f"GRANT {SEARCH} TO penny_owner",
     ]
 
 

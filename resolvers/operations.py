@@ -22,6 +22,7 @@ from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
 from events.jobs import Jobs
 from inference.offers import Models
+from knowledge.search import Search
 from loaders.loaders import Loaders
 from settings import Settings
 
@@ -47,6 +48,7 @@ class Works:
     jobs: Jobs
     rates: RateLimits
     models: Models
+    search: Search
     replica: Replica | None = None
 
 

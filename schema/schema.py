@@ -22,6 +22,7 @@ from schema import (
     redactions,
     roles,
     runs,
+    search,
     sessions,
     tenants,
     viewers,
@@ -31,7 +32,7 @@ from schema.nodes import kinds
 from schema.scalars import SCALARS
 from settings import Settings
 
-QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query, jobs.Query, models.Query)
+QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query, jobs.Query, models.Query, search.Query)
 MUTATIONS: Final = (
     accounts.Mutation,
     sessions.Mutation,

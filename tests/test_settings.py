@@ -59,7 +59,21 @@ def test_the_committed_table_is_the_built_one() -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in fields(Settings)])
 def test_every_setting_is_used(name: str) -> None:
-    folders = ("artifacts", "auth", "chat", "cli", "db", "events", "inference", "loaders", "resolvers", "schema", "subscriptions", "web")
+    folders = (
+        "artifacts",
+        "auth",
+        "chat",
+        "cli",
+        "db",
+        "events",
+        "inference",
+        "knowledge",
+        "loaders",
+        "resolvers",
+        "schema",
+        "subscriptions",
+        "web",
+    )
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if "graphiql" not in path.parts]
     used = re.compile(rf"\b{name}\b")
     assert any(used.search(path.read_text()) for path in sources)

@@ -51,6 +51,7 @@ from inference.deployments import Capability
 from inference.offers import Models
 from inference.platform import deployment_of_settings, platform_offering
 from inference.providers import Providers
+from knowledge.search import Search
 from resolvers.operations import Works
 from settings import Settings
 
@@ -138,6 +139,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             jobs=Jobs(scopes),
             rates=rates,
             models=Models(platform_offering(Catalogue.read(), settings)),
+            search=Search(scopes=scopes, settings=settings),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)

@@ -17,6 +17,8 @@ from schema.schema import merged, sdl
 
 # A part of a message has an id, but no life of its own.
 PARTS = {"Part"}
+# What a list tells of its rows beside the rows themselves.
+TOLD_OF_EDGES = {"SearchHitConnection": {"score", "highlights"}}
 BUILT_IN = {"String", "Int", "Float", "Boolean", "ID"}
 
 
@@ -45,7 +47,7 @@ def test_pages_are_named_after_what_they_list(schema: GraphQLSchema) -> None:
         assert isinstance(page, GraphQLObjectType)
         assert isinstance(edge, GraphQLObjectType)
         assert set(page.fields) == {"edges", "nodes", "pageInfo", "totalCount"}
-        assert set(edge.fields) == {"cursor", "node"}
+        assert set(edge.fields) == {"cursor", "node"} | TOLD_OF_EDGES.get(name, set())
 
 
 def test_every_mutation_has_one_input_and_a_payload_with_errors(schema: GraphQLSchema) -> None:

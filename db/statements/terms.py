@@ -1,0 +1,102 @@
+"""Statements over the blind index: kept beside what it finds, and looked up by terms."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from db.scopes import Reading, Row, Writing
+from db.statements.chats import READABLE
+from db.statements.edges import EARLIEST, LAST_ID, LATEST
+
+Terms = Sequence[int]
+HIGHEST_SCORE: Final = 2**62
+
+# PostgreSQL's arrays of arrays are rectangles, so the terms of all rows come as one array, and each row's place in it.
+_KEEP_MESSAGES: Final = """
+    INSERT INTO penny.message_terms (tenant_id, message_id, chat_id, author_id, created_at, key_version, terms)
+    SELECT m.tenant_id, m.id, m.chat_id, m.author_id, m.created_at, $6, ($5::bigint[])[kept.first:kept.last]
+    FROM unnest($2::uuid[], $3::int[], $4::int[]) AS kept (id, first, last)
+    JOIN penny.messages m ON m.tenant_id = $1 AND m.id = kept.id
+    ON CONFLICT (tenant_id, message_id) DO UPDATE SET terms = excluded.terms, key_version = excluded.key_version
+"""
+_KEEP_TITLES: Final = """
+    INSERT INTO penny.chat_terms (tenant_id, chat_id, owner_id, created_at, key_version, terms)
+    SELECT c.tenant_id, c.id, c.owner_id, c.created_at, $6, ($5::bigint[])[kept.first:kept.last]
+    FROM unnest($2::uuid[], $3::int[], $4::int[]) AS kept (id, first, last)
+    JOIN penny.chats c ON c.tenant_id = $1 AND c.id = kept.id
+    ON CONFLICT (tenant_id, chat_id) DO UPDATE SET terms = excluded.terms, key_version = excluded.key_version
+"""
+
+
+async def keep_messages(scope: Writing, tenant_id: UUID, terms: Mapping[UUID, Terms], *, key_version: int) -> None:
+    """Write the terms of messages, in place of what they had."""
+    await scope.run(_KEEP_MESSAGES, tenant_id, *_flat(terms), key_version)
+
+
+async def keep_titles(scope: Writing, tenant_id: UUID, terms: Mapping[UUID, Terms], *, key_version: int) -> None:
+    """Write the terms of chats' titles, in place of what they had."""
+    await scope.run(_KEEP_TITLES, tenant_id, *_flat(terms), key_version)
+
+
+def _flat(terms: Mapping[UUID, Terms]) -> tuple[list[UUID], list[int], list[int], list[int]]:
+    """Return the rows, where each one's terms begin and end, counted from 1, and all terms."""
+    firsts: list[int] = []
+    lasts: list[int] = []
+    every: list[int] = []
+    for one in terms.values():
+        firsts.append(len(every) + 1)
+        every.extend(one)
+        lasts.append(len(every))
+    return list(terms), firsts, lasts, every
+
+
+async def sample(scope: Reading, tenant_id: UUID, wanted: Terms, *, size: int) -> tuple[int, dict[int, int]]:
+    """Look at the tenant's newest messages: how many there are, `size` at most, and how many of them have each term."""
+    rows = await scope.rows(
+        """
+        WITH newest AS (SELECT terms FROM penny.message_terms WHERE tenant_id = $1 ORDER BY message_id DESC LIMIT $3)
+        SELECT NULL AS term, count(*) AS messages FROM newest
+        UNION ALL
+        SELECT wanted.term, count(*) FROM newest JOIN unnest($2::bigint[]) AS wanted (term) ON wanted.term = ANY (newest.terms) GROUP BY 1
+        """,
+        tenant_id,
+        list(wanted),
+        size,
+    )
+    counts = {row["term"]: row["messages"] for row in rows}
+    return counts.pop(None), counts
+
+
+_MATCHES: Final = """
+    SELECT coalesce(hit.message_id, hit.chat_id) AS id, hit.message_id, hit.chat_id, hit.score
+    FROM penny.matching_terms($3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS hit
+    JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = hit.chat_id
+    WHERE {readable} AND (hit.score, coalesce(hit.message_id, hit.chat_id)) < ($13, $14)
+    ORDER BY hit.score DESC, coalesce(hit.message_id, hit.chat_id) DESC LIMIT $15
+"""
+_FIND: Final = _MATCHES.format(readable=READABLE.format(chat="chat", reader="$2"))
+
+
+async def find(  # noqa: PLR0913 - what is wanted, and the filters of the search
+    scope: Reading,
+    tenant_id: UUID,
+    reader_id: UUID,
+    *,
+    rare: Terms,
+    weights: Mapping[int, int],
+    lowest: int,
+    since: datetime | None,
+    until: datetime | None,
+    author_id: UUID | None,
+    chat_id: UUID | None,
+    messages: bool,
+    titles: bool,
+    beyond: tuple[int, UUID] | None,
+    limit: int,
+) -> list[Row]:
+    """Find messages and chats that the reader may see, which have one of the rare terms and together weigh enough, best first."""
+    return await scope.rows(
+        _FIND, tenant_id, reader_id, list(rare), list(weights), list(weights.values()), lowest, since or EARLIEST, until or LATEST,
+        author_id, chat_id, messages, titles, *(beyond or (HIGHEST_SCORE, LAST_ID)), limit,
+    )  # fmt: skip

@@ -1,0 +1,187 @@
+"""Search through the endpoint: by words in any language, ranked, with passages, and only what the viewer may read."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.api.people import code_of, done, me, member
+from tests.api.test_chats import created
+from tests.chat.talking import ask, hear, new_chat, say
+from tests.running import Api
+from web.works import Process
+
+SEARCH = """
+    query (
+      $words: String!, $first: Int = 50, $after: String, $types: [SearchType!], $chatId: ID, $authorId: ID, $span: TimeRange
+    ) {
+      search(
+        query: $words, first: $first, after: $after, types: $types, chatId: $chatId, authorId: $authorId, createdBetween: $span
+      ) {
+        totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+        nodes { __typename ... on Chat { id title } ... on Message { id } }
+        edges {
+          cursor score highlights { text ranges { start end } }
+          node { __typename ... on Chat { id title } ... on Message { id role chat { id } parts { ... on TextPart { text } } } }
+        }
+      }
+    }"""
+
+
+async def found(api: Api, query: str, **arguments: Any) -> Any:
+    return (await api.data(SEARCH, words=query, **arguments))["search"]
+
+
+async def texts(api: Api, query: str, **arguments: Any) -> list[str]:
+    """The titles and messages that are found, in their order."""
+    nodes = [edge["node"] for edge in (await found(api, query, **arguments))["edges"]]
+    return [node["title"] if node["__typename"] == "Chat" else node["parts"][0]["text"] for node in nodes]
+
+
+async def said(api: Api, text: str, title: str | None = None) -> tuple[str, str]:
+    """Say something in a new chat and hear the answer, whose one word is `Well,`; the ids of the chat and the message."""
+    chat_id = await new_chat(api, title)
+    sent = await say(api, chat_id, f"Well, {text}", maxOutputTokens=1)
+    await hear(api, sent["runs"][0]["id"])
+    return chat_id, sent["message"]["id"]
+
+
+async def test_a_message_is_found_by_its_words_in_any_order_and_form(api: Api) -> None:
+    ada = await api.sign_up()
+    _, message_id = await said(ada, "The Größe of our Database-Schema, naïvely put")
+    for query in ("database", "DATABASE schema", "schema of größe", "GROSSE", "naively", "Schéma!"):
+        assert [node["id"] for node in (await found(ada, query))["nodes"]] == [message_id], query
+    for query in ("data", "databases", "", "?!", "unsaid"):
+        assert (await found(ada, query))["nodes"] == [], query
+
+
+@pytest.mark.parametrize(
+    ("text", "query"), [("我们的数据库很慢", "数据库"), ("ฉันชอบอ่านหนังสือ", "หนังสือ"), ("학교에서 만나요", "학교"), ("עִבְרִית שפה", "עברית")]
+)
+async def test_languages_without_spaces_or_with_points_are_searched_too(api: Api, text: str, query: str) -> None:
+    ada = await api.sign_up()
+    await said(ada, "something else")
+    _, message_id = await said(ada, text)
+    assert [node["id"] for node in (await found(ada, query))["nodes"]] == [message_id]
+
+
+async def test_answers_and_titles_are_found_as_what_they_are(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada, "Heliotrope gardens")
+    await hear(ada, await ask(ada, chat_id, '!script text="the heliotrope blooms"'))
+    edges = (await found(ada, "heliotrope"))["edges"]
+    roles = {edge["node"]["__typename"]: edge["node"].get("role") for edge in edges if edge["node"].get("role") != "USER"}
+    assert roles == {"Chat": None, "Message": "ASSISTANT"}
+    assert [node["__typename"] for node in (await found(ada, "heliotrope", types=["CHAT"]))["nodes"]] == ["Chat"]
+    assert {node["__typename"] for node in (await found(ada, "heliotrope", types=["MESSAGE"]))["nodes"]} == {"Message"}
+    assert (await found(ada, "heliotrope", types=[]))["nodes"] == []
+    answer = next(edge for edge in edges if edge["node"].get("role") == "ASSISTANT")
+    assert answer["highlights"] == [{"text": "the heliotrope blooms", "ranges": [{"start": 4, "end": 14}]}]
+
+
+async def test_a_title_is_found_by_its_new_words_only(api: Api) -> None:
+    ada = await api.sign_up()
+    chat = await created(ada, title="Marginalia")
+    await done(ada, "chatUpdate", chatId=chat["id"], title="Footnotes")
+    assert await texts(ada, "footnotes") == ["Footnotes"]
+    assert await texts(ada, "marginalia") == []
+    await done(ada, "chatUpdate", chatId=chat["id"], title=None)
+    assert await texts(ada, "footnotes") == []
+
+
+async def test_what_is_deleted_is_found_no_more(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id, _ = await said(ada, "ephemeral words", "Ephemeral")
+    assert len((await found(ada, "ephemeral"))["nodes"]) == 2
+    await done(ada, "chatDelete", chatId=chat_id)
+    assert (await found(ada, "ephemeral"))["nodes"] == []
+
+
+async def test_more_and_rarer_words_come_first_and_of_equals_the_newest(api: Api) -> None:
+    ada = await api.sign_up()
+    await said(ada, "apples and pears")
+    await said(ada, "apples again")
+    await said(ada, "apples once more")
+    await said(ada, "pears")
+    ranked = [text.removeprefix("Well, ") for text in await texts(ada, "apples pears")]
+    assert ranked[:2] == ["apples and pears", "pears"]
+    scores = [edge["score"] for edge in (await found(ada, "apples pears"))["edges"]]
+    assert scores[0] == 1
+    assert scores == sorted(scores, reverse=True)
+    assert [text.removeprefix("Well, ") for text in await texts(ada, "apples")] == ["apples once more", "apples again", "apples and pears"]
+
+
+async def test_results_are_read_page_by_page_while_others_write(api: Api) -> None:
+    ada = await api.sign_up()
+    ids = [(await said(ada, f"paging number {number}"))[1] for number in range(5)]
+    first = await found(ada, "paging", first=2)
+    assert first["pageInfo"]["hasNextPage"] is True
+    assert first["totalCount"] is None
+    await said(ada, "paging comes later")
+    second = await found(ada, "paging", first=2, after=first["pageInfo"]["endCursor"])
+    third = await found(ada, "paging", first=2, after=second["edges"][1]["cursor"])
+    assert [node["id"] for page in (first, second, third) for node in page["nodes"]] == ids[::-1]
+    assert third["pageInfo"] | {"startCursor": "", "endCursor": ""} == {
+        "hasNextPage": False, "hasPreviousPage": True, "startCursor": "", "endCursor": "",
+    }  # fmt: skip
+    for other in ("pagings", "paging number"):
+        assert await code_of(ada, SEARCH, words=other, first=2, after=first["pageInfo"]["endCursor"]) == "BAD_USER_INPUT"
+
+
+async def test_filters_narrow_what_is_found(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id, message_id = await said(ada, "filtered words")
+    other = await created(bob, title="filtered title", visibility="TENANT")
+    assert {node["id"] for node in (await found(ada, "filtered"))["nodes"]} == {message_id, other["id"]}
+    ids = {name: (await me(one))["viewer"]["user"]["id"] for name, one in (("ada", ada), ("bob", bob))}
+    assert [node["id"] for node in (await found(ada, "filtered", authorId=ids["ada"]))["nodes"]] == [message_id]
+    assert [node["id"] for node in (await found(ada, "filtered", authorId=ids["bob"]))["nodes"]] == [other["id"]]
+    assert [node["id"] for node in (await found(ada, "filtered", chatId=chat_id))["nodes"]] == [message_id]
+    past = {"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"}
+    always = {"from": "2020-01-01T00:00:00Z", "to": "2100-02-01T00:00:00Z"}
+    assert (await found(ada, "filtered", span=past))["nodes"] == []
+    assert len((await found(ada, "filtered", span=always))["nodes"]) == 2
+
+
+async def test_only_what_the_viewer_may_read_is_found(api: Api, process: Process) -> None:
+    ada, eve = await api.sign_up(), await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id, message_id = await said(ada, "confidential words", "Confidential")
+    assert len((await found(ada, "confidential"))["nodes"]) == 2
+    assert (await found(bob, "confidential"))["nodes"] == []
+    assert (await found(eve, "confidential"))["nodes"] == []
+    assert (await found(bob, "confidential", chatId=chat_id))["nodes"] == []
+    await done(ada, "chatUpdate", chatId=chat_id, visibility="TENANT")
+    assert {node["id"] for node in (await found(bob, "confidential"))["nodes"]} == {chat_id, message_id}
+    assert (await found(eve, "confidential"))["nodes"] == []
+
+
+async def test_what_cannot_be_searched_for_is_refused(api: Api) -> None:
+    ada = await api.sign_up()
+    for wrong in ({"words": "x" * 201}, {"words": "x", "first": 0}, {"words": "x", "first": 101}, {"words": "x", "after": "no"}):
+        assert await code_of(ada, SEARCH, **wrong) == "BAD_USER_INPUT", wrong
+    for name in ("chatId", "authorId"):
+        assert await code_of(ada, SEARCH, words="x", **{name: f"run_{uuid4().hex}"}) == "NOT_FOUND"
+    assert await code_of(api.as_(None), SEARCH, words="x") == "UNAUTHENTICATED"
+
+
+async def test_a_participant_finds_what_is_shared_with_them(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id, message_id = await said(ada, "participation matters")
+    added = {"userId": (await me(bob))["viewer"]["user"]["id"], "role": "VIEWER"}
+    await done(ada, "chatUpdate", chatId=chat_id, visibility="SHARED")
+    assert (await found(bob, "participation"))["nodes"] == []
+    await done(ada, "chatParticipantSet", chatId=chat_id, **added)
+    assert [node["id"] for node in (await found(bob, "participation"))["nodes"]] == [message_id]
+    await done(ada, "chatUpdate", chatId=chat_id, visibility="PRIVATE")
+    assert (await found(bob, "participation"))["nodes"] == []
+
+
+async def test_what_is_redacted_is_found_no_more(api: Api) -> None:
+    ada = await api.sign_up()
+    _, message_id = await said(ada, "regrettable words")
+    assert [node["id"] for node in (await found(ada, "regrettable"))["nodes"]] == [message_id]
+    await done(ada, "messageRedact", messageId=message_id)
+    assert (await found(ada, "regrettable"))["nodes"] == []
