@@ -58,8 +58,9 @@ class KmsKey:
     async def _call(self, operation: str, **given: object) -> dict[str, Any]:
         """The answer of KMS; lets through a `ClientError` about the ciphertext, and turns all else into `KeyServiceIsAway`."""
         try:
+            # Making the client reads the service's description from disk, which may take seconds on a busy machine.
+            client = await self._connected()
             async with asyncio.timeout(self._call_seconds):
-                client = await self._connected()
                 answer: dict[str, Any] = await getattr(client, operation)(KeyId=self._key_id, **given)
                 return answer
         except ClientError as error:
