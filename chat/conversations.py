@@ -78,6 +78,8 @@ class Conversations:
                 values[Chat.visibility] = change.visibility
             if change.archived is not msgspec.UNSET:
                 values[Chat.archived_at] = datetime.now(UTC) if change.archived else None
+            if change.pinned is not msgspec.UNSET:
+                values[Chat.pinned_at] = datetime.now(UTC) if change.pinned else None
             chat = await (manageable if change.needs_owner else writable)(act.scope, viewer, chat_id)
             if change.expected_revision not in (None, chat["revision"]):
                 raise Conflict("The chat was changed meanwhile.", path=("expectedRevision",), current_revision=chat["revision"])

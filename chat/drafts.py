@@ -42,12 +42,13 @@ class ChatChange:
     visibility: str | msgspec.UnsetType = msgspec.UNSET
     metadata: Any = msgspec.UNSET
     archived: bool | msgspec.UnsetType = msgspec.UNSET
+    pinned: bool | msgspec.UnsetType = msgspec.UNSET
     expected_revision: int | None = None
 
     @property
     def needs_owner(self) -> bool:
         """Whether it changes who sees the chat and where, and not only what stands over it."""
-        return self.visibility is not msgspec.UNSET or self.archived is not msgspec.UNSET
+        return any(given is not msgspec.UNSET for given in (self.visibility, self.archived, self.pinned))
 
 
 def check_title(title: str | None, settings: Settings) -> None:

@@ -13,6 +13,7 @@ from chat.headings import opened_metadata, opened_titles
 from db.scopes import Row
 from db.statements import chats
 from db.statements.projections import Columns
+from errors import Invalid
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.batches import each, wider
 from resolvers.operations import Operation
@@ -21,6 +22,7 @@ from resolvers.operations import Operation
 TITLE: Final = ("id", "title")
 METADATA: Final = ("id", "metadata")
 ACTIONS: Final = COLUMNS
+_OWN: Final = {None: "own", True: "pinned", False: "not pinned"}
 
 
 async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
@@ -34,12 +36,16 @@ async def page(  # noqa: PLR0913 - the filters of the list
     arguments: PageArguments,
     *,
     archived: bool,
+    pinned: bool | None,
     shown_by_others: bool,
     since: datetime | None,
     until: datetime | None,
     columns: Columns | None = None,
 ) -> Page:
     """Page through the viewer's own chats, or those that others share with them, the last changed first."""
+    if shown_by_others and pinned is not None:
+        raise Invalid("Only your own chats are pinned.", path=["pinned"], constraint="without=sharedWithMe")
+    whose = "shown" if shown_by_others else _OWN[pinned]
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
     start = arguments.start(cursors)
     async with operation.reads.reading(operation.tenant_id) as scope:
@@ -47,7 +53,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
             scope,
             operation.tenant_id,
             operation.viewer.user_id,
-            shown_by_others=shown_by_others,
+            whose=whose,
             archived=archived,
             newest_first=not arguments.backwards,
             beyond=start and (start[0], start[1]),

@@ -12,6 +12,7 @@ from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.conversations import Conversations
+from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.interventions import Interventions
 from chat.logs import RunLogs
@@ -44,6 +45,7 @@ class Works:
     interventions: Interventions
     opinions: Opinions
     redactions: Redactions
+    exports: Exports
     logs: RunLogs
     jobs: Jobs
     rates: RateLimits

@@ -18,6 +18,7 @@ from resolvers import chats, messages, users
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
+from schema.exports import ChatExport, exports_of_chats
 from schema.fields import Columns, Idempotent, Info, batch, column, mutation, name_of, names_of
 from schema.ids import global_id, local_id
 from schema.links import link, visible
@@ -78,6 +79,17 @@ class Chat(Node):
         scopes=["chats:read"],
         multipliers=["first"],
         description="Whom it is shared with, its owner aside, who came first of all first.",
+    )
+    pinned_at: datetime | None = column(
+        "pinned_at",
+        description="When its owner pinned it; null where it is not pinned. Lists keep their order: ask for the pinned ones with `pinned`.",
+    )
+    export: ChatExport = batch(
+        exports_of_chats,
+        needs=["id"],
+        scopes=["chats:read"],
+        cost=500,
+        description="It as a text to take away, at most 10000 messages; branch by branch where there are more.",
     )
     owner: User | None = visible(
         users.visible_by_ids,
@@ -148,6 +160,9 @@ class ChatUpdateInput:
     )
     visibility: strawberry.Maybe[Visibility | None] = strawberry.field(description="Who may read it from now on; never null.", default=None)
     archived: strawberry.Maybe[bool | None] = strawberry.field(description="Whether it belongs into the archive; never null.", default=None)
+    pinned: strawberry.Maybe[bool | None] = strawberry.field(
+        description="Whether it is pinned in its owner's list; never null.", default=None
+    )
     metadata: strawberry.Maybe[JSON | None] = strawberry.field(
         description="Other metadata of at most 16384 bytes of JSON, in place of all that there was; null removes it.", default=None
     )
@@ -188,12 +203,16 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
             description="Whether to list the chats that other members share with you or show to the tenant instead of your own."
         ),
     ] = False,
+    pinned: Annotated[
+        bool | None, strawberry.argument(description="Only your chats that are pinned, or only those that are not; without it, all.")
+    ] = None,
     updated_between: Annotated[TimeRange | None, strawberry.argument(description="Only chats whose last change lies in this span.")] = None,
 ) -> list[Page]:
     page = await chats.page(
         operation,
         asked(operation, first=first, last=last, after=after, before=before),
         archived=archived,
+        pinned=pinned,
         shown_by_others=shared_with_me,
         since=None if updated_between is None else updated_between.from_,
         until=None if updated_between is None else updated_between.to,
@@ -232,6 +251,7 @@ async def _update(info: Info, input: Annotated[ChatUpdateInput, strawberry.argum
         visibility=visibility if visibility is msgspec.UNSET else name_of(visibility),
         metadata=_given(input.metadata),
         archived=_given_value(input.archived, "archived"),
+        pinned=_given_value(input.pinned, "pinned"),
         expected_revision=input.expected_revision,
     )
     return ChatUpdatePayload(chat=Chat.of(await chats.change(info.context, local_id(input.chat_id, "Chat", path=["chatId"]), change)))
@@ -262,7 +282,7 @@ class Mutation:
         _update,
         payload=ChatUpdatePayload,
         scopes=["chats:write"],
-        description="Change a chat. Title and metadata need an editor, visibility and the archive an owner.",
+        description="Change a chat. Title and metadata need an editor; visibility, archive and pin an owner.",
     )
     chat_delete: ChatDeletePayload = mutation(
         _delete,

@@ -29,6 +29,7 @@ from auth.throttle import Throttle
 from chat.acts import Acts
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
+from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.interventions import Interventions
 from chat.logs import RunLogs
@@ -134,6 +135,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),
+            exports=Exports(keyring=keyring, settings=settings),
             redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
             jobs=Jobs(scopes),

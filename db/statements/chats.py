@@ -62,7 +62,7 @@ async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
 # Each kind of page has a partial index of its own, whose order it is.
 _OWN: Final = """
     SELECT {{columns}} FROM penny.chats
-    WHERE tenant_id = $1 AND owner_id = $2 AND archived_at IS {archived}
+    WHERE tenant_id = $1 AND owner_id = $2 AND archived_at IS {archived} {pinned}
       AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
     ORDER BY updated_at {order}, id {order} LIMIT $7
 """
@@ -81,7 +81,12 @@ _SHOWN: Final = """
     ) chat
     ORDER BY updated_at {order}, id {order} LIMIT $7
 """
-_WHOSE: Final = {"own": _OWN, "shown": _SHOWN}
+_WHOSE: Final = {
+    "own": (_OWN, ""),
+    "pinned": (_OWN, "AND pinned_at IS NOT NULL"),
+    "not pinned": (_OWN, "AND pinned_at IS NULL"),
+    "shown": (_SHOWN, ""),
+}
 _KEPT: Final = {
     "here": {"archived": "NULL", "participant_archived": "NOT"},
     "archived": {"archived": "NOT NULL", "participant_archived": ""},
@@ -90,9 +95,9 @@ _NEWEST: Final = {"beyond": "<", "order": "DESC"}
 _OLDEST: Final = {"beyond": ">", "order": "ASC"}
 _PAGES: Final = {
     (whose, kept, newest_first): Projection(
-        _WHOSE[whose].format(**_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
+        statement.format(pinned=pinned, **_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
     )
-    for whose in _WHOSE
+    for whose, (statement, pinned) in _WHOSE.items()
     for kept in _KEPT
     for newest_first in (True, False)
 }
@@ -103,7 +108,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     tenant_id: UUID,
     user_id: UUID,
     *,
-    shown_by_others: bool,
+    whose: str,
     archived: bool,
     newest_first: bool,
     beyond: tuple[datetime, UUID] | None,
@@ -112,7 +117,10 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
     columns: Columns | None = None,
 ) -> list[Row]:
-    """Read a page of the user's own chats, or of those that others show to the tenant or share with them, by last change."""
-    statement = _PAGES["shown" if shown_by_others else "own", "archived" if archived else "here", newest_first].text(columns)
+    """Read a page of the user's own chats (`own`, or only those that are `pinned` or `not pinned`), by last change.
+
+    `shown` are those that others show to the tenant or share with the user.
+    """
+    statement = _PAGES[whose, "archived" if archived else "here", newest_first].text(columns)
     at, chat_id = beyond or ((LATEST, LAST_ID) if newest_first else (EARLIEST, FIRST_ID))
     return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit)

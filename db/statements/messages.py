@@ -5,6 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
+from db.statements.edges import FIRST_ID
 from db.statements.projections import Columns, Projection
 from db.tables.chats import Message
 
@@ -117,6 +118,12 @@ async def pages_of_branches(  # noqa: PLR0913 - the arguments of a page
     for row in rows:
         pages[row["ordinal"] - 1].append(row)
     return {branch: page for branch, page in zip(chats_and_leaves, pages, strict=True) if page}
+
+
+async def page_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID, *, beyond: UUID | None, limit: int) -> list[Row]:
+    """Read a page of all messages of a chat, whatever branch they are on, in the order of their ids."""
+    statement = "SELECT * FROM penny.messages WHERE tenant_id = $1 AND chat_id = $2 AND id > $3 ORDER BY id LIMIT $4"
+    return await scope.rows(statement, tenant_id, chat_id, beyond or FIRST_ID, limit)
 
 
 async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: bytes, status: str) -> None:

@@ -1,6 +1,6 @@
-"""Statements over people and the links that were mailed to them; all but `profile` need a system scope."""
+"""Statements over people and the links that were mailed to them; all but `profile` and `names` need a system scope."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,12 @@ async def by_id(scope: Reading, user_id: UUID) -> Row | None:
 async def profile(scope: Reading, user_id: UUID) -> Row | None:
     """Read what members may see of each other; in a tenant's scope, of members only."""
     return await scope.row(User.select(*PROFILE).where(User.id == user_id))
+
+
+async def names(scope: Reading, user_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Read what people are called; in a tenant's scope, of members only."""
+    found = await scope.rows("SELECT id, name FROM directory.users WHERE id = ANY($1)", list(user_ids)) if user_ids else []
+    return {row["id"]: row["name"] for row in found}
 
 
 async def change(scope: Writing, user_id: UUID, values: Mapping[Any, Any]) -> Row | None:

@@ -16,6 +16,7 @@ class Chat(Table, tablename="chats", schema="penny"):
     updated_at = Timestamptz()
     archived_at = Timestamptz(null=True, default=None)
     revision = Integer(default=1)
+    pinned_at = Timestamptz(null=True, default=None)
     participant_ids = Array(base_column=UUID())
     participant_roles = Array(base_column=Text())
 

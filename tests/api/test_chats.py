@@ -255,3 +255,30 @@ async def test_roles_decide_who_reads_writes_and_deletes(api: Api, process: Proc
     writer = api.as_((await done(ada, "apiKeyCreate", "secretOnce", name="writer", scopes=["chats:write"]))["secretOnce"])
     assert await code_of(writer, LIST, first=1) == "PERMISSION_DENIED"
     assert await code_of(api.as_(None), LIST, first=1) == "UNAUTHENTICATED"
+
+
+async def test_pinned_chats_are_listed_by_themselves_and_the_list_keeps_its_order(api: Api) -> None:
+    ada = await api.sign_up()
+    made = [await new_chat(ada, f"Chat {number}") for number in range(4)]
+    query = """query ($pinned: Boolean, $after: String) {
+        chats(first: 1, pinned: $pinned, after: $after) { nodes { id } pageInfo { endCursor } } }"""
+
+    async def all_of(pinned: bool | None) -> list[str]:  # noqa: FBT001 - the filter's value
+        found, after = [], None
+        while (page := (await ada.data(query, pinned=pinned, after=after))["chats"])["nodes"]:
+            found.append(page["nodes"][0]["id"])
+            after = page["pageInfo"]["endCursor"]
+        return found
+
+    for chat_id in (made[2], made[0]):
+        shown = (await done(ada, "chatUpdate", "chat { pinnedAt }", chatId=chat_id, pinned=True))["chat"]
+        assert shown["pinnedAt"] is not None
+    assert await all_of(pinned=True) == [made[0], made[2]]
+    assert await all_of(pinned=False) == [made[3], made[1]]
+    assert await all_of(pinned=None) == [made[0], made[2], made[3], made[1]]
+    assert (await done(ada, "chatUpdate", "chat { pinnedAt }", chatId=made[0], pinned=False))["chat"]["pinnedAt"] is None
+    assert await all_of(pinned=True) == [made[2]]
+    await done(ada, "chatUpdate", chatId=made[2], archived=True)
+    assert await all_of(pinned=True) == []
+    assert (await refused(ada, "chatUpdate", chatId=made[1], pinned=None))["path"] == ["pinned"]
+    assert await code_of(ada, "{ chats(first: 1, pinned: true, sharedWithMe: true) { nodes { id } } }") == "BAD_USER_INPUT"

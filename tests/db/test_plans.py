@@ -80,6 +80,7 @@ SEED = f"""
     INSERT INTO penny.chats (tenant_id, id, owner_id, visibility, created_at, updated_at, archived_at)
         SELECT {made_id(TENANT, number="0")}, {made_id(CHAT)}, {made_id(USER, number="CASE WHEN n % 5 = 4 THEN 1 ELSE 0 END")},
             CASE WHEN n % 5 = 4 THEN 'TENANT' ELSE 'PRIVATE' END, {AGO}, {AGO}, CASE WHEN n % 7 = 6 THEN {AGO} END FROM {each(4000, 5)};
+    UPDATE penny.chats SET pinned_at = {AGO.replace("n *", "1 *")} WHERE ('x' || right(id::text, 4))::bit(16)::int % 50 = 0;
     INSERT INTO penny.chat_participants (tenant_id, id, chat_id, user_id, role, chat_updated_at, chat_archived)
         SELECT {made_id(TENANT, number="0")}, {made_id(PARTICIPANT)}, {made_id(CHAT)}, {made_id(USER, number="n % 3")},
             'VIEWER', {AGO}, n % 7 = 6 FROM {each(4000, 5)};
@@ -202,9 +203,15 @@ def asked_for(ask: Callable[..., Awaitable[object]], kind: int, columns: Columns
 def chats_page(*, shown: bool, newest_first: bool, deep: bool, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
     beyond = (DEEP, some_id(CHAT, 0, 77)) if deep else None
     return lambda scope: chats.page(
-        scope, WHALE, WHALE_USER, shown_by_others=shown, archived=False, newest_first=newest_first, beyond=beyond, since=None, until=None,
-        limit=LIMIT, columns=columns,
+        scope, WHALE, WHALE_USER, whose="shown" if shown else "own", archived=False, newest_first=newest_first, beyond=beyond,
+        since=None, until=None, limit=LIMIT, columns=columns,
     )  # fmt: skip
+
+
+def pinned_page(whose: str) -> Callable[[Explained], Awaitable[object]]:
+    return lambda scope: chats.page(
+        scope, WHALE, WHALE_USER, whose=whose, archived=False, newest_first=True, beyond=None, since=None, until=None, limit=LIMIT
+    )
 
 
 def messages_page(
@@ -270,6 +277,11 @@ HOT = {
     "participants of chats": Hot(participants_of_chats(None), 50),
     "participants of chats deep": Hot(participants_of_chats(some_id(PARTICIPANT, 0, 7)), 50),
     "participants by ids": Hot(asked_for(participants.by_ids, PARTICIPANT), 50),
+    **{f"chats {whose}": Hot(pinned_page(whose), 2 * LIMIT) for whose in ("pinned", "not pinned")},
+    "messages of a chat": Hot(lambda scope: messages.page_of_chat(scope, WHALE, WHALE_CHAT, beyond=None, limit=LIMIT), LIMIT),
+    "messages of a chat deep": Hot(
+        lambda scope: messages.page_of_chat(scope, WHALE, WHALE_CHAT, beyond=some_id(MESSAGE, 0, 2500), limit=LIMIT), LIMIT
+    ),
     "feedback by messages": Hot(
         lambda scope: feedback.by_messages(scope, WHALE, [(some_id(MESSAGE, 0, n), WHALE_USER) for n in range(50)]), 50
     ),
