@@ -166,6 +166,40 @@ class Settings:
         "`docs/operating.md`; empty means none.",
         default=Path(),
     )
+    model_failures: int = setting("After so many failures in a row a deployment of a model cools down.", default=3, minimum=1, maximum=1000)
+    model_cooldown_seconds: float = setting(
+        "How long a deployment cools down at first, in seconds; twice as long after each probe that fails.",
+        default=5.0,
+        minimum=0.01,
+        maximum=3600,
+    )
+    model_cooldown_most_seconds: float = setting(
+        "Longest cooldown of a deployment that did not ask for a longer one itself, in seconds.",
+        default=300.0,
+        minimum=0.01,
+        maximum=86_400,
+    )
+    model_patience_seconds: float = setting(
+        "How long a run waits for a deployment that cools down, is probed or is at its limit, in seconds, before it fails.",
+        default=15.0,
+        minimum=0,
+        maximum=600,
+    )
+    model_backoff_ms: float = setting(
+        "Pause before the same deployment is asked again, in milliseconds; twice as long each time, and shortened at random by up to half.",
+        default=250.0,
+        minimum=0,
+        maximum=60_000,
+    )
+    model_retries: int = setting(
+        "Most attempts of a run after its first, where no routing policy says otherwise.", default=2, minimum=0, maximum=20
+    )
+    route_sticky_seconds: int = setting(
+        "How long a chat is answered where it was answered last, in seconds: providers keep what they have read for about as long.",
+        default=3600,
+        minimum=1,
+        maximum=604_800,
+    )
     scripted_token_ms: float = setting(
         "Pause of the scripted model between tokens, in milliseconds.", default=0.0, minimum=0, maximum=60_000
     )

@@ -11,7 +11,7 @@ from aiohttp import ClientSession
 
 from inference.deployments import Capability, Deployment
 from inference.failures import failure_in_stream
-from inference.models import ModelEvent, ModelMessage, ModelRequest, StopReason, Usage
+from inference.models import ModelEvent, ModelRequest, StopReason, Usage
 from inference.streaming import Answer, Endpoint
 from settings import Settings
 
@@ -79,7 +79,7 @@ class AnthropicProvider:
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         system = [_block(message.text) for message in request.messages if message.role == "system"]
         said = [message for message in request.messages if message.role != "system"]
-        messages: list[dict[str, Any]] = [{"role": message.role, "content": [_block(_told(message, said[-1]))]} for message in said]
+        messages: list[dict[str, Any]] = [{"role": message.role, "content": [_block(message.text)]} for message in said]
         if self._keeps_prompts and messages:
             messages[-1]["content"][0] |= _KEPT
         body: dict[str, Any] = {"model": self._model, "max_tokens": request.max_output_tokens, "messages": messages, "stream": True}
@@ -90,11 +90,6 @@ class AnthropicProvider:
 
 def _block(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
-
-
-def _told(message: ModelMessage, last: ModelMessage) -> str:
-    """What is sent of a message: a beginning that the model shall go on with must not end in white space."""
-    return message.text.rstrip() if message is last and message.role == "assistant" else message.text
 
 
 class MessagesAnswer(Answer):

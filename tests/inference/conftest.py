@@ -40,10 +40,15 @@ def make_settings(model_server: ModelServer) -> Make:
 
 
 def deployment_at(server: FaultServer, wire: str, name: str = "m", **given: Any) -> Deployment:
-    """A deployment of the fault server, where it is asked as the model `name`; what no deployment has is given to its model."""
+    """A deployment of the fault server, where it is asked as the model `name`."""
+    return deployment_named(name, **({"wire": wire, "base_url": server.base_url, "api_key": Secret(KEY)} | given))
+
+
+def deployment_named(name: str, **given: Any) -> Deployment:
+    """A deployment of a model with its name; what no deployment has is given to the model."""
     of_model = {field: given.pop(field) for field in list(given) if field not in Deployment.__struct_fields__}
     known: dict[str, Any] = {"id": uuid4(), "key": name, "name": name, "context_tokens": 100_000, "max_output_tokens": 1000}
-    values: dict[str, Any] = {"id": uuid4(), "wire": wire, "base_url": server.base_url, "remote_name": name, "api_key": Secret(KEY)}
+    values: dict[str, Any] = {"id": uuid4(), "wire": "scripted", "base_url": "", "remote_name": name}
     return Deployment(**(values | {"model": Model(**(known | of_model))} | given))
 
 

@@ -1,0 +1,58 @@
+"""How a broken answer is gone on with: by its beginning as the model's own words, or by an instruction where the model cannot do that."""
+
+from typing import Final
+
+import msgspec
+
+from inference.deployments import Capability, Deployment, Model
+from inference.models import ModelMessage, ModelRequest
+
+_INSTRUCTION: Final = (
+    "Your last message was cut off by a technical failure. Go on exactly where it stops, in the middle of the sentence or word if need be. "
+    "Repeat nothing of it, and say nothing about the interruption."
+)
+
+
+class Seam:
+    """Joins what an attempt goes on with to what was said before.
+
+    Some endpoints accept no beginning that ends in white space, so none is sent one; what a model then begins with is there already.
+    """
+
+    def __init__(self, said: str) -> None:
+        self._space = said[len(said.rstrip()) :]
+
+    def joined(self, text: str) -> str:
+        """The text as it follows what was said, without the white space that both have."""
+        while self._space and text and text[0] == self._space[0]:
+            text, self._space = text[1:], self._space[1:]
+        if text:
+            self._space = ""
+        return text
+
+
+class Rest(msgspec.Struct, frozen=True):
+    """What an attempt is asked for, and how it joins what was said."""
+
+    request: ModelRequest
+    seam: Seam
+
+    def request_for(self, deployment: Deployment) -> ModelRequest:
+        """The request as a deployment can take it: no longer an answer than its model gives."""
+        most = min(self.request.max_output_tokens, deployment.model.max_output_tokens)
+        return msgspec.structs.replace(self.request, max_output_tokens=most)
+
+
+def begun(request: ModelRequest) -> str:
+    """How the answer began already, by the assistant's message that stands last."""
+    return request.messages[-1].text if request.messages and request.messages[-1].role == "assistant" else ""
+
+
+def continued(request: ModelRequest, said: str, model: Model, *, output_tokens: int = 0) -> ModelRequest:
+    """Ask for the rest of an answer of which this was said, in about so many tokens, after what it began with."""
+    beginning = (begun(request) + said).rstrip()
+    before = request.messages[:-1] if begun(request) else request.messages
+    messages = (*before, ModelMessage("assistant", beginning)) if beginning else before
+    if beginning and Capability.PREFILL not in model.capabilities:
+        messages = (*messages, ModelMessage("user", _INSTRUCTION))
+    return msgspec.structs.replace(request, messages=messages, max_output_tokens=max(1, request.max_output_tokens - output_tokens))
