@@ -1,5 +1,6 @@
 """What a person does with a chat as a whole, and saying something in it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,6 +12,7 @@ from auth.policies.chats import can_delete_chat
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
 from chat.branches import place_after
+from chat.choices import DEFAULT, Choices
 from chat.claims import Made
 from chat.dispatch import Dispatch, Stopped
 from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts, check_title
@@ -29,17 +31,19 @@ from settings import Settings
 class Conversations:
     """Begins, changes and deletes chats, and says things in them, for viewers who may."""
 
-    def __init__(self, *, acts: Acts, dispatch: Dispatch, settings: Settings) -> None:
+    def __init__(self, *, acts: Acts, dispatch: Dispatch, choices: Choices, settings: Settings) -> None:
         self._acts = acts
         self._dispatch = dispatch
+        self._choices = choices
         self._settings = settings
 
     async def begin(self, viewer: Viewer, draft: ChatDraft, *, key: str) -> Sent:
         """Create a chat, with a first message and its run where one is given."""
         check_title(draft.title, self._settings)
-        if draft.first_message is not None:
-            check_texts(draft.first_message.texts, self._settings, path=("firstMessage", "content"))
-        made = Made(uuid7(), uuid7(), (uuid7(),)) if draft.first_message else Made(uuid7())
+        if (first := draft.first_message) is not None:
+            check_texts(first.texts, self._settings, path=("firstMessage", "content"))
+        models = DEFAULT if first is None else await self._choices.checked(viewer, first.model_ids)
+        made = Made(uuid7()) if first is None else Made(uuid7(), uuid7(), tuple(uuid7() for _ in models))
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("chatCreate", key, msgspec.to_builtins(draft), made)) is not None:
                 return await sent_before(act, earlier)
@@ -56,9 +60,9 @@ class Conversations:
             )
             if draft.title is not None:
                 await terms.keep_titles(act.scope, act.cipher, {made.chat: draft.title})
-            if draft.first_message is None:
+            if first is None:
                 return Sent(chat, None, [], reused=False)
-            said, _ = await _said(act, chat, draft.first_message, made)
+            said, _ = await _said(act, chat, first, made, models)
             chat = await chats.by_id(act.scope, act.tenant_id, made.chat) or chat
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.waits(act.cipher, said.runs, position)
@@ -101,22 +105,25 @@ class Conversations:
         """Say something in a chat: the message, the run that answers it and the key's claim are one transaction."""
         check_texts(draft.texts, self._settings)
         check_length(draft.max_output_tokens)
-        made = Made(chat_id, uuid7(), (uuid7(),))
+        models = await self._choices.checked(viewer, draft.model_ids)
+        made = Made(chat_id, uuid7(), tuple(uuid7() for _ in models))
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("messageSend", key, {"chat": chat_id.hex, **msgspec.to_builtins(draft)}, made)) is not None:
                 return await sent_before(act, earlier)
             chat = await speakable(act.scope, viewer, chat_id)
-            said, stopped = await _said(act, chat, draft, made)
+            said, stopped = await _said(act, chat, draft, made, models)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.stops(act.cipher, stopped)
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
 
 
-async def _said(act: Act, chat: Row, draft: Draft, made: Made) -> tuple[Exchange, list[Stopped]]:
+async def _said(act: Act, chat: Row, draft: Draft, made: Made, models: Sequence[UUID | None]) -> tuple[Exchange, list[Stopped]]:
     """Write the message, the empty answer and its run, for when it is their turn."""
     turn = await take_turn(act, chat["id"], draft.if_busy)
     place = await place_after(act.scope, act.tenant_id, chat["id"], draft.parent_id or chat["head_message_id"])
     question = person_says(act, made.message, place, draft.texts)
-    order = Order(run_ids=made.runs, turn=turn.number, max_output_tokens=draft.max_output_tokens, background=draft.background)
+    order = Order(
+        run_ids=made.runs, models=models, turn=turn.number, max_output_tokens=draft.max_output_tokens, background=draft.background
+    )  # fmt: skip
     return await say(act, chat["id"], question, order), turn.stopped

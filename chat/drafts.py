@@ -20,6 +20,7 @@ class Draft:
     texts: Sequence[str]
     parent_id: UUID | None = None
     if_busy: Busy = Busy.REJECT
+    model_ids: Sequence[UUID] = ()
     max_output_tokens: int | None = None
     background: bool = True
 

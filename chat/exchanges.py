@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from auth.policies.chats import can_read_chat
 from chat import records
 from chat.acts import Act
 from chat.branches import Joint, Place, places_after
+from chat.choices import DEFAULT
 from chat.claims import Made
 from chat.contents import Part, text_parts
 from chat.records import Said
@@ -22,10 +24,11 @@ from errors import NotFound
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How a question is to be answered: by these runs, side by side, when it is their turn."""
+    """How a question is to be answered: by these runs, side by side, each with its model, when it is their turn."""
 
     run_ids: Sequence[UUID]
     turn: int
+    models: Sequence[UUID | None] = DEFAULT
     max_output_tokens: int | None = None
     background: bool = True
     continues: UUID | None = None
@@ -62,7 +65,7 @@ def person_says(act: Act, message_id: UUID | None, place: Place, texts: Sequence
     """Make the message of a person."""
     return Said(
         id=message_id or uuid7(), place=place, role="USER", status="COMPLETE", parts=text_parts(list(texts)), author_id=act.viewer.user_id,
-        edited=edited,
+        edited_at=datetime.now(UTC) if edited else None,
     )  # fmt: skip
 
 
@@ -91,8 +94,8 @@ async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
 def _answers(places: Sequence[Place], order: Order) -> list[Said]:
     parts = list(order.begins_with)
     return [
-        Said(id=uuid7(), place=place, role="ASSISTANT", status="PENDING", run_id=run_id, parts=parts)
-        for run_id, place in zip(order.run_ids, places, strict=True)
+        Said(id=uuid7(), place=place, role="ASSISTANT", status="PENDING", run_id=run_id, model_id=model_id, parts=parts)
+        for run_id, model_id, place in zip(order.run_ids, order.models, places, strict=True)
     ]
 
 
@@ -102,6 +105,7 @@ async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order)
             tenant_id=act.tenant_id, id=answer.run_id, chat_id=chat_id, input_message_id=answer.place.parent_id,
             output_message_id=answer.id, created_by=act.viewer.user_id, turn=order.turn, max_output_tokens=order.max_output_tokens,
             background=order.background, continues_run_id=order.continues,
+            model_id=answer.model_id,
         )
         for answer in answers
     ]  # fmt: skip

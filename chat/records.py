@@ -21,7 +21,7 @@ GROWING: Final = frozenset({"PENDING", "STREAMING"})
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited` where it mends another."""
+    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited_at` where it mends another."""
 
     id: UUID
     place: Place
@@ -30,16 +30,20 @@ class Said:
     parts: list[Part] = field(default_factory=list)
     author_id: UUID | None = None
     run_id: UUID | None = None
-    edited: bool = False
+    model_id: UUID | None = None
+    created_at: datetime | None = None
+    edited_at: datetime | None = None
 
 
 async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said) -> list[Row]:
     """Write new messages of a chat; their rows come back in the order given."""
+    now = datetime.now(UTC)
     rows = [
         Message(
             tenant_id=cipher.tenant_id, id=one.id, chat_id=chat_id, branch_id=one.place.branch_id, depth=one.place.depth,
             parent_id=one.place.parent_id, role=one.role, author_id=one.author_id, run_id=one.run_id, status=one.status,
-            content=sealed(cipher, one.id, one.parts), edited_at=datetime.now(UTC) if one.edited else None,
+            content=sealed(cipher, one.id, one.parts), model_id=one.model_id, created_at=one.created_at or now,
+            edited_at=one.edited_at,
         )
         for one in said
     ]  # fmt: skip

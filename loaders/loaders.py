@@ -5,7 +5,22 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from db.scopes import Reads
-from loaders import api_keys, chats, feedback, invitations, jobs, members, messages, participants, roles, runs, sessions, tenants, users
+from loaders import (
+    api_keys,
+    branches,
+    chats,
+    feedback,
+    invitations,
+    jobs,
+    members,
+    messages,
+    participants,
+    roles,
+    runs,
+    sessions,
+    tenants,
+    users,
+)
 from loaders.questions import Ask, Question
 
 K = TypeVar("K", bound=Hashable)
@@ -47,8 +62,11 @@ class Loaders:
     participant_by_id = _Asked(participants.participant_by_id)
     participants_by_chat = _Asked(participants.participants_by_chat)
     feedback_by_message = _Asked(feedback.feedback_by_message)
+    branch_by_id = _Asked(branches.branch_by_id)
+    branches_by_chat = _Asked(branches.branches_by_chat)
     message_by_id = _Asked(messages.message_by_id)
     children_by_message = _Asked(messages.children_by_message)
+    first_messages_by_chat = _Asked(messages.first_messages_by_chat)
     messages_by_branch = _Asked(messages.messages_by_branch)
     job_by_id = _Asked(jobs.job_by_id)
     run_by_id = _Asked(runs.run_by_id)

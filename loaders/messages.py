@@ -41,6 +41,16 @@ async def children_by_message(
     return found
 
 
+async def first_messages_by_chat(
+    scope: Reading, tenant_id: UUID, chat_ids: list[UUID], columns: Columns | None = None
+) -> Mapping[UUID, list[Row]]:
+    """What each chat begins with: its first message and the edits of it, the oldest first."""
+    found: dict[UUID, list[Row]] = {}
+    for row in await messages.first_of_chats(scope, tenant_id, chat_ids, columns):
+        found.setdefault(row["chat_id"], []).append(row)
+    return found
+
+
 async def messages_by_branch(
     scope: Reading, tenant_id: UUID, keys: list[BranchKey], columns: Columns | None = None
 ) -> Mapping[BranchKey, list[Row]]:

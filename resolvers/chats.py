@@ -93,3 +93,13 @@ async def change(operation: Operation, id: UUID, change: ChatChange) -> Row:
 async def delete(operation: Operation, id: UUID) -> None:
     """Delete a chat with all that was said in it."""
     await operation.works.conversations.delete(operation.viewer, id)
+
+
+async def fork(operation: Operation, message_id: UUID, title: str | None, *, key: str) -> Sent:
+    """Begin a chat with what was said in another one."""
+    return await operation.works.forks.fork(operation.viewer, message_id, title, key=key)
+
+
+async def go_to(operation: Operation, id: UUID, message_id: UUID, expected_revision: int | None) -> Row:
+    """Let a chat go on from another message."""
+    return await operation.works.trees.go_to(operation.viewer, id, message_id, expected_revision)

@@ -87,18 +87,26 @@ async def children(
 
 
 async def siblings(operation: Operation, messages: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
-    """Return the messages that share a parent with each, itself among them, the oldest first. A chat has one first message."""
+    """Return the messages that share a parent with each, or begin its chat as it does, itself among them, the oldest first."""
     columns = None if needed is None else needed | {"id"}
-    found = await operation.questions.children_by_message.of(columns).load_many([message["parent_id"] for message in messages])
-    alone = [message["id"] for message, rows in zip(messages, found, strict=True) if not rows]
-    themselves = dict(zip(alone, await operation.questions.message_by_id.of(columns).load_many(alone), strict=True))
-    return [rows or [row for row in [themselves[message["id"]]] if row is not None] for message, rows in zip(messages, found, strict=True)]
+    after = await operation.questions.children_by_message.of(columns).load_many([message["parent_id"] for message in messages])
+    begun = [message["chat_id"] if message["parent_id"] is None else None for message in messages]
+    first = await operation.questions.first_messages_by_chat.of(columns).load_many(begun) if any(begun) else after
+    return [rows or alike or [] for rows, alike in zip(after, first, strict=True)]
 
 
 async def sibling_indexes(operation: Operation, messages: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001 - a batch's arguments
     """Say where each message stands among its siblings, from 0."""
-    found = await operation.questions.children_by_message.of(frozenset(["id"])).load_many([message["parent_id"] for message in messages])
-    return [[row["id"] for row in rows].index(message["id"]) if rows else 0 for message, rows in zip(messages, found, strict=True)]
+    found = await siblings(operation, messages, frozenset(["id"]))
+    return [[row["id"] for row in rows].index(message["id"]) for message, rows in zip(messages, found, strict=True)]
+
+
+async def visible_by_ids(operation: Operation, ids: Sequence[UUID | None], needed: Columns | None) -> list[Row | None]:
+    """Find messages of chats that the viewer may see."""
+    found = await operation.questions.message_by_id.of(wider(needed, "chat_id")).load_many(ids)
+    chat_ids = {row["chat_id"]: None for row in found if row is not None}
+    shown = {chat_id for chat_id in chat_ids if await chats.by_id(operation, chat_id, frozenset()) is not None}
+    return [row if row is not None and row["chat_id"] in shown else None for row in found]
 
 
 async def parts(operation: Operation, messages: Sequence[Row], needed: object) -> list[list[Part] | Exception]:  # noqa: ARG001 - a batch's arguments
@@ -110,3 +118,20 @@ async def parts(operation: Operation, messages: Sequence[Row], needed: object) -
 async def send(operation: Operation, chat_id: UUID, draft: Draft, *, key: str) -> Sent:
     """Say something in a chat."""
     return await operation.works.conversations.send(operation.viewer, chat_id, draft, key=key)
+
+
+async def edit(  # noqa: PLR0913 - what an edit is
+    operation: Operation, id: UUID, texts: Sequence[str], *, rerun: bool, expected_revision: int | None, key: str
+) -> Sent:
+    """Say something in another way."""
+    return await operation.works.trees.edit(operation.viewer, id, texts, rerun=rerun, expected_revision=expected_revision, key=key)
+
+
+async def regenerate(operation: Operation, id: UUID, model_ids: Sequence[UUID], *, key: str) -> Sent:
+    """Have something answered again."""
+    return await operation.works.trees.regenerate(operation.viewer, id, model_ids, key=key)
+
+
+async def prefer(operation: Operation, id: UUID) -> tuple[Row, Row]:
+    """Prefer an answer; returns it and its chat."""
+    return await operation.works.trees.prefer(operation.viewer, id)

@@ -14,10 +14,12 @@ from auth.viewers import Viewer
 from chat.conversations import Conversations
 from chat.exports import Exports
 from chat.feedback import Opinions
+from chat.forks import Forks
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.redactions import Redactions
+from chat.trees import Trees
 from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
@@ -41,6 +43,8 @@ class Works:
     invitations: Invitations
     members: Members
     conversations: Conversations
+    trees: Trees
+    forks: Forks
     participants: Participants
     interventions: Interventions
     opinions: Opinions

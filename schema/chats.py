@@ -16,13 +16,14 @@ from errors import Invalid
 from loaders.pages import Page
 from resolvers import chats, messages, users
 from resolvers.operations import Operation
+from schema.branches import Branch, branches_of_chats
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
 from schema.exports import ChatExport, exports_of_chats
 from schema.fields import Columns, Idempotent, Info, batch, column, mutation, name_of, names_of
 from schema.ids import global_id, local_id
 from schema.links import link, visible
-from schema.messages import Message, MessageRole, PartInput, texts_of
+from schema.messages import MODEL_IDS, Message, MessageRole, PartInput, models_of, texts_of
 from schema.nodes import Node
 from schema.participants import ChatParticipant, participants_of_chats
 from schema.runs import Run, active_runs, runs_of_chats
@@ -101,12 +102,24 @@ class Chat(Node):
         column="head_message_id",
         description="The message after which the chat goes on; null while it is empty.",
     )
+    forked_from: Message | None = visible(
+        messages.visible_by_ids,
+        column="forked_from_id",
+        description="The message that it was forked from; null for a chat of its own, and where you may not see that message's chat.",
+    )
     messages: Connection[Message] = batch(
         _messages,
         needs=["id", "head_message_id"],
         scopes=["chats:read"],
         multipliers=["first", "last"],
         description="The messages of one branch, from the first one to the leaf.",
+    )
+    branches: Connection[Branch] = batch(
+        branches_of_chats,
+        needs=["id"],
+        scopes=["chats:read"],
+        multipliers=["first"],
+        description="The ways that the conversation has taken, the newest first: one for each message that nothing follows.",
     )
     runs: Connection[Run] = batch(
         runs_of_chats,
@@ -133,6 +146,7 @@ class Chat(Node):
 @strawberry.input(description="A first message.")
 class MessageDraftInput:
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
+    model_ids: list[strawberry.ID] | None = strawberry.field(description=MODEL_IDS, default=None)
 
 
 @strawberry.input(description="A chat to begin.", directives=[Idempotent()])
@@ -227,7 +241,7 @@ async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argum
         title=input.title,
         visibility=name_of(input.visibility),
         metadata=input.metadata,
-        first_message=None if first is None else Draft(texts=texts_of(first.content)),
+        first_message=None if first is None else Draft(texts=texts_of(first.content), model_ids=models_of(first.model_ids)),
     )
     sent = await chats.create(info.context, draft, key=input.idempotency_key)
     return ChatCreatePayload(chat=Chat.of(sent.chat), run=Run.of(sent.runs[0]) if sent.runs else None)

@@ -17,6 +17,7 @@ PREFIXES: Final = {
     "Chat": "chat",
     "ChatParticipant": "cpt",
     "Message": "msg",
+    "Branch": "brn",
     "Part": "prt",
     "Run": "run",
     "BackgroundJob": "job",

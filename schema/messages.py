@@ -3,17 +3,18 @@
 import enum
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self, TypeAlias
 from uuid import UUID
 
 import strawberry
 
 from chat import contents
 from chat.drafts import Draft
+from chat.exchanges import Sent
 from chat.turns import Busy
 from db.scopes import Row
 from loaders.pages import Page
-from resolvers import messages, users
+from resolvers import messages, models, users
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload
@@ -26,6 +27,7 @@ from schema.users import Principal
 
 if TYPE_CHECKING:
     from schema.chats import Chat
+    from schema.models import Model
     from schema.runs import Run
 
 
@@ -115,16 +117,21 @@ class Message(Node):
     )
     siblings: "list[Message]" = batch(
         messages.siblings,
-        needs=["id", "parent_id"],
+        needs=["id", "parent_id", "chat_id"],
         scopes=[],
-        description="The messages that follow the same parent, this one among them, the oldest first.",
+        description="The messages that follow the same parent or begin the chat as this one does, itself among them, the oldest first.",
     )
     sibling_index: int = batch(
-        messages.sibling_indexes, needs=["id", "parent_id"], scopes=[], description="Where this one stands among its siblings, from 0."
+        messages.sibling_indexes,
+        needs=["id", "parent_id", "chat_id"],
+        scopes=[],
+        description="Where this one stands among its siblings, from 0.",
     )
     parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], description="What it says, in order.")
     created_at: datetime = column("created_at", description="When it was begun.")
-    edited_at: datetime | None = column("edited_at", description="When its text was last changed.")
+    edited_at: datetime | None = column(
+        "edited_at", description="When somebody said with it in another way what a sibling says; null for what was said at first."
+    )
     redacted_at: datetime | None = column("redacted_at", description="When its content was taken away; null where it is there.")
     redacted_by: Principal | None = visible(
         users.visible_by_ids,
@@ -138,6 +145,11 @@ class Message(Node):
     run: Annotated["Run", strawberry.lazy("schema.runs")] | None = link(
         "run_by_id", column="run_id", description="The run that makes or made it; null for what a person wrote."
     )
+    model: Annotated["Model", strawberry.lazy("schema.models")] | None = visible(
+        models.by_ids, column="model_id", description="The model that was chosen to answer; null where none was, and for a person's words."
+    )
+    preferred: bool = column("preferred", description="Whether somebody preferred this answer to its siblings.")
+    revision: int = column("revision", description="Counts the edits that were made of it, for `expectedRevision`.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
@@ -152,6 +164,22 @@ class PartInput:
 def texts_of(parts: Sequence[PartInput]) -> list[str]:
     """Return the texts of the parts; text is all that a part may be."""
     return [part.text or "" for part in parts]
+
+
+MODEL_IDS: Final = (
+    "The models that answer side by side, each in an answer of its own; the chat goes on from the first one's. Without them, the default "
+    "one answers. At most 4 unless the operator says otherwise."
+)
+
+
+def models_of(ids: Sequence[strawberry.ID] | None) -> list[UUID]:
+    """Read the ids of models."""
+    return [local_id(one, "Model", path=["modelIds"]) for one in ids or ()]
+
+
+def runs_of(sent: Sent) -> Any:
+    """Dress the runs that were begun."""
+    return [kinds()["Run"](row=run) for run in sent.runs]
 
 
 @strawberry.enum(description="What to do with a message when its chat is being answered.")
@@ -178,6 +206,7 @@ class MessageSendInput:
         description="The message to follow; without it, the chat's head. One that is followed already begins a new branch.", default=None
     )
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
+    model_ids: list[strawberry.ID] | None = strawberry.field(description=MODEL_IDS, default=None)
     max_output_tokens: int | None = strawberry.field(
         description="Longest answer, in tokens; without it, and at most, what the model's settings allow.", default=None
     )
@@ -206,11 +235,11 @@ async def _send(info: Info, input: Annotated[MessageSendInput, strawberry.argume
         parent_id=None if parent is None else local_id(parent, "Message", path=["parentMessageId"]),
         max_output_tokens=input.max_output_tokens,
         background=input.background,
+        model_ids=models_of(input.model_ids),
         if_busy=Busy(name_of(input.if_busy)),
     )
     sent = await messages.send(info.context, chat_id, draft, key=input.idempotency_key)
-    made: Any = [kinds()["Run"](row=run) for run in sent.runs]
-    return MessageSendPayload(message=Message.of(sent.message), runs=made, reused=sent.reused)
+    return MessageSendPayload(message=Message.of(sent.message), runs=runs_of(sent), reused=sent.reused)
 
 
 @strawberry.type

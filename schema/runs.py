@@ -19,7 +19,7 @@ from errors import NotFound
 from execution import Column
 from inference.models import Usage
 from loaders.pages import Page
-from resolvers import runs, users
+from resolvers import models, runs, users
 from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
@@ -36,6 +36,7 @@ from subscriptions import runs as streams
 
 if TYPE_CHECKING:
     from schema.chats import Chat
+    from schema.models import Model
 
 
 @strawberry.enum(description="Where a run is in its life.")
@@ -96,6 +97,9 @@ class Run(Node):
     )
     status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
     input: Message = link("message_by_id", column="input_message_id", description="The message that it answers.")
+    model: Annotated["Model", strawberry.lazy("schema.models")] | None = visible(
+        models.by_ids, column="model_id", description="The model that was chosen to answer; null where none was."
+    )
     outputs: list[Message] = batch(runs.outputs, needs=["output_message_id"], description="The messages that it makes or made.")
     created_by: Principal | None = visible(
         users.visible_by_ids,

@@ -27,15 +27,18 @@ from auth.rates import RateLimits
 from auth.sessions import Sessions
 from auth.throttle import Throttle
 from chat.acts import Acts
+from chat.choices import Choices
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
 from chat.exports import Exports
 from chat.feedback import Opinions
+from chat.forks import Forks
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.redactions import Redactions
+from chat.trees import Trees
 from chat.workers import Worker
 from db.pools import open_pool, warm
 from db.replicas import ANSWER_SECONDS, Replica
@@ -118,6 +121,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         closing.push_async_callback(rates.close)
         acts = Acts(scopes=scopes, keyring=keyring, settings=settings)
         dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
+        models = Models(platform_offering(Catalogue.read(), settings))
+        choices = Choices(models, settings)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -131,7 +136,9 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             api_keys=ApiKeys(scopes=scopes, revocations=revocations, background=background, settings=settings),
             invitations=Invitations(scopes=scopes, system=system, throttle=throttle, mail_queue=mail_queue, settings=settings),
             members=Members(scopes=scopes, revocations=revocations),
-            conversations=Conversations(acts=acts, dispatch=dispatch, settings=settings),
+            conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
+            trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
+            forks=Forks(acts=acts, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),
@@ -140,7 +147,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             logs=logs,
             jobs=Jobs(scopes),
             rates=rates,
-            models=Models(platform_offering(Catalogue.read(), settings)),
+            models=models,
             search=Search(scopes=scopes, settings=settings),
         )  # fmt: skip
         await warm(pool)

@@ -150,3 +150,51 @@ async def redact(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: 
         content,
         by,
     )
+
+
+async def count_up(scope: Writing, tenant_id: UUID, message_id: UUID, expected_revision: int | None) -> int | None:
+    """Count a message's revision up; None where it is another one than expected."""
+    found = await scope.value(
+        """
+        UPDATE penny.messages SET revision = revision + 1
+        WHERE tenant_id = $1 AND id = $2 AND ($3::int IS NULL OR revision = $3) RETURNING revision
+        """,
+        tenant_id,
+        message_id,
+        expected_revision,
+    )
+    return None if found is None else int(str(found))
+
+
+async def prefer(scope: Writing, tenant_id: UUID, message_id: UUID, parent_id: UUID | None) -> None:
+    """Prefer a message to its siblings."""
+    await scope.run(
+        """
+        UPDATE penny.messages SET preferred = (id = $2)
+        WHERE tenant_id = $1 AND (id = $2 OR parent_id = $3) AND preferred IS DISTINCT FROM (id = $2)
+        """,
+        tenant_id,
+        message_id,
+        parent_id,
+    )
+
+
+async def last_of_branch(scope: Reading, tenant_id: UUID, branch_id: UUID) -> UUID:
+    """Find the end of a branch's line."""
+    statement = "SELECT id FROM penny.messages WHERE tenant_id = $1 AND branch_id = $2 ORDER BY depth DESC LIMIT 1"
+    found = await scope.row(statement, tenant_id, branch_id)
+    assert found is not None, "a branch begins with a message"
+    message_id: UUID = found["id"]
+    return message_id
+
+
+_FIRST_OF_CHATS: Final = Projection(
+    "SELECT {columns} FROM penny.messages WHERE tenant_id = $1 AND chat_id = ANY($2::uuid[]) AND parent_id IS NULL ORDER BY chat_id, id",
+    Message,
+    always=("id", "chat_id"),
+)
+
+
+async def first_of_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
+    """Read the messages that chats begin with, oldest first: an edit of the first one is another."""
+    return await scope.rows(_FIRST_OF_CHATS.text(columns), tenant_id, list(chat_ids))

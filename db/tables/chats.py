@@ -1,6 +1,6 @@
 """Chats, the branches of their message trees, and the messages."""
 
-from piccolo.columns import UUID, Array, Bytea, Integer, Text, Timestamptz
+from piccolo.columns import UUID, Array, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 
@@ -12,6 +12,7 @@ class Chat(Table, tablename="chats", schema="penny"):
     metadata = Bytea(null=True, default=None)
     visibility = Text(default="PRIVATE")
     head_message_id = UUID(null=True, default=None)
+    forked_from_id = UUID(null=True, default=None)
     created_at = Timestamptz()
     updated_at = Timestamptz()
     archived_at = Timestamptz(null=True, default=None)
@@ -44,7 +45,9 @@ class Message(Table, tablename="messages", schema="penny"):
     role = Text()
     author_id = UUID(null=True, default=None)
     run_id = UUID(null=True, default=None)
+    model_id = UUID(null=True, default=None)
     status = Text()
+    preferred = Boolean(default=False)
     content = Bytea()
     created_at = Timestamptz()
     edited_at = Timestamptz(null=True, default=None)

@@ -16,7 +16,21 @@ import pytest
 
 from chat.steps import columns_of
 from db.scopes import Row, Statement, Writing
-from db.statements import attempts, chats, credentials, feedback, idempotency, mails, members, messages, participants, runs, steps, tenants
+from db.statements import (
+    attempts,
+    branches,
+    chats,
+    credentials,
+    feedback,
+    idempotency,
+    mails,
+    members,
+    messages,
+    participants,
+    runs,
+    steps,
+    tenants,
+)
 from db.statements.projections import Columns
 from db.transactions import compiled
 from inference.models import NO_USAGE
@@ -298,6 +312,13 @@ HOT = {
     "chats by ids": Hot(lambda scope: chats.by_ids(scope, WHALE, [some_id(CHAT, 0, n) for n in range(50)]), 50),
     "a locked chat": Hot(lambda scope: chats.locked(scope, WHALE, WHALE_CHAT), 1),
     "a run": Hot(lambda scope: runs.by_id(scope, WHALE, some_id(RUN, 0, 3)), 1),
+    "branches of chats": Hot(
+        lambda scope: branches.pages_of_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(3)], beyond=None, limit=LIMIT), 12
+    ),
+    "branches by ids": Hot(lambda scope: branches.seen(scope, WHALE, [some_id(BRANCH, 0, n) for n in range(3)]), 12),
+    "first messages of chats": Hot(lambda scope: messages.first_of_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(4)]), 4),
+    "the end of a line": Hot(lambda scope: messages.last_of_branch(scope, WHALE, some_id(BRANCH, 0, 0)), 1),
+    "runs whose turn it is": Hot(lambda scope: runs.next_in_chat(scope, WHALE, some_id(CHAT, 0, 0)), 2 * OPEN_RUNS),
     "runs": Hot(runs_page(None), LIMIT),
     "runs deep": Hot(runs_page((DEEP, some_id(RUN, 0, 77))), LIMIT + 1),
     "runs of chats": Hot(runs_of_chats(None), 3 * LIMIT),

@@ -1,0 +1,36 @@
+"""Which models are to answer: those that the viewer chose, as far as they may ask them."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from auth.viewers import Viewer
+from errors import Invalid, NotFound
+from inference.deployments import Capability
+from inference.offers import Models
+from settings import Settings
+
+_PATH = ("modelIds",)
+DEFAULT: tuple[UUID | None, ...] = (None,)
+
+
+class Choices:
+    """Checks which models a viewer chose; asked before an act begins, because what a tenant offers is read in a scope of its own."""
+
+    def __init__(self, models: Models, settings: Settings) -> None:
+        self._models = models
+        self._most = settings.run_parallel_models
+
+    async def checked(self, viewer: Viewer, model_ids: Sequence[UUID]) -> tuple[UUID | None, ...]:
+        """Return the models that answer side by side: the one that is chosen by default (None) where the viewer chose none."""
+        if not model_ids:
+            return DEFAULT
+        if len(model_ids) > self._most or len(set(model_ids)) < len(model_ids):
+            message = f"Choose 1 to {self._most} models, each once."
+            raise Invalid(message, path=_PATH, constraint=f"unique_items=1..{self._most}")
+        offering = await self._models.offering(viewer.tenant_id, viewer.user_id)
+        if any(model_id not in offering.models for model_id in model_ids):
+            raise NotFound("There is no Model with this id.", path=_PATH)
+        chosen = [offering.models[model_id] for model_id in model_ids]
+        if unusable := [model.name for model in chosen if Capability.TEXT not in model.capabilities or not offering.usable(model.id)]:
+            raise Invalid(f"You cannot ask {', '.join(unusable)} for an answer.", path=_PATH, constraint="usable")
+        return tuple(model_ids)
