@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "serve": "Answer the API.",
     "worker": "Make answers and send mails.",
     "migrate": "Bring the database to the newest migration.",
+    "search": "Look after the index of search.",
     "doctor": "Check every part, and say what to do where one is not well.",
     "settings": "List all settings.",
     "schema": "Write the API's schema, or compare it with the one that is committed.",

@@ -41,7 +41,8 @@ async def keep_messages(scope: Writing, cipher: TenantCipher, texts: Mapping[UUI
 async def keep_titles(scope: Writing, cipher: TenantCipher, titles: Mapping[UUID, str | None]) -> None:
     """Index titles of chats anew, in the transaction that writes them."""
     found = {chat_id: hashed(cipher, distinct(title or "", MOST_WORDS)) for chat_id, title in titles.items()}
-    await terms.keep_titles(scope, cipher.tenant_id, found, key_version=_version(cipher))
+    if found:
+        await terms.keep_titles(scope, cipher.tenant_id, found, key_version=_version(cipher))
 
 
 def _version(cipher: TenantCipher) -> int:

@@ -27,6 +27,11 @@ async def locked(scope: Writing, tenant_id: UUID) -> Row | None:
     return await scope.row("SELECT * FROM penny.tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tenant_id)
 
 
+async def every_id(scope: Reading) -> list[UUID]:
+    """Read the ids of all tenants, in a system scope."""
+    return [row["tenant_id"] for row in await scope.rows("SELECT tenant_id FROM penny.tenants ORDER BY tenant_id")]
+
+
 _KEYS: Final[tuple[Any, ...]] = (TenantKey.version, TenantKey.state, TenantKey.wrapped, TenantKey.key_id)
 
 

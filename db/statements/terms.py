@@ -7,7 +7,7 @@ from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
 from db.statements.chats import READABLE
-from db.statements.edges import EARLIEST, LAST_ID, LATEST
+from db.statements.edges import EARLIEST, FIRST_ID, LAST_ID, LATEST
 
 Terms = Sequence[int]
 HIGHEST_SCORE: Final = 2**62
@@ -100,3 +100,35 @@ async def find(  # noqa: PLR0913 - what is wanted, and the filters of the search
         _FIND, tenant_id, reader_id, list(rare), list(weights), list(weights.values()), lowest, since or EARLIEST, until or LATEST,
         author_id, chat_id, messages, titles, *(beyond or (HIGHEST_SCORE, LAST_ID)), limit,
     )  # fmt: skip
+
+
+_WITHOUT_TERMS: Final = """
+    FROM penny.messages m
+    WHERE m.tenant_id = $1 AND m.id > $2 AND m.status NOT IN ('PENDING', 'STREAMING') AND NOT EXISTS (
+        SELECT 1 FROM penny.message_terms t WHERE t.tenant_id = $1 AND t.message_id = m.id AND t.key_version = $3
+    )
+"""
+_TITLES_WITHOUT_TERMS: Final = """
+    FROM penny.chats c
+    WHERE c.tenant_id = $1 AND c.id > $2 AND c.title IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM penny.chat_terms t WHERE t.tenant_id = $1 AND t.chat_id = c.id AND t.key_version = $3
+    )
+"""
+_MISSING: Final = f"SELECT m.id, m.content {_WITHOUT_TERMS} ORDER BY m.id LIMIT $4 FOR NO KEY UPDATE"
+_MISSING_TITLES: Final = f"SELECT c.id, c.title {_TITLES_WITHOUT_TERMS} ORDER BY c.id LIMIT $4 FOR NO KEY UPDATE"
+_COUNT: Final = f"SELECT (SELECT count(*) {_WITHOUT_TERMS}) + (SELECT count(*) {_TITLES_WITHOUT_TERMS})"
+
+
+async def missing(scope: Writing, tenant_id: UUID, *, after: UUID, key_version: int, limit: int) -> list[Row]:
+    """Read messages that have no terms under this key, by id, and keep them as they are until the scope ends."""
+    return await scope.rows(_MISSING, tenant_id, after, key_version, limit)
+
+
+async def missing_titles(scope: Writing, tenant_id: UUID, *, after: UUID, key_version: int, limit: int) -> list[Row]:
+    """Read chats whose titles have no terms under this key, by id, and keep them as they are until the scope ends."""
+    return await scope.rows(_MISSING_TITLES, tenant_id, after, key_version, limit)
+
+
+async def count_missing(scope: Reading, tenant_id: UUID, *, key_version: int) -> int:
+    """Count the messages and titles that have no terms under this key."""
+    return int(str(await scope.value(_COUNT, tenant_id, FIRST_ID, key_version)))
