@@ -275,6 +275,11 @@ class Settings:
     feedback_tag_max_length: int = setting("Longest tag of a feedback, in characters.", default=50, minimum=1, maximum=1000)
     feedback_max_bytes: int = setting("Longest comment of a feedback, in bytes of UTF-8.", default=4000, minimum=1, maximum=1_048_576)
     metadata_max_bytes: int = setting("Longest `metadata`, in bytes of JSON.", default=16_384, minimum=2, maximum=1_048_576)
+    assistants_per_tenant: int = setting("Most assistants of a tenant.", default=500, minimum=0, maximum=10_000)
+    assistant_max_bytes: int = setting(
+        "Longest instructions of an assistant, in bytes of UTF-8.", default=65_536, minimum=1, maximum=1_048_576
+    )
+    assistant_max_grants: int = setting("Most people and roles that one assistant is given to.", default=100, minimum=0, maximum=10_000)
     run_context_messages: int = setting("Most messages of a branch that a model is given.", default=200, minimum=1, maximum=100_000)
     search_query_max_length: int = setting("Longest text to search for, in characters.", default=200, minimum=1, maximum=10_000)
     search_sample_messages: int = setting(

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from auth.encryption.ciphers import TenantCipher
+from chat.assistants import Content, Parameters
 from chat.contents import opened, plain_text
 from db.scopes import Reading, Row
 from db.statements import messages
@@ -25,16 +26,25 @@ async def read_branch(scope: Reading, tenant_id: UUID, run: Row, settings: Setti
     return list(reversed(pages.get(asked, [])))
 
 
-def request_for(run: Row, branch: list[Row], cipher: TenantCipher, settings: Settings) -> ModelRequest:
-    """Make the request: as many of the latest messages as fit beside the answer, and the question in any case."""
-    most = min(run["max_output_tokens"] or settings.model_max_output_tokens, settings.model_max_output_tokens)
+def request_for(run: Row, branch: list[Row], version: Content | None, cipher: TenantCipher, settings: Settings) -> ModelRequest:
+    """Make the request: the assistant's instructions, as many of the latest messages as fit beside the answer, and the question."""
+    parameters = version.parameters if version else Parameters()
+    asked = run["max_output_tokens"] or parameters.max_output_tokens or settings.model_max_output_tokens
+    most = min(asked, settings.model_max_output_tokens)
     room = settings.model_context_tokens - most
+    told = [] if version is None else [ModelMessage("system", version.instructions)]
+    room -= sum(tokens_of(message.text) for message in told)
     chosen: list[ModelMessage] = []
     for row in reversed(branch):
         text = plain_text(opened(cipher, row["id"], row["content"]))
-        room -= len(text.encode()) // BYTES_PER_TOKEN + MESSAGE_TOKENS
+        room -= tokens_of(text)
         if chosen and room < 0:
             break
         if text and row["role"] in _ROLES:
             chosen.append(ModelMessage(_ROLES[row["role"]], text))  # type: ignore[arg-type] # the table holds the literals
-    return ModelRequest(messages=tuple(reversed(chosen)), max_output_tokens=most)
+    return ModelRequest(messages=(*told, *reversed(chosen)), max_output_tokens=most, temperature=parameters.temperature)
+
+
+def tokens_of(text: str) -> int:
+    """Estimate what a message costs."""
+    return len(text.encode()) // BYTES_PER_TOKEN + MESSAGE_TOKENS

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_delete_chat
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
+from chat.assistants import check_usable
 from chat.branches import place_after
 from chat.choices import DEFAULT, Choices
 from chat.claims import Made
@@ -47,6 +48,8 @@ class Conversations:
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("chatCreate", key, msgspec.to_builtins(draft), made)) is not None:
                 return await sent_before(act, earlier)
+            if draft.assistant_id is not None:
+                await check_usable(act.scope, viewer, draft.assistant_id)
             chat = await chats.create(
                 act.scope,
                 Chat(
@@ -56,6 +59,7 @@ class Conversations:
                     title=sealed_title(act.cipher, made.chat, draft.title),
                     metadata=sealed_metadata(act.cipher, made.chat, draft.metadata, self._settings),
                     visibility=draft.visibility,
+                    assistant_id=draft.assistant_id,
                 ),
             )
             if draft.title is not None:

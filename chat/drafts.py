@@ -32,6 +32,7 @@ class ChatDraft:
     title: str | None = None
     visibility: str = "PRIVATE"
     metadata: Any = None
+    assistant_id: UUID | None = None
     first_message: Draft | None = None
 
 

@@ -1,7 +1,7 @@
 """A question and the answers that are to be made of it: messages and runs are written together, and the chat goes on from the first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_read_chat
 from chat import records
 from chat.acts import Act
+from chat.assistants import version_of_chat
 from chat.branches import Joint, Place, places_after
 from chat.choices import DEFAULT
 from chat.claims import Made
@@ -33,6 +34,7 @@ class Order:
     background: bool = True
     continues: UUID | None = None
     begins_with: Sequence[Part] = ()
+    assistant_version_id: UUID | None = None
 
 
 class Sent(NamedTuple):
@@ -75,6 +77,7 @@ async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> E
         (row,) = await records.write(act.scope, act.cipher, chat_id, question)
         await chats.move_head(act.scope, act.tenant_id, chat_id, question.id)
         return Exchange(row, [])
+    order = await _followed(act, chat_id, order)
     joint = Joint(question.id, question.place.branch_id, question.place.depth)
     places = await places_after(act.scope, act.tenant_id, chat_id, joint, len(order.run_ids), is_new=True)
     answers = _answers(places, order)
@@ -85,10 +88,20 @@ async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> E
 async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
     """Have a question answered that has been there before; its other answers stay."""
     chat_id = question["chat_id"]
+    order = await _followed(act, chat_id, order)
     places = await places_after(act.scope, act.tenant_id, chat_id, Joint.of(question), len(order.run_ids))
     answers = _answers(places, order)
     await records.write(act.scope, act.cipher, chat_id, *answers)
     return Exchange(question, await _begin(act, chat_id, answers, order))
+
+
+async def _followed(act: Act, chat_id: UUID, order: Order) -> Order:
+    """Let the chat's assistant answer: its version, and its model where nobody chose another."""
+    version = await version_of_chat(act.scope, act.tenant_id, chat_id)
+    if version is None:
+        return order
+    models = tuple(model_id or version["model_id"] for model_id in order.models)
+    return replace(order, assistant_version_id=version["id"], models=models)
 
 
 def _answers(places: Sequence[Place], order: Order) -> list[Said]:
@@ -104,8 +117,8 @@ async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order)
         Run(
             tenant_id=act.tenant_id, id=answer.run_id, chat_id=chat_id, input_message_id=answer.place.parent_id,
             output_message_id=answer.id, created_by=act.viewer.user_id, turn=order.turn, max_output_tokens=order.max_output_tokens,
-            background=order.background, continues_run_id=order.continues,
-            model_id=answer.model_id,
+            background=order.background, continues_run_id=order.continues, model_id=answer.model_id,
+            assistant_version_id=order.assistant_version_id,
         )
         for answer in answers
     ]  # fmt: skip

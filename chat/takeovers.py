@@ -8,6 +8,7 @@ import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from chat.answers import Task
+from chat.assistants import opened_content
 from chat.broadcasts import Told, epoch_of
 from chat.contents import opened
 from chat.contexts import read_branch, request_for
@@ -17,7 +18,7 @@ from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Out
 from chat.speech import Speech
 from chat.steps import LostStep, Step, columns_of, lost_steps, usage_of
 from db.scopes import Row, TenantScopes
-from db.statements import messages, steps
+from db.statements import assistants, messages, steps
 from inference.models import ModelMessage, ModelRequest, Usage
 from settings import Settings
 
@@ -30,6 +31,7 @@ class Found(NamedTuple):
     branch: list[Row]
     saved: Row
     steps: list[Row]
+    version: Row | None
 
 
 class Preparation:
@@ -48,7 +50,8 @@ class Preparation:
         told = await logs.written(self._cipher, run["id"])
         found = await self._found()
         speech = self._speech(found.saved, told)
-        request = request_for(run, found.branch, self._cipher, self._settings)
+        version = None if found.version is None else opened_content(self._cipher, found.version)
+        request = request_for(run, found.branch, version, self._cipher, self._settings)
         lost = lost_steps(found.steps, speech.bytes, request, asked=_asked(told))
         await self._close(lost)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
@@ -62,9 +65,10 @@ class Preparation:
         async with self._scopes.reading(run["tenant_id"]) as scope:
             branch = await read_branch(scope, run["tenant_id"], run, self._settings)
             saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
+            versions = await assistants.versions_by_ids(scope, run["tenant_id"], [asked]) if (asked := run["assistant_version_id"]) else []
             earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []
         assert saved is not None, "a run is deleted with its messages"
-        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]])
+        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]], next(iter(versions), None))
 
     def _speech(self, saved: Row, told: Sequence[Told]) -> Speech:
         seq = 0 if self._run["last_seq"] == _UNTOLD else self._run["last_seq"]

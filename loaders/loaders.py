@@ -7,6 +7,7 @@ from uuid import UUID
 from db.scopes import Reads
 from loaders import (
     api_keys,
+    assistants,
     branches,
     chats,
     feedback,
@@ -58,6 +59,9 @@ class Loaders:
     invitation_by_id = _Asked(invitations.invitation_by_id)
     session_by_id = _Asked(sessions.session_by_id)
     api_key_by_id = _Asked(api_keys.api_key_by_id)
+    assistant_by_id = _Asked(assistants.assistant_by_id)
+    assistant_version_by_id = _Asked(assistants.assistant_version_by_id)
+    versions_by_assistant = _Asked(assistants.versions_by_assistant)
     chat_by_id = _Asked(chats.chat_by_id)
     participant_by_id = _Asked(participants.participant_by_id)
     participants_by_chat = _Asked(participants.participants_by_chat)

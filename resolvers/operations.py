@@ -11,6 +11,7 @@ from auth.members import Members
 from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
+from chat.assistants import Assistants
 from chat.conversations import Conversations
 from chat.exports import Exports
 from chat.feedback import Opinions
@@ -45,6 +46,7 @@ class Works:
     conversations: Conversations
     trees: Trees
     forks: Forks
+    assistants: Assistants
     participants: Participants
     interventions: Interventions
     opinions: Opinions

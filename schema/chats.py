@@ -14,8 +14,9 @@ from chat.drafts import ChatChange, ChatDraft, Draft
 from db.scopes import Row
 from errors import Invalid
 from loaders.pages import Page
-from resolvers import chats, messages, users
+from resolvers import assistants, chats, messages, users
 from resolvers.operations import Operation
+from schema.assistants import Assistant
 from schema.branches import Branch, branches_of_chats
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
@@ -97,6 +98,11 @@ class Chat(Node):
         column="owner_id",
         description="Whose it is; null where they have left or you may not see the tenant's members.",
     )
+    assistant: Assistant | None = visible(
+        assistants.visible_by_ids,
+        column="assistant_id",
+        description="Whose instructions answers follow; null without one, or where you are not given it.",
+    )
     head: Message | None = link(
         "message_by_id",
         column="head_message_id",
@@ -156,6 +162,9 @@ class ChatCreateInput:
     )
     title: str | None = strawberry.field(description="What to call it: 1 to 200 characters.", default=None)
     visibility: Visibility = strawberry.field(description="Who may read it.", default=Visibility.PRIVATE)
+    assistant_id: strawberry.ID | None = strawberry.field(
+        description="An assistant that you may use: its released version answers in the chat, always the latest one.", default=None
+    )
     first_message: MessageDraftInput | None = strawberry.field(description="What to say in it at once.", default=None)
     metadata: JSON | None = strawberry.field(description="Whatever you want to keep with it: at most 16384 bytes of JSON.", default=None)
 
@@ -241,6 +250,7 @@ async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argum
         title=input.title,
         visibility=name_of(input.visibility),
         metadata=input.metadata,
+        assistant_id=None if input.assistant_id is None else local_id(input.assistant_id, "Assistant", path=["assistantId"]),
         first_message=None if first is None else Draft(texts=texts_of(first.content), model_ids=models_of(first.model_ids)),
     )
     sent = await chats.create(info.context, draft, key=input.idempotency_key)

@@ -16,6 +16,8 @@ PREFIXES: Final = {
     "ApiKey": "key",
     "Chat": "chat",
     "ChatParticipant": "cpt",
+    "Assistant": "ast",
+    "AssistantVersion": "asv",
     "Message": "msg",
     "Branch": "brn",
     "Part": "prt",

@@ -10,6 +10,7 @@ from schema import (
     accounts,
     api,
     api_keys,
+    assistants,
     branches,
     chats,
     edits,
@@ -34,7 +35,18 @@ from schema.nodes import kinds
 from schema.scalars import SCALARS
 from settings import Settings
 
-QUERIES: Final = (node.Query, api.Query, viewers.Query, tenants.Query, chats.Query, runs.Query, jobs.Query, models.Query, search.Query)
+QUERIES: Final = (
+    node.Query,
+    api.Query,
+    viewers.Query,
+    tenants.Query,
+    chats.Query,
+    runs.Query,
+    jobs.Query,
+    models.Query,
+    search.Query,
+    assistants.Query,
+)
 MUTATIONS: Final = (
     accounts.Mutation,
     sessions.Mutation,
@@ -42,6 +54,7 @@ MUTATIONS: Final = (
     invitations.Mutation,
     roles.Mutation,
     api_keys.Mutation,
+    assistants.Mutation,
     chats.Mutation,
     branches.Mutation,
     participants.Mutation,

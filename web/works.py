@@ -27,6 +27,7 @@ from auth.rates import RateLimits
 from auth.sessions import Sessions
 from auth.throttle import Throttle
 from chat.acts import Acts
+from chat.assistants import Assistants
 from chat.choices import Choices
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
@@ -139,6 +140,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             forks=Forks(acts=acts, settings=settings),
+            assistants=Assistants(scopes=scopes, keyring=keyring, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),

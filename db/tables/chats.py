@@ -20,6 +20,7 @@ class Chat(Table, tablename="chats", schema="penny"):
     pinned_at = Timestamptz(null=True, default=None)
     participant_ids = Array(base_column=UUID())
     participant_roles = Array(base_column=Text())
+    assistant_id = UUID(null=True, default=None)
 
 
 class Branch(Table, tablename="branches", schema="penny"):

@@ -26,6 +26,7 @@ class Run(Table, tablename="runs", schema="penny"):
     turn = Integer(default=1)
     continues_run_id = UUID(null=True, default=None)
     model_id = UUID(null=True, default=None)
+    assistant_version_id = UUID(null=True, default=None)
     first_token_ms = Integer(null=True, default=None)
     last_seq = BigInt(default=1)
     epoch = Integer(default=0)
