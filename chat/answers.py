@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
-from chat import records
+from chat import records, titles
 from chat.events import Event, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
@@ -22,6 +22,7 @@ from db.scopes import Row, TenantScopes, Writing
 from db.statements import runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
+from events.jobs import Jobs
 from events.valkey import ValkeyIsUnavailable
 from inference.models import Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage
 from inference.providers import Provider
@@ -229,6 +230,8 @@ class Answer:
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
             await self._close_step(scope, "ENDED", usage)
+            if outcome.status != "FAILED":
+                await titles.wish(scope, Jobs(self._scopes), run, self._settings)
 
     def _first_token_ms(self) -> int | None:
         began_at = self._speech.began_at

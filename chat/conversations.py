@@ -20,6 +20,7 @@ from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts,
 from chat.exchanges import Exchange, Order, Sent, person_says, say, sent_before
 from chat.headings import sealed_metadata, sealed_title
 from chat.locks import manageable, speakable, visible, writable
+from chat.titles import PERSON
 from chat.turns import take_turn
 from db.scopes import Row
 from db.statements import chats, runs
@@ -57,6 +58,7 @@ class Conversations:
                     id=made.chat,
                     owner_id=viewer.user_id,
                     title=sealed_title(act.cipher, made.chat, draft.title),
+                    titled_by=None if draft.title is None else PERSON,
                     metadata=sealed_metadata(act.cipher, made.chat, draft.metadata, self._settings),
                     visibility=draft.visibility,
                     assistant_id=draft.assistant_id,
@@ -80,6 +82,7 @@ class Conversations:
             values: dict[Any, Any] = {}
             if change.title is not msgspec.UNSET:
                 values[Chat.title] = sealed_title(act.cipher, chat_id, change.title)
+                values[Chat.titled_by] = PERSON
             if change.metadata is not msgspec.UNSET:
                 values[Chat.metadata] = sealed_metadata(act.cipher, chat_id, change.metadata, self._settings)
             if change.visibility is not msgspec.UNSET:

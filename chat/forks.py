@@ -17,6 +17,7 @@ from chat.drafts import check_title
 from chat.exchanges import Sent, sent_before
 from chat.headings import opened_titles, sealed_title
 from chat.records import Said
+from chat.titles import PERSON
 from db.scopes import Row
 from db.statements import chats, messages
 from db.tables.chats import Chat
@@ -50,6 +51,7 @@ class Forks:
                 act.scope,
                 Chat(
                     tenant_id=act.tenant_id, id=made.chat, owner_id=viewer.user_id, title=sealed_title(act.cipher, made.chat, kept),
+                    titled_by=source["titled_by"] if title is None else PERSON,
                     forked_from_id=message_id,
                 ),
             )  # fmt: skip

@@ -104,6 +104,7 @@ def environment(stack: Addresses, database: str, worker_id: str, tmp_path_factor
         "PENNY_RATE_LIMIT_ADDRESS_POINTS": "10000000",
         "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000",
         "PENNY_RATE_LIMIT_TENANT_POINTS": "10000000",
+        "PENNY_CHAT_TITLES": "false",
         "PENNY_MODEL_PROVIDER": "scripted",
         "PENNY_MODEL_NAME": "scripted",
         "PENNY_LOG_LEVEL": "WARNING",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -39,13 +39,15 @@ from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.redactions import Redactions
+from chat.titles import KIND as TITLES
+from chat.titles import Titles
 from chat.trees import Trees
 from chat.workers import Worker
 from db.pools import open_pool, warm
 from db.replicas import ANSWER_SECONDS, Replica
 from db.scopes import SystemScopes, TenantScopes
 from errors import Unavailable
-from events.jobs import Function, Jobs
+from events.jobs import Jobs
 from events.labour import Labour
 from events.positions import WrittenPositions
 from events.revocations import Revocations
@@ -189,8 +191,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             queue=process.queue, blocking=process.blocking, provider=providers.of(deployment),
             prefills=Capability.PREFILL in deployment.model.capabilities, settings=settings,
         )  # fmt: skip
+        titles = Titles(scopes=process.works.scopes, keyring=process.works.keyring, ask=providers.of(deployment).stream)
         labour = Labour(
-            name=name, scopes=process.works.scopes, system=process.system, functions=_job_functions(process), settings=settings
+            name=name, scopes=process.works.scopes, system=process.system, functions={TITLES: titles.write}, settings=settings
         )  # fmt: skip
         chores = [
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
@@ -204,11 +207,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
             await providers.close()
-
-
-def _job_functions(process: Process) -> Mapping[str, Function]:  # noqa: ARG001 - what the functions are made of
-    """The one registry of what workers can do: from a kind of job to what does it."""
-    return {}
 
 
 async def _send_mails(queue: MailQueue) -> None:

@@ -55,6 +55,23 @@ async def move_head(scope: Writing, tenant_id: UUID, chat_id: UUID, message_id: 
     )
 
 
+async def title(scope: Writing, tenant_id: UUID, chat_id: UUID, title: bytes | None, *, by: str) -> None:
+    """Give a chat a title; unlike what a person changes, it does not bring the chat to the front of lists."""
+    await scope.run(
+        "UPDATE penny.chats SET title = $3, titled_by = $4, revision = revision + 1 WHERE tenant_id = $1 AND id = $2",
+        tenant_id,
+        chat_id,
+        title,
+        by,
+    )
+
+
+async def is_untitled(scope: Reading, tenant_id: UUID, chat_id: UUID) -> bool:
+    """Whether nobody has said yet what a chat is called, not even that it has no title."""
+    statement = "SELECT EXISTS (SELECT 1 FROM penny.chats WHERE tenant_id = $1 AND id = $2 AND title IS NULL AND titled_by IS NULL)"
+    return bool(await scope.value(statement, tenant_id, chat_id))
+
+
 async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
     return await scope.run("DELETE FROM penny.chats WHERE tenant_id = $1 AND id = $2", tenant_id, chat_id) == 1
 
