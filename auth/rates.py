@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
+from uuid import UUID
 
 import structlog
 from valkey.asyncio import Valkey
@@ -132,7 +133,7 @@ class RateLimits:
             "tenant": (settings.rate_limit_tenant_points, settings.rate_limit_tenant_per_second),
             "address": (settings.rate_limit_address_points, settings.rate_limit_address_per_second),
         }
-        self._accounts: OrderedDict[str, Account] = OrderedDict()
+        self._accounts: OrderedDict[tuple[UUID, UUID] | str, Account] = OrderedDict()
         self._away_until = 0.0
         self._lent: set[Account] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -162,7 +163,7 @@ class RateLimits:
         await self._return(self._lent)
 
     def _account(self, viewer: Viewer | None, address: str) -> Account:
-        key = f"{viewer.tenant_id}:{viewer.principal_id}" if viewer else address
+        key = (viewer.tenant_id, viewer.principal_id) if viewer else address
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self._buckets(viewer, address))

@@ -27,11 +27,12 @@ from db.transactions import (
     Transaction,
     Writing,
     Written,
+    is_in_scope,
 )
 
 __all__ = [
     "Reading", "Reads", "Row", "ScopeIsBusy", "ScopeIsClosed", "ScopeIsOpen", "ScopeWasUndone", "Scopes", "Statement", "SystemScopes",
-    "TenantScopes", "Writing", "of_tenant",
+    "TenantScopes", "Writing", "is_in_scope", "of_tenant",
 ]  # fmt: skip
 
 READ: Final = "BEGIN READ ONLY"

@@ -36,6 +36,11 @@ POSITION: Final = """
 _open_scope: ContextVar["Transaction[Any] | None"] = ContextVar("open_scope", default=None)
 
 
+def is_in_scope() -> bool:
+    """Whether whoever asks is inside the block of a scope."""
+    return _open_scope.get() is not None
+
+
 class ScopeIsOpen(RuntimeError):
     """A scope was opened inside another one."""
 

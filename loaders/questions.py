@@ -2,12 +2,12 @@
 
 import asyncio
 import contextvars
-import copy
-from collections.abc import Hashable, Mapping, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
-from db.scopes import Reading, Reads
+from db.scopes import Reading, Reads, is_in_scope
 from db.statements.projections import Columns
 
 K = TypeVar("K", bound=Hashable)
@@ -24,6 +24,8 @@ class Ask(Protocol[K, V_co]):
 class Question(Generic[K, V]):
     """Answers keys in reads of at most `max_batch`, each key once; belongs to one operation of one tenant."""
 
+    __slots__ = ("_batches", "_columns", "_narrowed")
+
     def __init__(self, ask: Ask[K, V], scopes: Reads, tenant_id: UUID, *, max_batch: int = 1000) -> None:
         self._batches = _Batches(ask, scopes, tenant_id, max_batch)
         self._columns: Columns | None = None
@@ -35,8 +37,8 @@ class Question(Generic[K, V]):
         Those who ask at about the same time share one read, whatever columns each wants: rows may have more than one asked for.
         """
         if (narrowed := self._narrowed.get(columns)) is None:
-            narrowed = self._narrowed[columns] = copy.copy(self)
-            narrowed._columns = columns  # noqa: SLF001 - one of its own kind
+            narrowed = self._narrowed[columns] = object.__new__(Question)
+            narrowed._batches, narrowed._narrowed, narrowed._columns = self._batches, self._narrowed, columns
         return narrowed
 
     async def load(self, key: K) -> V | None:
@@ -48,24 +50,35 @@ class Question(Generic[K, V]):
     async def load_many(self, keys: Sequence[K | None]) -> list[V | None]:
         """Return the answers in the order of the keys: None where there is none, and for a key that is None."""
         reads = self._batches.reads_of(keys, self._columns)
-        answers = {read: await read.answers() for read in set(reads) if read is not None}
-        if len(answers) == 1:
-            get = answers.popitem()[1].get
+        several = set(reads)
+        several.discard(None)
+        if len(several) == 1:
+            (read,) = several
+            assert read is not None
+            get = (await read.answers()).get
             return [None if key is None else get(key) for key in keys]
+        found = await asyncio.gather(*(read.answers() for read in several if read is not None))
+        answers = dict(zip(several, found, strict=True))
         return [None if key is None or read is None else answers[read].get(key) for key, read in zip(keys, reads, strict=True)]
 
 
 class _Read(Generic[K, V]):
-    """The keys of one statement, and all who wait for their answers."""
+    """The keys of one statement, and all who wait for their answers.
 
-    __slots__ = ("_error", "_found", "_waiting", "columns", "keys")
+    One of those who wait reads for all: a task of its own would cost more than the rest of a small read. When that one is cancelled,
+    the next begins anew.
+    """
 
-    def __init__(self, columns: Columns | None) -> None:
+    __slots__ = ("_error", "_found", "_is_led", "_is_ready", "_read", "_waiting", "columns", "keys")
+
+    def __init__(self, columns: Columns | None, read: Callable[["_Read[K, V]"], Awaitable[Mapping[K, V]]]) -> None:
         self.keys: dict[K, None] = {}
         self.columns = columns
+        self._read = read
         self._found: Mapping[K, V] | None = None
         self._error: BaseException | None = None
-        self._waiting: list[asyncio.Future[None]] = []
+        self._is_ready = self._is_led = False
+        self._waiting: deque[asyncio.Future[None]] = deque()
 
     def covers(self, columns: Columns | None) -> bool:
         return self.columns is None or (columns is not None and columns <= self.columns)
@@ -77,22 +90,49 @@ class _Read(Generic[K, V]):
 
     async def answers(self) -> Mapping[K, V]:
         """Wait for the answers; raises what the read failed with."""
-        if self._found is None and self._error is None:
+        while self._found is None and self._error is None:
+            if self._is_ready and not self._is_led:
+                await self._lead()
+                break
             # Each caller's own: a field that is given up must not take the answer away from the others.
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
-            await waiter
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                self._wake_leader()  # it may have been this one's turn
+                raise
         if self._error is not None:
             raise self._error
         assert self._found is not None
         return self._found
 
-    def finish(self, found: Mapping[K, V] | None, error: BaseException | None = None) -> None:
-        self._found, self._error = found, error
+    def begin(self) -> None:
+        """Let the first who waits read; no more keys come."""
+        self._is_ready = True
+        self._wake_leader()
+
+    async def _lead(self) -> None:
+        """Read for all. A read that is cancelled with whoever leads it is left to the next."""
+        self._is_led = True
+        try:
+            self._found = await self._read(self)
+        except asyncio.CancelledError:
+            self._is_led = False
+            self._wake_leader()
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised to all who asked
+            self._error = error
         for waiter in self._waiting:
             if not waiter.done():
                 waiter.set_result(None)
         self._waiting.clear()
+
+    def _wake_leader(self) -> None:
+        while self._is_ready and not self._is_led and self._waiting:
+            if not (waiter := self._waiting.popleft()).done():
+                waiter.set_result(None)
+                return
 
 
 class _Batches(Generic[K, V]):
@@ -106,7 +146,6 @@ class _Batches(Generic[K, V]):
         self._reads: dict[K, _Read[K, V]] = {}
         self._gathering: list[_Read[K, V]] = []
         self._joined = 0
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def reads_of(self, keys: Sequence[K | None], columns: Columns | None) -> list[_Read[K, V] | None]:
         """Return the read that answers each key with these columns, a new one where none does; None for None."""
@@ -120,13 +159,13 @@ class _Batches(Generic[K, V]):
         if not self._gathering:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._gather, loop, self._joined)
-            self._gathering.append(_Read(columns))
+            self._gathering.append(_Read(columns, self._read))
         self._joined += len(keys)
         while keys:
             read = self._gathering[-1]
             room = self._max_batch - len(read.keys)
             if room == 0:
-                self._gathering.append(_Read(columns))
+                self._gathering.append(_Read(columns, self._read))
                 continue
             read.widen(columns)
             taken, keys = dict.fromkeys(keys[:room]), keys[room:]
@@ -140,26 +179,20 @@ class _Batches(Generic[K, V]):
             return
         reads, self._gathering = self._gathering, []
         for read in reads:
-            # In a context of its own: the read must neither run inside the scope of whoever asked first, nor lend it its own.
-            task = loop.create_task(self._run(read), context=contextvars.Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            read.begin()
 
-    async def _run(self, read: _Read[K, V]) -> None:
+    async def _read(self, read: _Read[K, V]) -> Mapping[K, V]:
         try:
-            async with self._scopes.reading(self._tenant_id) as scope:
-                found = await self._ask(scope, self._tenant_id, list(read.keys), read.columns)
-        except BaseException as error:
+            if is_in_scope():
+                # The read must neither run inside the scope of whoever asked first, nor lend it its own.
+                return await asyncio.get_running_loop().create_task(self._asked(read), context=contextvars.Context())
+            return await self._asked(read)
+        except Exception:
             for key in read.keys:
                 if self._reads.get(key) is read:
                     del self._reads[key]
-            read.finish(None, _lasting(error))
-            if not isinstance(error, Exception):
-                raise
-        else:
-            read.finish(found)
+            raise
 
-
-def _lasting(error: BaseException) -> BaseException:
-    """A cancelled read (the process stops) must not look as if the field that asked had been cancelled."""
-    return RuntimeError("The read was cancelled.") if isinstance(error, asyncio.CancelledError) else error
+    async def _asked(self, read: _Read[K, V]) -> Mapping[K, V]:
+        async with self._scopes.reading(self._tenant_id) as scope:
+            return await self._ask(scope, self._tenant_id, list(read.keys), read.columns)

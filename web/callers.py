@@ -2,9 +2,9 @@
 
 import ipaddress
 from collections.abc import Mapping
+from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import urlsplit
-from uuid import uuid4
 
 from auth.tokens import API_KEY
 from auth.viewers import Viewer
@@ -78,7 +78,7 @@ def request_id_of(headers: Mapping[str, str]) -> str:
     given = headers.get("x-request-id", "")
     if 8 <= len(given) <= MOST_REQUEST_ID and given.isascii() and given.replace("-", "").replace("_", "").isalnum():
         return given
-    return uuid4().hex
+    return token_hex(16)
 
 
 def origin_may_use_cookies(headers: Mapping[str, str], settings: Settings) -> bool:

@@ -1,5 +1,6 @@
 """Headers that every answer carries: the request's id, and what keeps browsers safe (OWASP's HTTP headers cheat sheet)."""
 
+from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
@@ -33,11 +34,14 @@ def always(settings: Settings) -> list[tuple[bytes, bytes]]:
 
 def rate_limit(charge: Charge) -> list[tuple[bytes, bytes]]:
     """Say what the caller's bucket holds and what is left of it (draft-ietf-httpapi-ratelimit-headers-10)."""
-    name, window = charge.account.own.name.encode(), ceil(charge.limit / charge.restore_per_second)
-    return [
-        (b"ratelimit-policy", b'"%b";q=%d;w=%d' % (name, charge.limit, window)),
-        (b"ratelimit", b'"%b";r=%d;t=%d' % (name, charge.remaining, ceil(charge.seconds_to_full))),
-    ]
+    own = charge.account.own
+    left = b'"%b";r=%d;t=%d' % (own.name.encode(), charge.remaining, ceil(charge.seconds_to_full))
+    return [(b"ratelimit-policy", _policy_of(own.name, own.capacity, own.per_second)), (b"ratelimit", left)]
+
+
+@lru_cache
+def _policy_of(name: str, capacity: int, per_second: int) -> bytes:
+    return b'"%b";q=%d;w=%d' % (name.encode(), capacity, ceil(capacity / per_second))
 
 
 class Headers:

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, Final
+
+MOST_SHAPES: Final = 64
+"""How many sets of fields are remembered for one selection: its types have a few, and its switches could make any number."""
 
 
 class Sizing(Enum):
@@ -20,6 +23,7 @@ class Shares:
     def __init__(self) -> None:
         self._shares: dict[Share, None] = {}
         self._included: set[Shares] = set()
+        self._split: dict[tuple[str, ...], tuple[int, list[Share]]] = {}
         self.varies = False
 
     def __iter__(self) -> "Iterator[Share]":
@@ -49,7 +53,18 @@ class Shares:
         """What the fields cost on this object; one that is missing in it was selected for another type."""
         if value is None:
             return 0
-        return sum(share.spent(value[share.key]) if share.varies else share.cost for share in self._shares if share.key in value)
+        keys = tuple(value)
+        if (split := self._split.get(keys)) is None:
+            if len(self._split) >= MOST_SHAPES:
+                self._split.clear()
+            split = self._split[keys] = self._split_of(value)
+        cost, varying = split
+        return cost + sum([share.spent(value[share.key]) for share in varying]) if varying else cost
+
+    def _split_of(self, value: Any) -> "tuple[int, list[Share]]":
+        """Return what objects with these fields cost in any case, and the fields that must be looked at."""
+        here = [share for share in self._shares if share.key in value]
+        return sum(share.cost for share in here if not share.varies), [share for share in here if share.varies]
 
     def of(self, cost: int, data: Any) -> int:
         """What is left of an operation's measured cost with this outcome; all of it where nothing came of it."""
@@ -77,9 +92,9 @@ class Share:
         if value is None:
             return self._own
         if self.sizing is Sizing.ROWS:
-            return sum(self._own + self._inside.spent(row) for row in value)
+            return self._own * len(value) + sum(map(self._inside.spent, value))
         if self.sizing is Sizing.LIST:
-            return self._own + sum(self._each + self._inside.spent(row) for row in value)
+            return self._own + self._each * len(value) + sum(map(self._inside.spent, value))
         if self.sizing is Sizing.PAGE:
             rows = [value.get(share.key) or () for share in self._rows]
             count = max(map(len, rows))

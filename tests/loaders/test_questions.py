@@ -35,6 +35,9 @@ class Driver:
     def is_closed(self) -> bool:
         return False
 
+    def terminate(self) -> None:
+        self.said.append("terminated")
+
     def take(self, begin: str) -> "Driver":
         self.lingers = None
         return self
@@ -136,6 +139,28 @@ async def test_who_gives_up_does_not_take_the_answer_from_the_others(squares: Sq
     assert await patient == 4
     with pytest.raises(asyncio.CancelledError):
         await impatient
+
+
+async def test_when_the_one_who_reads_gives_up_the_next_reads_for_all(squares: Squares, scopes: UnconnectedScopes) -> None:
+    question = Question(squares, scopes, TENANT)
+    reading, *others = (asyncio.create_task(question.load(key)) for key in (2, 2, 4))
+    await scopes.driver.spoken_to.wait()
+    reading.cancel()
+    assert await asyncio.gather(*others) == [4, 16]
+    assert await question.load(4) == 16
+    assert len([sql for sql in scopes.driver.said if sql.startswith("BEGIN READ ONLY")]) == 2
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def test_who_asks_after_all_have_given_up_is_answered(squares: Squares, scopes: UnconnectedScopes) -> None:
+    question = Question(squares, scopes, TENANT)
+    asking = [asyncio.create_task(question.load(2)) for _ in range(2)]
+    await asyncio.sleep(0)
+    for one in asking:
+        one.cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert await asyncio.wait_for(question.load(2), 5) == 4
 
 
 async def test_a_failure_that_nobody_waits_for_stays_quiet(
