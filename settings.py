@@ -242,6 +242,16 @@ class Settings:
     run_log_finished_seconds: int = setting(
         "How long a finished run's log is kept for readers, in seconds.", default=600, minimum=1, maximum=604_800
     )
+    run_log_max_bytes: int = setting(
+        "Most that a run's log holds, in bytes; beyond it the beginning is dropped, and whoever needs it gets a snapshot.",
+        default=16_777_216,
+        minimum=65_536,
+        maximum=1_073_741_824,
+    )
+    run_coalesce_most_ms: int = setting("Longest `coalesceMs` of `runEvents`, in milliseconds.", default=1000, minimum=0, maximum=60_000)
+    run_heartbeat_seconds: float = setting(
+        "After how long a silence `runEvents` shows that it is alive, in seconds.", default=15.0, minimum=0.1, maximum=600
+    )
     run_stop_seconds: float = setting(
         "How long a stopping worker lets its answers finish, in seconds.", default=20.0, minimum=0, maximum=3600
     )

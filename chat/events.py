@@ -1,6 +1,6 @@
 """What happens in a run, as its log holds it: one dense `seq` a run, from 1."""
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -66,10 +66,17 @@ class UsageTick(RunEvent, frozen=True, kw_only=True, tag="usage"):
 
 
 class RunSnapshot(RunEvent, frozen=True, kw_only=True, tag="snapshot"):
-    """Stands for events that the log no longer has; made for a reader, never written."""
+    """Stands for all events up to `seq`, of which the log no longer has some; made for a reader, never written.
+
+    `outputs` are the rows of the run's messages as they were saved with just this `seq`.
+    """
 
     reason: str
-    message_ids: list[UUID]
+    outputs: list[Any]
+
+
+class Heartbeat(RunEvent, frozen=True, kw_only=True, tag="heartbeat"):
+    """Nothing happened for a while since the event with this `seq`; made for a reader, never written."""
 
 
 class RunFinished(RunEvent, frozen=True, kw_only=True, tag="finished"):
@@ -78,7 +85,9 @@ class RunFinished(RunEvent, frozen=True, kw_only=True, tag="finished"):
     status: str
 
 
-Event = RunQueued | RunStarted | PartStarted | TextDelta | ReasoningDelta | PartCompleted | UsageTick | RunSnapshot | RunFinished
+Event = (
+    RunQueued | RunStarted | PartStarted | TextDelta | ReasoningDelta | PartCompleted | UsageTick | RunSnapshot | Heartbeat | RunFinished
+)
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Event)

@@ -5,6 +5,7 @@ successor is higher. Pub/sub would lose what falls between two connections; a st
 """
 
 import contextlib
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 from uuid import UUID
@@ -14,15 +15,18 @@ from valkey.exceptions import ResponseError
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
-from chat.broadcasts import Broadcast, Follower, Sink, Told, opened, place_of, seq_of
+from chat.broadcasts import Broadcast, opened, place_of, seq_of
 from chat.events import Event, RunFinished, encoded
+from chat.followers import Follower, Sink
 from chat.sights import Sight
+from chat.views import Told, View
 from events.entries import Entry
 from events.tails import Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable
 from settings import Settings
 
 PAGE: Final = 1000
+FENCES: Final = 16  # entries that are looked at for the first event: more workers have hardly been lost one after the other
 NO_LATER_EPOCH: Final = 2**62
 
 
@@ -40,6 +44,12 @@ class RunLog:
         self._run_id = run_id
         self._epoch = epoch
         self._key = stream_key(settings, cipher.tenant_id, run_id)
+        self._window = Window(settings.run_log_max_bytes)
+
+    def hold(self, written: Sequence[Told]) -> None:
+        """Take note of what earlier epochs wrote, which counts for the log's size."""
+        for told in written:
+            self._window.grow(told.entry_id, told.size)
 
     async def take_over(self) -> None:
         """Shut earlier epochs out before the log is read: none of them can write from here on. Readers skip this entry."""
@@ -57,7 +67,11 @@ class RunLog:
         pipe = self._valkey.pipeline(transaction=True)
         for event in events:
             sealed = self._cipher.encrypt("runs", "events", place_of(self._run_id, event.seq), encoded(event))
-            pipe.xadd(self._key, {"e": sealed}, id=f"{self._epoch}-{event.seq}")
+            entry_id = f"{self._epoch}-{event.seq}"
+            pipe.xadd(self._key, {"e": sealed}, id=entry_id)
+            self._window.grow(entry_id, len(sealed))
+        if (first := self._window.cut()) is not None:
+            pipe.xtrim(self._key, minid=first, approximate=False)
         last = events[-1]
         finished = isinstance(last, RunFinished)
         pipe.expire(self._key, self._settings.run_log_finished_seconds if finished else self._settings.run_log_seconds)
@@ -84,6 +98,28 @@ class RunLog:
             await self.append(*rest)
 
 
+class Window:
+    """Finds out where a log must begin so that it stays within its limit, to a hundredth of that."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._marks: deque[tuple[str, int]] = deque()
+
+    def grow(self, entry_id: str, size: int) -> None:
+        """Count an entry."""
+        if not self._marks or self._size - self._marks[-1][1] >= self._most // 100:
+            self._marks.append((entry_id, self._size))
+        self._size += size
+
+    def cut(self) -> str | None:
+        """Return the entry that is to be the first, where some must go."""
+        before = len(self._marks)
+        while len(self._marks) > 1 and self._size - self._marks[0][1] > self._most:
+            self._marks.popleft()
+        return self._marks[0][0] if len(self._marks) < before else None
+
+
 class RunLogs:
     """Opens and reads the logs of all runs."""
 
@@ -97,6 +133,10 @@ class RunLogs:
     def writer(self, cipher: TenantCipher, run_id: UUID, epoch: int) -> RunLog:
         """Open a run's log for writing in this epoch."""
         return RunLog(self._valkey, cipher, self._settings, run_id, epoch)
+
+    async def cipher(self, tenant_id: UUID) -> TenantCipher:
+        """Return what opens the logs of a tenant."""
+        return await self._keyring.cipher(tenant_id)
 
     async def forget(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
         """Empty the logs of runs for good; again is no mistake.
@@ -117,6 +157,25 @@ class RunLogs:
         """Return the last seq that the log holds, 0 for none."""
         newest = await self._valkey.xrevrange(stream_key(self._settings, tenant_id, run_id), count=2)  # the last may be a fence
         return max((seq_of(entry_id.decode()) for entry_id, _ in newest), default=0)
+
+    async def first_seqs(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> list[int]:
+        """Return the first seq that each log holds, 0 for none; raises `ValkeyIsUnavailable`."""
+        pipe = self._valkey.pipeline(transaction=False)
+        for run_id in run_ids:
+            pipe.xrange(stream_key(self._settings, tenant_id, run_id), count=FENCES)
+        try:
+            answers = await pipe.execute()
+        except OUTAGES as error:
+            raise ValkeyIsUnavailable("The runs' logs cannot be read.") from error
+        return [next((seq for entry_id, _ in found if (seq := seq_of(entry_id.decode()))), 0) for found in answers]
+
+    async def was_cut(self, tenant_id: UUID, run_id: UUID) -> bool:
+        """Whether a log was once longer than it may be."""
+        try:
+            about = await self._valkey.xinfo_stream(stream_key(self._settings, tenant_id, run_id))
+        except ResponseError:  # there is none
+            return False
+        return int(about["entries-added"]) > int(about["length"])
 
     async def written(self, cipher: TenantCipher, run_id: UUID) -> list[Told]:
         """Return the events that the log holds, in order."""
@@ -145,10 +204,14 @@ class RunLogs:
             since = entries[-1][0]
 
     @contextlib.asynccontextmanager
-    async def followed(self, tenant_id: UUID, run_id: UUID, *, after: int, sight: Sight[Any], sink: Sink | None) -> AsyncIterator[Follower]:
+    async def followed(  # noqa: PLR0913 - who follows, and how
+        self, tenant_id: UUID, run_id: UUID, *, after: int, sight: Sight[Any], sink: Sink | None, view: View
+    ) -> AsyncIterator[Follower]:
         """Follow a run's log, beside all others who do so in this process."""
-        cipher = await self._keyring.cipher(tenant_id)
-        follower = Follower(after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=self._settings.socket_backlog_bytes)
+        cipher = await self.cipher(tenant_id)
+        follower = Follower(
+            after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=self._settings.socket_backlog_bytes, view=view
+        )
         key = stream_key(self._settings, tenant_id, run_id)
         if (broadcast := self._broadcasts.get(key)) is None:
             broadcast = self._broadcasts[key] = Broadcast(run_id)

@@ -9,14 +9,15 @@ import msgspec
 from auth.encryption.ciphers import TenantCipher
 from chat.answers import Task
 from chat.assistants import opened_content
-from chat.broadcasts import Told, epoch_of
+from chat.broadcasts import epoch_of
 from chat.contents import opened
 from chat.contexts import read_branch, request_for
 from chat.events import RunStarted
-from chat.logs import RunLogs
+from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
 from chat.speech import Speech
 from chat.steps import LostStep, Step, columns_of, lost_steps, usage_of
+from chat.views import Told
 from db.scopes import Row, TenantScopes
 from db.statements import assistants, messages, steps
 from inference.models import ModelMessage, ModelRequest, Usage
@@ -44,10 +45,11 @@ class Preparation:
         self._prefills = prefills
         self._settings = settings
 
-    async def prepared(self, logs: RunLogs) -> tuple[Task, Outcome | None]:
+    async def prepared(self, logs: RunLogs, run_log: RunLog) -> tuple[Task, Outcome | None]:
         """Return what to do; with an outcome, nothing is left to be asked. Steps of lost workers are closed."""
         run = self._run
         told = await logs.written(self._cipher, run["id"])
+        run_log.hold(told)
         found = await self._found()
         speech = self._speech(found.saved, told)
         version = None if found.version is None else opened_content(self._cipher, found.version)

@@ -175,7 +175,7 @@ class Worker:
         if run["epoch"] > 1:
             await run_log.take_over()
         preparing = Preparation(run, cipher=cipher, scopes=self._scopes, prefills=self._prefills, settings=self._settings)
-        task, ended = await preparing.prepared(self._logs)
+        task, ended = await preparing.prepared(self._logs, run_log)
         answer = Answer(task, provider=self._provider, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings)
         return answer, ended
 

@@ -1,10 +1,14 @@
 """Runs: whoever sees a chat sees how it is answered."""
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
+from chat.events import Event
 from chat.exchanges import Sent
+from chat.readers import RunReader
+from chat.sightings import seen
 from db.scopes import Row
 from db.statements import runs
 from db.statements.projections import Columns
@@ -83,6 +87,26 @@ async def messages_of(operation: Operation, ids: Sequence[Sequence[UUID]], colum
     flat = [message_id for of_run in ids for message_id in of_run]
     found = dict(zip(flat, await operation.questions.message_by_id.of(columns).load_many(flat), strict=True))
     return [[row for message_id in of_run if (row := found[message_id]) is not None] for of_run in ids]
+
+
+async def events(operation: Operation, run_id: UUID, *, after: int, most: int) -> tuple[list[Event], bool]:
+    """Return a run's next events after a seq as they are known now, and whether there are more."""
+    works, viewer = operation.works, operation.viewer
+    reader = RunReader(works.logs, viewer.tenant_id, run_id, after=after, seen=seen(works.scopes, viewer, run_id), settings=works.settings)
+    tolds, more = await reader.page(most)
+    return [told.event for told in tolds], more
+
+
+async def first_seqs(operation: Operation, runs: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001 - a batch's arguments
+    """Return the first seq that each run's log still holds; what would come next, where it holds none."""
+    found = await operation.works.logs.first_seqs(operation.tenant_id, [run["id"] for run in runs])
+    return [first or run["last_seq"] + 1 for first, run in zip(found, runs, strict=True)]
+
+
+def kept_until(operation: Operation, runs: Sequence[Row], needed: object) -> list[datetime | None]:  # noqa: ARG001 - a batch's arguments
+    """Return until when each run's log is kept; None while it goes on."""
+    kept = timedelta(seconds=operation.works.settings.run_log_finished_seconds)
+    return [None if run["finished_at"] is None else run["finished_at"] + kept for run in runs]
 
 
 async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:

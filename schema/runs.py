@@ -11,9 +11,10 @@ import msgspec
 import strawberry
 
 from chat import events
-from chat.broadcasts import Sink, Told
+from chat.followers import Sink
 from chat.readers import RunReader
 from chat.turns import RunInProgress
+from chat.views import Told
 from db.scopes import Row
 from errors import NotFound
 from execution import Column
@@ -24,7 +25,7 @@ from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload, UserError, shown_as
-from schema.fields import Columns, Idempotent, Info, batch, column, mutation, names_of, nested, subscription
+from schema.fields import Columns, Idempotent, Info, batch, column, mutation, names_of, nested, query, subscription
 from schema.ids import global_id, ids_of, local_id
 from schema.jobs import ERROR_COLUMNS, JobError, errors_of
 from schema.links import link, visible
@@ -90,6 +91,22 @@ def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> list[U
     return each(lambda row: UsageTotals(**{name: row[column] for name, column in _USED.items()}), rows)
 
 
+async def _events(
+    operation: Operation,
+    row: Row,
+    first: First = None,
+    after: Annotated[Seq | None, strawberry.argument(description="The last `seq` you saw, which is an edge's cursor too.")] = None,
+) -> Page:
+    size = asked(operation, first=first).size
+    told, more = await runs.events(operation, row["id"], after=after or 0, most=size)
+    rows: list[Any] = [dressed(row["id"], event) for event in told]
+    return Page(rows, _cursor_of_event, has_next=more, has_previous=bool(after))
+
+
+def _cursor_of_event(event: Any) -> str:
+    return str(event.row["seq"])
+
+
 @strawberry.type(description="One answer being made, or made. It goes on whether or not anybody reads.")
 class Run(Node):
     chat: Annotated["Chat", strawberry.lazy("schema.chats")] = link(
@@ -114,6 +131,19 @@ class Run(Node):
     stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
     error: JobError | None = batch(errors_of, needs=ERROR_COLUMNS, description="Why it failed; null unless it did.")
     background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
+    replayable_from: Seq = batch(
+        runs.first_seqs,
+        needs=["id", "last_seq"],
+        description="The `seq` of the first event that the log still has; `lastSeq` + 1 where it has none.",
+    )
+    replayable_until: datetime | None = batch(
+        runs.kept_until, needs=["finished_at"], description="Until when the log is kept; null while the run goes on."
+    )
+    events: "Connection[RunEvent]" = query(
+        _events,
+        multipliers=["first"],
+        description="What the run has said so far, as `runEvents` tells it: with the same `seq`, and a snapshot for what is gone.",
+    )
     usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
 
     @classmethod
@@ -196,10 +226,9 @@ class SnapshotReason(enum.Enum):
         "RESUME_BEFORE_WINDOW", description="The log no longer has the events that were asked for."
     )
     GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
-
-
-async def _saved_outputs(operation: Operation, told: Sequence[Row], needed: Columns | None) -> list[list[Row]]:
-    return await runs.messages_of(operation, [event["message_ids"] for event in told], needed)
+    SLOW_CONSUMER = strawberry.enum_value(
+        "SLOW_CONSUMER", description="You read so slowly that the log went on without the events that you lack."
+    )
 
 
 async def _finished_runs(operation: Operation, told: Sequence[Row], needed: object) -> list[Row | Exception]:  # noqa: ARG001 - a batch's arguments
@@ -207,10 +236,18 @@ async def _finished_runs(operation: Operation, told: Sequence[Row], needed: obje
     return [NotFound("The run is gone.") if row is None else row for row in found]
 
 
-@strawberry.type(description="Stands for events that are no longer kept: throw away what you have and take the messages as they are.")
+@strawberry.type(
+    description="Stands for all events up to its `seq`, of which some are gone: throw away what you have and take these messages. "
+    "The events that follow go on from there."
+)
 class RunSnapshot(RunEvent):
     reason: SnapshotReason = column("reason", convert=SnapshotReason, description="Why.")
-    outputs: list[Message] = batch(_saved_outputs, needs=["message_ids"], description="The run's messages as they are saved.")
+    outputs: list[Message] = nested(Column("outputs"), description="The run's messages as they were saved with this `seq`.")
+
+
+@strawberry.type(description="Nothing happened for a while: `seq` is the last event's. It is never in the log.")
+class Heartbeat(RunEvent):
+    pass
 
 
 @strawberry.type(description="The last event.")
@@ -227,8 +264,14 @@ EVENTS: Final[dict[type[events.RunEvent], type[RunEvent]]] = {
     events.PartCompleted: PartCompleted,
     events.UsageTick: UsageTick,
     events.RunSnapshot: RunSnapshot,
+    events.Heartbeat: Heartbeat,
     events.RunFinished: RunFinished,
 }
+
+
+def dressed(run_id: UUID, event: events.Event) -> RunEvent:
+    """Dress an event as the schema shows it."""
+    return EVENTS[type(event)](row={"run_id": run_id, **msgspec.structs.asdict(event)})
 
 
 @strawberry.input(description="A run to stop.")
@@ -307,9 +350,22 @@ async def _run_events(
     after: Annotated[
         Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")
     ] = None,
+    coalesce_ms: Annotated[
+        int,
+        strawberry.argument(
+            description="How far apart deltas come at least, in milliseconds from 0 to 1000: what is said in between comes as one, "
+            "with the offset of the first and the `seq` of the last."
+        ),
+    ] = 0,
+    include_reasoning: Annotated[  # noqa: FBT002 - an argument of the API
+        bool, strawberry.argument(description="Whether thoughts are told; without them, `seq` has gaps where they were.")
+    ] = True,
 ) -> AsyncIterable[RunEvent]:
     operation, works, asked_id = info.context, info.context.works, local_id(run_id, "Run", path=["runId"])
-    reader = await streams.events(works.logs, works.scopes, operation.viewer, asked_id, after=after or 0)
+    reader = await streams.events(
+        works.logs, works.scopes, works.settings, operation.viewer, asked_id,
+        after=after or 0, coalesce_ms=coalesce_ms, reasoning=include_reasoning,
+    )  # fmt: skip
     return Telling(operation, asked_id, reader)
 
 
@@ -332,8 +388,7 @@ class Telling(AsyncIterable[RunEvent]):
         """Dress an event as the schema shows it."""
         event: RunEvent | None = told.made.get(RunEvent)
         if event is None:
-            event = EVENTS[type(told.event)](row={"run_id": self._run_id, **msgspec.structs.asdict(told.event)})
-            told.made[RunEvent] = event
+            event = told.made[RunEvent] = dressed(self._run_id, told.event)
         return event
 
     async def __aiter__(self) -> AsyncGenerator[RunEvent, None]:
@@ -373,5 +428,6 @@ class Subscription:
         _run_events,
         scopes=["chats:read"],
         description="What a run says, as it comes, until it has finished. Closing the subscription does not stop the run. A slow reader "
-        "gets neighbouring deltas of a part as one, with the offset of the first and the seq of the last.",
+        "gets neighbouring deltas of a part as one, with the offset of the first and the seq of the last. After 15 seconds of silence "
+        "comes a `Heartbeat`.",
     )

@@ -11,7 +11,7 @@ import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from auth.viewers import Viewer
-from chat.broadcasts import Told
+from chat.views import Told
 from resolvers.operations import Caller
 from web.answers import answer, refusal, safe_error
 from web.documents import DocumentIsBad

@@ -8,7 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import orjson
 from graphql import ExecutionResult, Executor
 
-from chat.broadcasts import Sink, Told
+from chat.followers import Sink
+from chat.views import Told
 from execution import Tail
 from web.answers import answer
 from web.frames import Payload

@@ -243,3 +243,16 @@ async def of_message(scope: Reading, tenant_id: UUID, chat_id: UUID, message_id:
         chat_id,
         message_id,
     )
+
+
+async def saved(scope: Reading, tenant_id: UUID, run_id: UUID) -> Row | None:
+    """Read a run's answer as it is saved, with how far its events are in it: one statement, so that both are of one moment."""
+    return await scope.row(
+        """
+        SELECT message.*, run.status AS run_status, run.last_seq, run.finished_at
+        FROM penny.runs run JOIN penny.messages message ON message.tenant_id = $1 AND message.id = run.output_message_id
+        WHERE run.tenant_id = $1 AND run.id = $2
+        """,
+        tenant_id,
+        run_id,
+    )

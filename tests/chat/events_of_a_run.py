@@ -6,8 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from auth.encryption.ciphers import TenantCipher
-from chat.broadcasts import Told, place_of
-from chat.events import Event, PartStarted, ReasoningDelta, RunFinished, RunStarted, TextDelta, encoded
+from chat.broadcasts import place_of
+from chat.events import Event, PartStarted, ReasoningDelta, RunFinished, RunSnapshot, RunStarted, TextDelta, encoded
+from chat.views import Told
 from events.entries import Entry
 
 MESSAGE, TEXT, REASONING = uuid4(), uuid4(), uuid4()
@@ -61,3 +62,15 @@ def text_of(events: Sequence[Any], part: UUID = TEXT) -> str:
             assert event.offset == len(text)
             text += event.text
     return text
+
+
+def said(events: Sequence[Event]) -> dict[UUID, str]:
+    """What a reader has who puts each delta where it goes, and throws all away for a snapshot; nothing may be told twice."""
+    texts: dict[UUID, str] = {}
+    for event in events:
+        if isinstance(event, RunSnapshot):
+            texts = dict(event.outputs[0]["said"])
+        elif isinstance(event, TextDelta | ReasoningDelta):
+            assert event.offset == len(texts.get(event.part_id, ""))
+            texts[event.part_id] = texts.get(event.part_id, "") + event.text
+    return texts

@@ -8,9 +8,11 @@ import pytest
 
 from auth.encryption.ciphers import TenantCipher
 from chat import broadcasts, sights
-from chat.broadcasts import Broadcast, Follower, Told, merged
+from chat.broadcasts import Broadcast
 from chat.events import Event, TextDelta
+from chat.followers import Follower
 from chat.sights import Sight
+from chat.views import EVERYTHING, Told, View, merged
 from errors import NotFound, Unavailable
 from events.entries import Entry
 from tests.chat.events_of_a_run import REASONING, TEXT, Taking, new_cipher, sealed, spoken, text_of
@@ -41,8 +43,9 @@ def follower(
     after: int = 0,
     backlog_bytes: int = 1_000_000,
     sight: Sight[None] = ADA,
+    view: View = EVERYTHING,
 ) -> Follower:
-    return Follower(after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=backlog_bytes)
+    return Follower(after=after, cipher=cipher, sight=sight, sink=sink, backlog_bytes=backlog_bytes, view=view)
 
 
 async def waiting(one: Follower) -> "asyncio.Task[list[Told] | None]":
@@ -78,6 +81,48 @@ async def test_an_entry_is_opened_once_for_all_readers(monkeypatch: pytest.Monke
     assert opened == [f"1-{event.seq}" for event in events]
     assert all(sink.taken == events[:-1] for sink in sinks)
     assert {events_of(await task)[0] for task in tasks} == {events[-1]}, "the end is for the coroutine that ends with it"
+
+
+async def test_readers_with_one_view_share_its_pieces() -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(9, parts=(TEXT, REASONING))
+    broadcast, tasks, sinks = Broadcast(run_id), [], {}
+    for view in (EVERYTHING, View(reasoning=False), View(gather_seconds=0.02), View(reasoning=False, gather_seconds=0.02)):
+        sinks[view] = [Taking() for _ in range(3)]
+        for sink in sinks[view]:
+            one = follower(cipher, sink, view=view)
+            broadcast.join(one)
+            tasks.append(await waiting(one))
+    for entry in sealed(cipher, run_id, events[:-1]):
+        broadcast.heard([entry])
+    everybody = [sink for some in sinks.values() for sink in some]
+    async with asyncio.timeout(PATIENCE):
+        while min(sink.taken[-1].seq for sink in everybody) < len(events) - 2:  # noqa: ASYNC110 - sinks tell nobody what they take
+            await asyncio.sleep(0)
+    for view, some in sinks.items():
+        assert len({tuple(map(id, sink.taken)) for sink in some}) == 1, "the very same objects"
+        shown = [event for event in events[:-1] if view.shows(event)]
+        assert text_of(some[0].taken) == text_of(shown)
+        if not view.gather_seconds:
+            assert some[0].taken == shown
+        elif not view.reasoning:
+            assert len(some[0].taken) == 3, "two at once and the rest as one"
+    for task in tasks:
+        task.cancel()
+
+
+async def test_what_was_missed_is_not_taken_for_hidden() -> None:
+    """A reader without thoughts must not read on over words that were lost between two thoughts."""
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(9, parts=(TEXT, REASONING))
+    broadcast, sink = Broadcast(run_id), Taking()
+    one = follower(cipher, sink, view=View(reasoning=False))
+    broadcast.join(one)
+    task = await waiting(one)
+    entries = sealed(cipher, run_id, events)
+    for place in (0, 1, 2, 3, 5, 6):  # the fifth was a word
+        broadcast.heard([entries[place]])
+    assert [event.seq for event in sink.taken] == [1, 2, 3]
+    assert [event.seq for event in events_of(await task)] == [7]
+    assert not Told(events[6], since=6).follows(one.last)
 
 
 async def test_a_fence_tells_nothing() -> None:

@@ -12,10 +12,11 @@ from valkey.asyncio import Valkey
 
 from chat import logs as chat_logs
 from chat import readers, sights
-from chat.events import Event, RunFinished, RunSnapshot
+from chat.events import Event, Heartbeat, PartStarted, ReasoningDelta, RunFinished, RunQueued, RunSnapshot, RunStarted, TextDelta
+from chat.views import EVERYTHING, View
 from errors import NotFound
 from settings import Settings
-from tests.chat.events_of_a_run import MESSAGE, REASONING, TEXT, Taking, spoken, text_of
+from tests.chat.events_of_a_run import REASONING, TEXT, Taking, said, spoken, text_of
 from tests.chat.written_runs import Begin, WrittenRun, beginning
 
 WORDS = 60
@@ -24,9 +25,10 @@ WORDS = 60
 class Reading(Taking):
     """A subscriber: what its sink took and what its coroutine brought, as one story."""
 
-    def __init__(self, run: WrittenRun, *, after: int = 0, most: Callable[[Any], int] = len) -> None:
+    def __init__(self, run: WrittenRun, *, after: int = 0, most: Callable[[Any], int] = len, view: View = EVERYTHING) -> None:
         super().__init__(most)
-        self._reader = run.reader(after=after)
+        self.view = view
+        self._reader = run.reader(after=after, view=view)
         self.brought = 0
         self.pause: Callable[[], Awaitable[None]] = self._no_pause
 
@@ -230,20 +232,186 @@ async def test_a_silence_does_not_have_the_log_read_from_where_the_sink_began(be
     await asyncio.wait({task})
 
 
-async def test_a_log_that_is_lost_in_the_middle_is_told_by_one_snapshot(begin: Begin, valkey: Valkey) -> None:
+async def test_a_log_that_is_lost_in_the_middle_is_told_by_one_snapshot_and_then_live(begin: Begin, valkey: Valkey) -> None:
+    events = spoken(WORDS, parts=(TEXT, REASONING))
+    run = begin(events)
+    await run.write(30)
+    await valkey.unlink(run.key)
+    await run.write(5)
+    heard = Reading(run, after=20)
+    task = asyncio.create_task(heard.read())
+    await run.until(lambda: bool(heard.taken))
+    await run.write(len(events))
+    await asyncio.wait_for(task, 10)
+    snapshot, *rest = heard.taken
+    assert isinstance(snapshot, RunSnapshot)
+    assert (snapshot.seq, snapshot.reason) == (35, "RESUME_BEFORE_WINDOW")
+    assert rest == events[35:]
+    assert said(heard.taken) == said(events)
+
+
+async def test_a_log_that_is_lost_while_it_is_followed_is_a_gap(begin: Begin, valkey: Valkey) -> None:
     events = spoken(WORDS)
     run = begin(events)
-    await run.write(20)
-    reading = Reading(run)
-    task = asyncio.create_task(reading.read(until=20))
-    assert await asyncio.wait_for(task, 10) == events[:20]
     await run.write(10)
-    await valkey.unlink(run.key)
+    heard = Reading(run)
+    task = asyncio.create_task(heard.read())
+    await run.until(lambda: len(heard.taken) == 10)
+    await _followed(run)
+    async with _unheard(run):
+        await run.write(10)
+        await valkey.unlink(run.key)
+        await run.write(1)
     await run.write(len(events))
-    heard = await asyncio.wait_for(Reading(run, after=20).read(), 10)
-    assert heard[0] == RunSnapshot(seq=30, at=events[30].at, reason="RESUME_BEFORE_WINDOW", message_ids=[MESSAGE])
-    assert heard[1:] == events[30:]
-    assert isinstance(heard[-1], RunFinished)
+    await asyncio.wait_for(task, 10)
+    snapshots = [event for event in heard.taken if isinstance(event, RunSnapshot)]
+    assert [one.reason for one in snapshots] == ["GAP"]
+    assert said(heard.taken) == said(events)
+    seqs = [event.seq for event in heard.taken]
+    assert seqs[seqs.index(snapshots[0].seq) :] == list(range(snapshots[0].seq, len(events) + 1))
+
+
+async def test_a_run_that_is_over_is_told_by_its_messages_where_the_log_is_gone(begin: Begin, valkey: Valkey) -> None:
+    events = spoken(WORDS)
+    run = begin(events)
+    await run.write(len(events))
+    await valkey.unlink(run.key)
+    snapshot, end = await asyncio.wait_for(Reading(run).read(), 10)
+    assert isinstance(snapshot, RunSnapshot)
+    assert (snapshot.seq, snapshot.reason, said([snapshot])) == (len(events) - 1, "GAP", said(events))
+    assert isinstance(end, RunFinished)
+    assert await asyncio.wait_for(Reading(run, after=len(events) - 1).read(), 10) == [end]
+
+
+async def test_a_reader_who_is_overtaken_by_the_window_is_told_that_it_was_slow(begin: Begin, valkey: Valkey) -> None:
+    events = spoken(WORDS)
+    run = begin(events, socket_backlog_bytes=1024)
+    await run.write(10)
+    heard, room = Reading(run, most=lambda _: 0), asyncio.Event()
+
+    async def pause() -> None:
+        if len(heard.taken) == 9:
+            await room.wait()
+
+    heard.pause = pause
+    task = asyncio.create_task(heard.read())
+    await _followed(run)
+    await run.write(40)
+    await run.until(lambda: any(follower.overrun for follower in _followers(run)))
+    await valkey.xtrim(run.key, minid="1-45", approximate=False)
+    room.set()
+    await run.until(lambda: any(isinstance(event, RunSnapshot) for event in heard.taken))
+    await run.write(len(events))
+    await asyncio.wait_for(task, 10)
+    (snapshot,) = [event for event in heard.taken if isinstance(event, RunSnapshot)]
+    assert (snapshot.seq, snapshot.reason) == (50, "SLOW_CONSUMER")
+    assert said(heard.taken) == said(events)
+
+
+async def test_a_log_that_grows_too_long_loses_its_beginning(begin: Begin) -> None:
+    events = spoken(4000)
+    run = begin(events, run_log_max_bytes=65_536)
+    while not run.is_whole:
+        await run.write(50)
+    left = await run.logs.written(run.cipher, run.run_id)
+    assert [one.event for one in left] == events[-len(left) :]
+    assert 60_000 < sum(one.size for one in left) <= 65_536
+    (first,) = await run.logs.first_seqs(run.cipher.tenant_id, [run.run_id])
+    assert first == left[0].event.seq > 1
+    snapshot, *rest = await asyncio.wait_for(Reading(run).read(), 10)
+    assert isinstance(snapshot, RunSnapshot)
+    assert snapshot.reason == "RESUME_BEFORE_WINDOW"
+    assert said([snapshot, *rest]) == said(events)
+    assert await asyncio.wait_for(Reading(run, after=first - 1).read(), 10) == events[first - 1 :]
+
+
+async def test_a_silent_run_is_shown_to_be_alive(begin: Begin) -> None:
+    events = spoken(WORDS)
+    run = begin(events, run_heartbeat_seconds=0.1)
+    await run.write(4)
+    heard = Reading(run)
+    task = asyncio.create_task(heard.read())
+    await run.until(lambda: sum(isinstance(event, Heartbeat) for event in heard.taken) == 2)
+    await run.write(len(events))
+    await asyncio.wait_for(task, 10)
+    assert {event.seq for event in heard.taken if isinstance(event, Heartbeat)} == {4}
+    assert [event for event in heard.taken if not isinstance(event, Heartbeat)] == events
+    assert [one.event for one in await run.logs.written(run.cipher, run.run_id)] == events, "none of them is in the log"
+
+
+async def test_thoughts_that_are_not_told_are_a_silence(begin: Begin) -> None:
+    run = begin(spoken(WORDS, parts=(REASONING,)), run_heartbeat_seconds=0.1)
+    await run.write(4)
+    heard = Reading(run, view=View(reasoning=False))
+    task = asyncio.create_task(heard.read())
+    await run.until(lambda: any(isinstance(event, Heartbeat) for event in heard.taken))
+    await run.write(WORDS)
+    await asyncio.wait_for(task, 10)
+    assert {type(event) for event in heard.taken} == {RunStarted, PartStarted, Heartbeat, RunFinished}
+
+
+async def test_a_run_that_waits_is_shown_with_its_place_though_its_log_is_lost(begin: Begin) -> None:
+    run = begin([RunQueued(seq=1, at=1.0, position=4), RunFinished(seq=2, at=2.0, status="CANCELLED")])
+    run.position = 4
+    heard = Reading(run)
+    task = asyncio.create_task(heard.read())
+    await run.until(lambda: bool(heard.taken))
+    run.position = None
+    await run.write(2)
+    await asyncio.wait_for(task, 10)
+    assert heard.taken == run.events
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_every_view_tells_the_same_in_its_own_pieces(begin: Begin, seed: int) -> None:
+    chance = random.Random(seed)
+    events = spoken(WORDS, parts=(TEXT, REASONING) if seed % 2 else (TEXT,))
+    run = begin(events)
+    views = [View(reasoning, gather) for reasoning in (True, False) for gather in (0.0, 0.003, 0.02)]
+    readings: list[tuple[int, Reading]] = []
+    tasks = []
+    while not run.is_whole:
+        await run.write(chance.randint(1, 5))
+        if chance.random() < 0.4:
+            after = chance.randint(0, len(events) // 2)
+            readings.append(
+                (after, Reading(run, after=after, view=chance.choice(views), most=chance.choice([len, lambda _: 0, lambda _: 1])))
+            )
+            tasks.append(asyncio.create_task(readings[-1][1].read()))
+        if chance.random() < 0.1:
+            for broadcast in run.logs._broadcasts.values():
+                broadcast.lagged()
+        await asyncio.sleep(chance.choice([0, 0, 0.002]))
+    await asyncio.wait_for(asyncio.gather(*tasks), 20)
+    for after, heard in readings:
+        shown = [event for event in events[after:] if heard.view.shows(event)]
+        assert _pieces(heard.taken) == _pieces(shown)
+        assert heard.view.gather_seconds or heard.taken == shown
+        assert [event.seq for event in heard.taken] == sorted({event.seq for event in heard.taken})
+
+
+def _pieces(events: list[Event]) -> list[tuple[Any, ...]]:
+    """Each word of each delta, with where it goes, and all other events: the same however deltas are gathered."""
+    return [
+        piece
+        for event in events
+        for piece in (
+            ((event.part_id, event.offset + place, letter) for place, letter in enumerate(event.text))
+            if isinstance(event, TextDelta | ReasoningDelta)
+            else ((event,),)
+        )
+    ]
+
+
+@contextlib.asynccontextmanager
+async def _unheard(run: WrittenRun) -> AsyncIterator[None]:
+    """What is written meanwhile reaches nobody who follows the run."""
+    broadcast = run.logs._broadcasts[run.key]
+    followers = list(broadcast._followers)
+    broadcast._followers.clear()
+    yield
+    await run.until(lambda: run.logs._tails._last.get(run.key) == f"1-{run._written}")
+    broadcast._followers |= dict.fromkeys(followers)
 
 
 def _followers(run: WrittenRun) -> list[Any]:

@@ -3,20 +3,22 @@
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from dataclasses import replace
+from typing import Any, Protocol, cast
 from uuid import UUID, uuid4
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from chat.events import Event
 from chat.logs import RunLogs, stream_key
-from chat.readers import RunReader, RunState
+from chat.readers import RunReader, RunState, Saved, Seen
 from chat.sights import Sight
+from chat.views import EVERYTHING, View
 from errors import NotFound
 from events.tails import Tails
 from events.valkey import open_valkey
 from settings import Settings
-from tests.chat.events_of_a_run import MESSAGE, new_cipher
+from tests.chat.events_of_a_run import new_cipher, said
 
 
 class Keys:
@@ -39,9 +41,11 @@ class WrittenRun:
         self.run_id = uuid4()
         self.events = events
         self.visible = True
+        self.position: int | None = None
         self.key = stream_key(logs._settings, cipher.tenant_id, self.run_id)
         self._writer = logs.writer(cipher, self.run_id, 1)
         self._written = 0
+        self._ended_at = time.time()
 
     @property
     def is_whole(self) -> bool:
@@ -62,24 +66,47 @@ class WrittenRun:
     async def state(self) -> RunState:
         if not self.visible:
             raise NotFound("It is out of sight.")
-        status, finished_at = ("COMPLETED", time.time()) if self.is_whole else ("RUNNING", 0.0)
-        return RunState(status, self._written, self.is_whole, [MESSAGE], finished_at)
+        return RunState(self._status, self._written, self._finished_at, 1.0, self.position)
 
-    def reader(self, *, after: int = 0) -> RunReader:
-        return RunReader(self.logs, self.cipher.tenant_id, self.run_id, after=after, sight=Sight("ada", self.state))
+    async def saved(self) -> Saved:
+        """What was saved with the last event that was written; what the answer says stands for the message."""
+        await self.state()
+        return Saved(self._status, self._written, self._finished_at, [{"said": said(self.events[: self._written])}])
+
+    @property
+    def _status(self) -> str:
+        return "COMPLETED" if self.is_whole else "RUNNING"
+
+    @property
+    def _finished_at(self) -> float | None:
+        return self._ended_at if self.is_whole else None
+
+    def reader(self, *, after: int = 0, view: View = EVERYTHING) -> RunReader:
+        seen = Seen(Sight("ada", self.state), self.saved)
+        settings = self.logs._settings
+        return RunReader(self.logs, self.cipher.tenant_id, self.run_id, after=after, seen=seen, settings=settings, view=view)
 
 
-Begin = Callable[[list[Event]], WrittenRun]
+class Begin(Protocol):
+    """Gives runs that are going to say what they are given, under the settings that are named."""
+
+    def __call__(self, events: list[Event], **given: Any) -> WrittenRun: ...
 
 
 @asynccontextmanager
 async def beginning(settings: Settings) -> AsyncIterator[Begin]:
-    """Give runs that are going to say what they are given; at the end nobody may follow them any more."""
+    """Let runs begin; at the end nobody may follow them any more."""
     commands, blocking, cipher = open_valkey(settings), open_valkey(settings, waits_seconds=10), new_cipher()
     tails = Tails(blocking, commands, settings.valkey_prefix)
-    logs = RunLogs(valkey=commands, tails=tails, keyring=cast("Keyring", Keys(cipher)), settings=settings)
-    yield lambda events: WrittenRun(logs, cipher, events)
-    assert logs._broadcasts == {}, "who leaves leaves nothing behind"
+    begun: list[RunLogs] = []
+
+    def begin(events: list[Event], **given: Any) -> WrittenRun:
+        own = replace(settings, **given)
+        begun.append(RunLogs(valkey=commands, tails=tails, keyring=cast("Keyring", Keys(cipher)), settings=own))
+        return WrittenRun(begun[-1], cipher, events)
+
+    yield begin
+    assert all(logs._broadcasts == {} for logs in begun), "who leaves leaves nothing behind"
     await tails.close()
     await blocking.aclose()
     await commands.aclose()

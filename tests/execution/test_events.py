@@ -12,6 +12,8 @@ from uuid_utils.compat import uuid7
 
 from chat import events
 from chat.contents import NoticePart, ReasoningPart, TextPart
+from db.scopes import Row
+from db.statements import messages
 from inference.models import Usage
 from schema.ids import type_and_id
 from schema.runs import EVENTS
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 STYLE: Final = Style(most_fields=15)
 
 
-def told(messages: list[UUID]) -> Iterable[events.Event]:
+def told(messages: list[UUID], rows: list[Row]) -> Iterable[events.Event]:
     """An event of every kind, and one that cannot be shown."""
     one: dict[str, Any] = {"seq": 7, "at": time.time()}
     part_id = uuid7()
@@ -39,15 +41,21 @@ def told(messages: list[UUID]) -> Iterable[events.Event]:
     yield events.PartCompleted(part=ReasoningPart(part_id, "Hm."), **one)
     yield events.PartCompleted(part=NoticePart(part_id, "cut", "Cut."), **one)
     yield events.UsageTick(usage=Usage(input_tokens=1, output_tokens=2**60), **one)
-    yield events.RunSnapshot(reason="GAP", message_ids=messages, **one)
-    yield events.RunSnapshot(reason="NO_SUCH_REASON", message_ids=[], **one)
+    yield events.RunSnapshot(reason="GAP", outputs=rows, **one)
+    yield events.RunSnapshot(reason="NO_SUCH_REASON", outputs=[], **one)
+    yield events.Heartbeat(**one)
     yield events.RunFinished(status="COMPLETED", **one)
 
 
 async def test_an_event_of_every_kind_is_told_as_graphql_core_does(story: Story) -> None:
     named = [found for found in map(type_and_id, story.ids) if found is not None]
     runs = [id_ for kind, id_ in named if kind == "Run"]
-    stream = list(told([id_ for kind, id_ in named if kind == "Message"][:3]))
+    message_ids = [id_ for kind, id_ in named if kind == "Message"][:3]
+    viewer = story.viewers["owner"]
+    assert viewer is not None
+    async with story.door.process.works.scopes.reading(viewer.tenant_id) as scope:
+        rows = await messages.by_ids(scope, viewer.tenant_id, message_ids)
+    stream = list(told(message_ids, rows))
     assert {type(event) for event in stream} == set(EVENTS)
     for seed in range(max(1, EXAMPLES // 10)):
         random = Random(seed)

@@ -10,9 +10,10 @@ import orjson
 import pytest
 from graphql import ExecutionResult, Executor, parse
 
-from chat.broadcasts import Sink, Told
 from chat.contents import TextPart
 from chat.events import Event, PartCompleted, PartStarted, UsageTick
+from chat.followers import Sink
+from chat.views import Told
 from execution import Compiler
 from inference.models import Usage
 from resolvers.operations import Caller
