@@ -161,6 +161,28 @@ class Settings:
         "where it was, and else ends as INCOMPLETE with what was said.",
         default=False,
     )
+    model_private_endpoints: tuple[str, ...] = setting(
+        "Origins inside your network, such as `http://vllm.internal:8000`, that tenants may name as model endpoints, separated by commas; "
+        "all others must be public https addresses.",
+        default=(),
+    )
+    tenant_providers: int = setting("Most model providers of a tenant's own.", default=50, minimum=0, maximum=1000)
+    tenant_models: int = setting("Most models of a tenant's own.", default=200, minimum=0, maximum=10_000)
+    tenant_deployments: int = setting("Most deployments of a model of a tenant's own.", default=20, minimum=1, maximum=1000)
+    tenant_credentials: int = setting(
+        "Most keys at model providers that a tenant, or a member, keeps.", default=50, minimum=0, maximum=1000
+    )
+    tenant_prices: int = setting("Most prices that a tenant sets, over all models and times.", default=2000, minimum=0, maximum=100_000)
+    tenant_policies: int = setting("Most routing policies of a tenant.", default=50, minimum=0, maximum=1000)
+    model_cache_seconds: float = setting(
+        "How long a process trusts what it read of a tenant's models, in seconds; changes are pushed.",
+        default=60.0,
+        minimum=0,
+        maximum=3600,
+    )
+    model_cache_members: int = setting(
+        "Of how many members a process remembers what they can ask.", default=2000, minimum=1, maximum=1_000_000
+    )
     models_file: Path = setting(
         "TOML file of further models that every tenant can ask: deployments, models that the catalogue lacks, own prices. See "
         "`docs/operating.md`; empty means none.",

@@ -77,4 +77,4 @@ def is_about(revoked: Revoked, viewer: Viewer) -> bool:
         "role": viewer.role_id,
         "tenant": viewer.tenant_id,
     }
-    return named[revoked.kind] == revoked.id
+    return named.get(revoked.kind) == revoked.id

@@ -16,7 +16,8 @@ from settings import Settings
 
 log = structlog.get_logger()
 
-Kind = Literal["session", "api_key", "user", "role", "tenant"]
+# "models": what a tenant can ask changed; its id is the tenant's.
+Kind = Literal["session", "api_key", "user", "role", "tenant", "models"]
 
 _LONGEST_PAUSE: Final = 2.0
 

@@ -1,6 +1,6 @@
 """What one viewer can ask: providers, models with dated prices, and the places where they are asked, with keys still sealed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
@@ -8,7 +8,20 @@ from uuid import UUID
 import msgspec
 
 from auth.encryption.ciphers import TenantCipher
-from inference.deployments import Capability, CredentialOwner, Deployment, Model, Price, PriceSource, Wire
+from inference.deployments import (
+    Capability,
+    CredentialOwner,
+    Deployment,
+    FallbackRule,
+    MidStream,
+    Model,
+    Policy,
+    Price,
+    PriceSource,
+    Strategy,
+    Wire,
+)
+from inference.models import FailureKind
 from settings import Secret
 
 # The table and column that a tenant's keys are encrypted for.
@@ -32,6 +45,7 @@ class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str | None = None
     needs_key: bool = True
     custom: bool = False
+    revision: int = 1
 
 
 class OfferedModel(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,6 +103,29 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     tpm: int | None = None
     rpm: int | None = None
     drained: bool = False
+    lacks_key: bool = False
+
+
+class StoredRule(msgspec.Struct, frozen=True):
+    """After one of these failures, these models are asked."""
+
+    on: frozenset[FailureKind]
+    to: tuple[UUID, ...]
+
+
+class StoredPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """A tenant's policy as it is kept: places and models by id, some of which may be gone. Without candidates all places will do."""
+
+    id: UUID
+    name: str
+    strategy: Strategy = Strategy.PRIORITY
+    candidates: tuple[UUID, ...] = ()
+    fallbacks: tuple[StoredRule, ...] = ()
+    max_retries: int = 2
+    sticky_prompt_cache: bool = True
+    mid_stream: MidStream = MidStream.TERMINATE
+    allowed_regions: tuple[str, ...] = ()
+    revision: int = 1
 
 
 class Offering(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +135,7 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
     models: Mapping[UUID, OfferedModel]
     places: Mapping[UUID, Place]
     default_model_id: UUID
+    policies: Mapping[UUID, StoredPolicy] = {}
 
     def places_of(self, model_id: UUID) -> list[Place]:
         """Every place of a model: one's own before the tenant's before the platform's, then by their order."""
@@ -105,14 +143,47 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
 
     def usable(self, model_id: UUID) -> list[Place]:
         """The places of a model that may be chosen."""
-        return [place for place in self.places_of(model_id) if not place.drained]
+        return [place for place in self.places_of(model_id) if not (place.drained or place.lacks_key)]
 
     def price_of(self, model: OfferedModel, at: datetime) -> Price | None:
         """What a model costs this viewer: in the place that comes first, or with a key of the tenant's where there is none."""
         places = self.usable(model.id)
         return model.price_at(at, places[0].owner if places else CredentialOwner.TENANT)
 
-    def deployment(self, place: Place, cipher: TenantCipher, at: datetime) -> Deployment:
+    def candidates(self, model_id: UUID, policy: StoredPolicy | None) -> list[Place]:
+        """Where a policy lets a model be asked: at the places that it names, or anywhere if it names none for this model."""
+        usable = {place.id: place for place in self.usable(model_id) if place.wire is not None}
+        named = [usable[place_id] for place_id in (policy.candidates if policy else ()) if place_id in usable]
+        return named or list(usable.values())
+
+    def policy(self, model_id: UUID, policy: StoredPolicy | None, cipher: TenantCipher, at: datetime) -> Policy:
+        """Open the keys of all places that a policy may lead to; raises `ContentIsUnreadable`.
+
+        Places that a policy of priorities names are asked in its order; where no policy was named, one's own places come first.
+        """
+        places = self.candidates(model_id, policy)
+        ranked = policy is None or (policy.strategy is Strategy.PRIORITY and policy.candidates)
+        turns = _turns(places, named=policy is not None) if ranked else {}
+        opened = [self.deployment(place, cipher, at, turn=turns.get(place.id)) for place in places]
+        if policy is None:
+            return Policy(id=None, name="default", candidates=tuple(opened))
+        return Policy(
+            id=policy.id,
+            name=policy.name,
+            candidates=tuple(opened),
+            strategy=policy.strategy,
+            fallbacks=tuple(self._fallback(rule, cipher, at) for rule in policy.fallbacks),
+            max_retries=policy.max_retries,
+            sticky=policy.sticky_prompt_cache,
+            mid_stream=policy.mid_stream,
+            allowed_regions=frozenset(policy.allowed_regions),
+        )
+
+    def _fallback(self, rule: StoredRule, cipher: TenantCipher, at: datetime) -> FallbackRule:
+        places = [place for model_id in rule.to for place in self.candidates(model_id, None)]
+        return FallbackRule(on=rule.on, to=tuple(self.deployment(place, cipher, at) for place in places))
+
+    def deployment(self, place: Place, cipher: TenantCipher, at: datetime, *, turn: int | None = None) -> Deployment:
         """Open a place's key; raises `ContentIsUnreadable`."""
         model = self.models[place.model_id]
         if place.wire is None:
@@ -126,11 +197,18 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
             api_key=_opened(place, cipher),
             region=place.region,
             weight=place.weight,
-            order=place.order,
+            order=place.order if turn is None else turn,
             tpm=place.tpm,
             rpm=place.rpm,
             owner=place.owner,
         )
+
+
+def _turns(places: Sequence[Place], *, named: bool) -> dict[UUID, int]:
+    """The turn of each place: its own where a policy names them one by one; else equals of one owner share theirs."""
+    ranks = [(index,) if named else (_NEAREST[place.owner], place.order) for index, place in enumerate(places)]
+    order = {rank: turn for turn, rank in enumerate(sorted(set(ranks)))}
+    return {place.id: order[rank] for place, rank in zip(places, ranks, strict=True)}
 
 
 def in_order(places: Iterable[Place]) -> list[Place]:

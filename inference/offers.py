@@ -1,16 +1,154 @@
-"""What the members of a tenant can ask."""
+"""What the members of a tenant can ask, remembered for a while, and what becomes of a wish to ask a model."""
 
+import contextlib
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
-from inference.offerings import Offering
+from auth.encryption.keyring import Keyring
+from auth.viewers import Viewer
+from db.scopes import TenantScopes, Writing
+from db.statements import models
+from errors import Conflict, Invalid, NotFound
+from events.revocations import Revocations, Revoked
+from inference.deployments import Capability, Model, Policy
+from inference.holdings import with_own
+from inference.offerings import OfferedModel, Offering, StoredPolicy
+from settings import Settings
+
+
+class ModelIsUnavailable(Conflict):
+    """There is such a model, and nobody's key or no place to ask it."""
+
+    code = "MODEL_UNAVAILABLE"
 
 
 class Models:
-    """Answers what a viewer can ask, and where."""
+    """Answers what a member of a tenant can ask. Keys stay encrypted in memory; they are opened for the run that needs them.
 
-    def __init__(self, platform: Offering) -> None:
-        self._platform = platform
+    A process keeps what it read of at most `model_cache_members` members for `model_cache_seconds`; `forget` must hear everything
+    that `Revocations.listen` yields. Ask before a database scope is opened.
+    """
 
-    async def offering(self, tenant_id: UUID, user_id: UUID) -> Offering:  # noqa: ARG002 - tenants have none of their own yet
-        """All that this member of the tenant can ask."""
-        return self._platform
+    def __init__(  # noqa: PLR0913 - what it reads with, and what it tells
+        self,
+        platform: Offering,
+        *,
+        scopes: TenantScopes,
+        keyring: Keyring,
+        revocations: Revocations,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.platform = platform
+        self._scopes = scopes
+        self._keyring = keyring
+        self._revocations = revocations
+        self._life = settings.model_cache_seconds
+        self._most = settings.model_cache_members
+        self._clock = clock
+        self._kept: OrderedDict[tuple[UUID, UUID], tuple[float, Offering]] = OrderedDict()
+        self._members: defaultdict[UUID, set[UUID]] = defaultdict(set)
+        self._generation = 0
+
+    async def offering(self, tenant_id: UUID, user_id: UUID) -> Offering:
+        """All that this member can ask, as it was a moment ago."""
+        kept = self._kept.get((tenant_id, user_id))
+        if kept is not None and kept[0] > self._clock():
+            self._kept.move_to_end((tenant_id, user_id))
+            return kept[1]
+        generation = self._generation
+        offering = await self.offering_now(tenant_id, user_id)
+        if generation == self._generation:
+            self._keep(tenant_id, user_id, offering)
+        return offering
+
+    async def offering_now(self, tenant_id: UUID, user_id: UUID) -> Offering:
+        """All that this member can ask, read anew."""
+        async with self._scopes.reading(tenant_id) as scope:
+            own = await models.all_of_member(scope, tenant_id, user_id)
+        return with_own(self.platform, own, tenant_id)
+
+    async def find(self, tenant_id: UUID, user_id: UUID, model_id: UUID) -> Model | None:
+        """A model with the price that is in force for this member; None where there is none of this id."""
+        offering = await self.offering(tenant_id, user_id)
+        model = offering.models.get(model_id)
+        return None if model is None else model.as_known(offering.price_of(model, datetime.now(UTC)))
+
+    async def usable(self, tenant_id: UUID, user_id: UUID, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> list[UUID]:
+        """Which models will answer: those that are asked for, or else the policy's first, or else the platform's own.
+
+        Raises `NotFound` for a model or policy that the member does not see, `ModelIsUnavailable` where nothing can be asked,
+        `Invalid` for a model that does not answer.
+        """
+        offering = await self.offering(tenant_id, user_id)
+        policy = None if policy_id is None else offering.policies.get(policy_id)
+        if policy_id is not None and policy is None:
+            raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
+        wanted = list(dict.fromkeys(model_ids)) or [_first(offering, policy)]
+        for model_id in wanted:
+            _check(offering, offering.models.get(model_id), policy)
+        return wanted
+
+    async def policy_for(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> Policy:
+        """Where a run may ask its model, with keys in hand. A policy that is gone meanwhile is none.
+
+        Raises `ModelIsUnavailable` where nothing can be asked any more.
+        """
+        offering = await self.offering(tenant_id, user_id)
+        policy = None if policy_id is None else offering.policies.get(policy_id)
+        cipher = await self._keyring.cipher(tenant_id)
+        chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
+        if not chosen.candidates:
+            raise ModelIsUnavailable("The model cannot be asked any more.")
+        return chosen
+
+    @contextlib.asynccontextmanager
+    async def changing(self, viewer: Viewer) -> AsyncIterator[tuple[Writing, Offering]]:
+        """Change what the tenant can ask, alone: a scope, and all that there is while it is open. Then every process hears of it."""
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            await models.lock(scope, viewer.tenant_id)
+            own = await models.all_of_member(scope, viewer.tenant_id, viewer.user_id)
+            yield scope, with_own(self.platform, own, viewer.tenant_id)
+        revoked = Revoked(kind="models", tenant_id=viewer.tenant_id, id=viewer.tenant_id, reason="MODELS_CHANGED")
+        self.forget(revoked)
+        await self._revocations.publish(revoked)
+
+    def forget(self, revoked: Revoked | None) -> None:
+        """Drop what was read of a tenant whose models changed; of all tenants for None."""
+        if revoked is not None and revoked.kind != "models":
+            return
+        self._generation += 1
+        if revoked is None:
+            self._kept.clear()
+            self._members.clear()
+            return
+        for user_id in self._members.pop(revoked.tenant_id, ()):
+            self._kept.pop((revoked.tenant_id, user_id), None)
+
+    def _keep(self, tenant_id: UUID, user_id: UUID, offering: Offering) -> None:
+        self._kept[tenant_id, user_id] = (self._clock() + self._life, offering)
+        self._kept.move_to_end((tenant_id, user_id))
+        self._members[tenant_id].add(user_id)
+        if len(self._kept) > self._most:
+            (tenant_id, user_id), _ = self._kept.popitem(last=False)
+            self._members[tenant_id].discard(user_id)
+            if not self._members[tenant_id]:
+                del self._members[tenant_id]
+
+
+def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:
+    """The model that is asked where none is named."""
+    places = [offering.places[place_id] for place_id in (policy.candidates if policy else ()) if place_id in offering.places]
+    return next((place.model_id for place in places if not (place.drained or place.lacks_key)), offering.default_model_id)
+
+
+def _check(offering: Offering, model: OfferedModel | None, policy: StoredPolicy | None) -> None:
+    if model is None:
+        raise NotFound("There is no Model with this id.", path=("modelIds",))
+    if Capability.TEXT not in model.capabilities:
+        raise Invalid(f"{model.name} does not answer: it makes vectors.", path=("modelIds",), constraint="capability=TEXT")
+    if not offering.candidates(model.id, policy):
+        raise ModelIsUnavailable(f"{model.name} cannot be asked: nobody's key is there for it.", path=("modelIds",))

@@ -15,6 +15,7 @@ from loaders import (
     jobs,
     members,
     messages,
+    models,
     participants,
     roles,
     runs,
@@ -76,3 +77,6 @@ class Loaders:
     run_by_id = _Asked(runs.run_by_id)
     open_runs_by_chat = _Asked(runs.open_runs_by_chat)
     runs_by_chat = _Asked(runs.runs_by_chat)
+    own_models = _Asked(models.own_models)
+    credential_by_id = _Asked(models.credential_by_id)
+    credentials_by_user = _Asked(models.credentials_by_user)

@@ -8,6 +8,7 @@ from uuid import UUID
 from auth.policies.models import can_administer_models, can_read_models
 from db.scopes import Row
 from inference.deployments import Capability, CredentialOwner, Price
+from inference.holdings import with_own
 from inference.offerings import ModelProvider, OfferedModel, Offering, Place
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
@@ -19,8 +20,10 @@ _OF_PLACE: Final = ("id", "model_id", "region", "weight", "order", "tpm", "rpm",
 
 
 async def offering(operation: Operation) -> Offering:
-    """All that the viewer can ask."""
-    return await operation.works.models.offering(operation.tenant_id, operation.viewer.user_id)
+    """All that the viewer can ask, read once for an operation."""
+    found = await operation.questions.own_models.load(operation.viewer.user_id)
+    assert found is not None, "every member has an answer"
+    return with_own(operation.works.models.platform, found, operation.tenant_id)
 
 
 async def by_ids(operation: Operation, ids: Sequence[UUID | None], needed: object = None) -> list[Row | None]:  # noqa: ARG001 - a link's
@@ -36,7 +39,7 @@ async def providers_by_ids(operation: Operation, ids: Sequence[UUID], needed: ob
     if not can_read_models(operation.viewer):
         return [None] * len(ids)
     providers = (await offering(operation)).providers
-    return [None if (provider := providers.get(one)) is None else provider_row(provider) for one in ids]
+    return [None if (provider := providers.get(one)) is None else provider_row(operation, provider) for one in ids]
 
 
 async def deployment_by_id(operation: Operation, id: UUID) -> Row | None:
@@ -63,7 +66,7 @@ async def page(operation: Operation, arguments: PageArguments, *, capabilities: 
 
 async def providers(operation: Operation, arguments: PageArguments) -> Page:
     """Page through providers, by their keys."""
-    rows = [provider_row(provider) for provider in (await offering(operation)).providers.values()]
+    rows = [provider_row(operation, provider) for provider in (await offering(operation)).providers.values()]
     return await _page(operation, rows, arguments, "providers")
 
 
@@ -98,9 +101,11 @@ def model_row(model: OfferedModel) -> Row:
     return {name: getattr(model, name) for name in _OF_MODEL} | {"capabilities": sorted(model.capabilities)}
 
 
-def provider_row(provider: ModelProvider) -> Row:
+def provider_row(operation: Operation, provider: ModelProvider) -> Row:
     """Spell a provider as the schema reads it."""
-    return {"id": provider.id, "key": provider.key, "name": provider.name, "custom": provider.custom}
+    names = ("id", "key", "name", "custom", "needs_key", "revision")
+    endpoint = provider.base_url if can_administer_models(operation.viewer) else None
+    return {name: getattr(provider, name) for name in names} | {"endpoint": endpoint}
 
 
 def price_row(price: Price) -> Row:

@@ -25,7 +25,10 @@ from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
 from events.jobs import Jobs
+from inference.credentials import Credentials
+from inference.custom_models import CustomModels
 from inference.offers import Models
+from inference.policies import RoutingPolicies
 from knowledge.search import Search
 from loaders.loaders import Loaders
 from settings import Settings
@@ -57,6 +60,9 @@ class Works:
     rates: RateLimits
     models: Models
     search: Search
+    credentials: Credentials
+    custom_models: CustomModels
+    policies: RoutingPolicies
     replica: Replica | None = None
 
 

@@ -20,6 +20,7 @@ class ErrorCode(enum.Enum):
     IDEMPOTENCY_MISMATCH = strawberry.enum_value("IDEMPOTENCY_MISMATCH", description="The idempotency key was used with another input.")
     RUN_IN_PROGRESS = strawberry.enum_value("RUN_IN_PROGRESS", description="The chat is being answered already.")
     MODEL_UNAVAILABLE = strawberry.enum_value("MODEL_UNAVAILABLE", description="The model did not answer.")
+    CREDENTIAL_INVALID = strawberry.enum_value("CREDENTIAL_INVALID", description="The provider does not take the key.")
     CONTEXT_OVERFLOW = strawberry.enum_value("CONTEXT_OVERFLOW", description="The conversation is longer than the model can read.")
     CONTENT_BLOCKED = strawberry.enum_value("CONTENT_BLOCKED", description="The model's provider refused the content.")
     INTERNAL = strawberry.enum_value("INTERNAL", description="Something failed on our side.")

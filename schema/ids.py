@@ -25,7 +25,9 @@ PREFIXES: Final = {
     "BackgroundJob": "job",
     "Provider": "prv",
     "Model": "mdl",
+    "ProviderCredential": "crd",
     "ModelPrice": "prc",
+    "RoutingPolicy": "pol",
     "ModelDeployment": "dep",
 }
 _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}

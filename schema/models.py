@@ -4,20 +4,24 @@ import enum
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 from uuid import UUID
 
 import strawberry
 
+from db.scopes import Row
 from inference.deployments import Capability
 from loaders.pages import Page
-from resolvers import models
+from resolvers import credentials, models
 from resolvers.operations import Operation
-from schema.connections import After, Connection, asked
+from schema.connections import After, Connection, First, asked
 from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
 from schema.nodes import Node
 from schema.scalars import URL
+
+if TYPE_CHECKING:
+    from schema.credentials import ProviderCredential
 
 
 @strawberry.enum(description="What a model can do.")
@@ -50,11 +54,31 @@ class PriceSource(enum.Enum):
     TENANT_CONTRACT = strawberry.enum_value("TENANT_CONTRACT", description="The tenant, for what is asked with its own or a member's key.")
 
 
+async def _credentials(
+    operation: Operation,
+    rows: Sequence[Row],
+    needed: Columns | None,  # noqa: ARG001 - a row has all columns
+    first: First = None,
+    after: After = None,
+) -> list[Page | Exception]:
+    return await credentials.pages_of_providers(operation, rows, asked(operation, first=first, after=after))
+
+
 @strawberry.type(description="Who runs models.")
 class Provider(Node):
     key: str = column("key", description="Its short name, such as `openai`.")
     name: str = column("name", description="Its name for people.")
     custom: bool = column("custom", description="Whether it is the tenant's own.")
+    endpoint: URL | None = column("endpoint", description="Its address; null for you unless you administer the tenant's models.")
+    needs_key: bool = column("needs_key", description="Whether it is only asked with a key.")
+    credentials: "Connection[Annotated[ProviderCredential, strawberry.lazy('schema.credentials')]]" = batch(
+        _credentials,
+        needs=["id"],
+        scopes=["models:admin", "models:write"],
+        multipliers=["first"],
+        description="Your own keys for it, and the tenant's if you administer its models, the oldest first.",
+    )
+    revision: int = column("revision", description="Counts its changes, for `expectedRevision`.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
@@ -125,6 +149,7 @@ class Model(Node):
     )
     viewer_has_access: bool = batch(models.access, needs=["id"], description="Whether you can ask it: somebody's key is there for it.")
     custom: bool = column("custom", description="Whether it is the tenant's own.")
+    revision: int = column("revision", description="Counts its changes, for `expectedRevision`.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:

@@ -13,6 +13,8 @@ from schema import (
     assistants,
     branches,
     chats,
+    credentials,
+    custom_models,
     edits,
     feedback,
     invitations,
@@ -22,6 +24,7 @@ from schema import (
     models,
     node,
     participants,
+    policies,
     redactions,
     roles,
     runs,
@@ -46,6 +49,7 @@ QUERIES: Final = (
     models.Query,
     search.Query,
     assistants.Query,
+    policies.Query,
 )
 MUTATIONS: Final = (
     accounts.Mutation,
@@ -64,6 +68,9 @@ MUTATIONS: Final = (
     edits.Mutation,
     runs.Mutation,
     jobs.Mutation,
+    custom_models.Mutation,
+    credentials.Mutation,
+    policies.Mutation,
 )
 SUBSCRIPTIONS: Final = (runs.Subscription,)
 

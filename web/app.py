@@ -78,6 +78,7 @@ async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
             async for revoked in door.process.revocations.listen():
                 works.sessions.forget(revoked)
                 works.api_keys.forget(revoked)
+                works.models.forget(revoked)
                 await sockets.recheck(revoked)
         except (*OUTAGES, Unavailable):
             log.warning("revocations_lost_valkey")

@@ -54,9 +54,12 @@ from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
 from inference.catalogue import Catalogue
+from inference.credentials import Credentials
+from inference.custom_models import CustomModels
 from inference.deployments import Capability
 from inference.offers import Models
 from inference.platform import deployment_of_settings, platform_offering
+from inference.policies import RoutingPolicies
 from inference.providers import Providers
 from knowledge.search import Search
 from resolvers.operations import Works
@@ -124,7 +127,11 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         closing.push_async_callback(rates.close)
         acts = Acts(scopes=scopes, keyring=keyring, settings=settings)
         dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
-        models = Models(platform_offering(Catalogue.read(), settings))
+        models = Models(
+            platform_offering(Catalogue.read(), settings), scopes=scopes, keyring=keyring, revocations=revocations, settings=settings
+        )
+        trials = Providers(settings)
+        closing.push_async_callback(trials.close)
         choices = Choices(models, settings)
         works = Works(
             settings=settings,
@@ -152,6 +159,9 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             jobs=Jobs(scopes),
             rates=rates,
             models=models,
+            credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=trials, settings=settings),
+            custom_models=CustomModels(models, settings),
+            policies=RoutingPolicies(models, settings),
             search=Search(scopes=scopes, settings=settings),
         )  # fmt: skip
         await warm(pool)
@@ -198,6 +208,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         chores = [
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
             asyncio.create_task(labour.work(), name="jobs"),
+            asyncio.create_task(_hear_of_models(process), name="models"),
         ]
         log.info("worker_ready", worker=name, model=settings.model_name)
         try:
@@ -207,6 +218,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
             await providers.close()
+
+
+async def _hear_of_models(process: Process) -> None:
+    """Forget what tenants could ask when it changes; `listen` survives outages."""
+    async for revoked in process.revocations.listen():
+        process.works.models.forget(revoked)
 
 
 async def _send_mails(queue: MailQueue) -> None:

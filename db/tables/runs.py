@@ -16,6 +16,7 @@ class Run(Table, tablename="runs", schema="penny"):
     error_code = Text(null=True, default=None)
     error_message = Text(null=True, default=None)
     model = Text(null=True, default=None)
+    routing_policy_id = UUID(null=True, default=None)
     max_output_tokens = Integer(null=True, default=None)
     background = Boolean(default=True)
     created_at = Timestamptz()

@@ -116,7 +116,8 @@ def literal(type_: Any) -> str:
     if graphql.is_input_object_type(type_):
         given = [f"{name}: {literal(field.type)}" for name, field in type_.fields.items() if graphql.is_required_input_field(field)]
         return "{" + ", ".join(given) + "}"
-    return {"Int": "1", "Float": "1", "Boolean": "true", "DateTime": '"2026-11-22T00:00:00Z"', "JSON": "{}"}.get(type_.name, '"a"')
+    scalars = {"Int": "1", "Float": "1", "Boolean": "true", "DateTime": '"2026-11-22T00:00:00Z"', "JSON": "{}", "Decimal": "1"}
+    return (scalars | {"URL": '"https://example.com"'}).get(type_.name, '"a"')
 
 
 def document_for(name: str) -> str:
