@@ -296,6 +296,22 @@ class Settings:
         maximum=300,
     )
 
+    event_window_hours: int = setting(
+        "How long facts are kept for those who come back with a cursor, in hours.", default=72, minimum=1, maximum=8760
+    )
+    event_replay: int = setting(
+        "Most facts of a tenant behind a cursor that are told again; beyond it, clients are asked to load anew.",
+        default=10_000,
+        minimum=1,
+        maximum=10_000_000,
+    )
+    event_backlog: int = setting(
+        "Facts that wait in memory for one subscriber; a slower one reads them from PostgreSQL.", default=256, minimum=1, maximum=100_000
+    )
+    event_poll_seconds: float = setting(
+        "How often a process looks for facts whose hint was lost, in seconds.", default=1.0, minimum=0.05, maximum=60
+    )
+
     message_max_bytes: int = setting("Longest message, in bytes of UTF-8.", default=131_072, minimum=1, maximum=16_777_216)
     message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
     run_parallel_models: int = setting("Most models that answer one message side by side.", default=4, minimum=1, maximum=32)

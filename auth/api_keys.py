@@ -19,6 +19,7 @@ from db.scopes import Row, TenantScopes
 from db.statements import credentials
 from db.tables.credentials import ApiKey
 from errors import Conflict, Invalid, NotFound, PermissionDenied, Unauthenticated
+from events.facts import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated, record
 from events.revocations import Revocations, Revoked
 from settings import Settings
 
@@ -82,7 +83,9 @@ class ApiKeys:
             expires_at=expires_at,
         )
         async with self._scopes.writing(viewer.tenant_id) as scope:
-            return await credentials.create_api_key(scope, key), text
+            row = await credentials.create_api_key(scope, key)
+            await record(scope, viewer.tenant_id, ApiKeyCreated(api_key_id=key_id, user_id=viewer.user_id), by=viewer)
+        return row, text
 
     async def rotate(self, viewer: Viewer, key_id: UUID) -> tuple[Row, str]:
         """A new secret for a key; the one before still counts for `api_key_rotation_hours`, an older one no more."""
@@ -96,6 +99,7 @@ class ApiKeys:
             row = await credentials.rotate_api_key(
                 scope, viewer.tenant_id, key_id, secret_hash=hash_token(text), previous_valid_until=now + self._overlap
             )
+            await record(scope, viewer.tenant_id, ApiKeyRotated(api_key_id=key_id, user_id=key["user_id"]), by=viewer)
         await self._tell(viewer.tenant_id, key_id, "KEY_ROTATED")
         return row, text
 
@@ -106,6 +110,8 @@ class ApiKeys:
             if not can_revoke_key(viewer, key):
                 raise PermissionDenied("You may only revoke your own keys.", required_scopes=["keys:write"])
             row = await credentials.revoke_api_key(scope, viewer.tenant_id, key_id, self._now())
+            if key["revoked_at"] is None:
+                await record(scope, viewer.tenant_id, ApiKeyRevoked(api_key_id=key_id, user_id=key["user_id"]), by=viewer)
         await self._tell(viewer.tenant_id, key_id, "KEY_REVOKED")
         return row
 

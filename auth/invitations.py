@@ -20,6 +20,7 @@ from db.scopes import Row, SystemScopes, TenantScopes, Writing
 from db.statements import members, tenants, users
 from db.tables.members import Invitation, Membership
 from errors import Conflict, Invalid, NotFound, PermissionDenied, Unauthenticated
+from events.facts import InvitationCreated, InvitationRevoked, MemberJoined, Person, record
 from settings import Settings
 
 
@@ -73,6 +74,7 @@ class Invitations:
                 raise Conflict("Somebody with this e-mail address is a member already.", path=["email"])
             await members.revoke_open_invitations(scope, viewer.tenant_id, email, now)
             row = await members.create_invitation(scope, invitation)
+            await record(scope, viewer.tenant_id, InvitationCreated(invitation_id=row["id"]), by=viewer)
             await self._mail_queue.enqueue(scope, mail)
         return row
 
@@ -93,8 +95,9 @@ class Invitations:
         _check(viewer)
         async with self._scopes.writing(viewer.tenant_id) as scope:
             row = await members.revoke_invitation(scope, viewer.tenant_id, invitation_id, self._now())
-        if row is None:
-            raise NotFound("There is no open invitation with this id.")
+            if row is None:
+                raise NotFound("There is no open invitation with this id.")
+            await record(scope, viewer.tenant_id, InvitationRevoked(invitation_id=invitation_id), by=viewer)
         return row
 
     async def page(self, viewer: Viewer, *, limit: int, beyond: UUID | None = None, newest_first: bool = True) -> list[Row]:
@@ -136,6 +139,7 @@ async def join(scope: Writing, tenant_id: UUID, token: str, *, user_id: UUID, em
     if row is None:
         raise Conflict("You are a member of this tenant already.")
     await members.accept_invitation(scope, tenant_id, invitation["id"], now)
+    await record(scope, tenant_id, MemberJoined(membership_id=row["id"], user_id=user_id), by=Person(user_id))
     return row
 
 

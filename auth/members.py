@@ -15,6 +15,7 @@ from db.scopes import Row, TenantScopes, Writing
 from db.statements import members, participants, tenants
 from db.tables.members import Membership, Role
 from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.facts import MemberRemoved, MemberUpdated, RoleCreated, RoleUpdated, record
 from events.revocations import Kind, Revocations, Revoked
 
 _STATUSES: Final = ("ACTIVE", "DISABLED")
@@ -50,6 +51,7 @@ class Members:
             if role != owner["id"] or values[Membership.status] != "ACTIVE":
                 await _refuse_last_owner(scope, member, owner)
             row = await members.change_membership(scope, viewer.tenant_id, membership_id, values)
+            await record(scope, viewer.tenant_id, MemberUpdated(membership_id=membership_id, user_id=member["user_id"]), by=viewer)
         assert row is not None
         await self._tell("user", viewer.tenant_id, row["user_id"], "MEMBER_CHANGED")
         return row
@@ -64,6 +66,7 @@ class Members:
             await _refuse_last_owner(scope, member, owner)
             await participants.lock_chats_of(scope, viewer.tenant_id, member["user_id"])
             await members.delete_membership(scope, viewer.tenant_id, membership_id)
+            await record(scope, viewer.tenant_id, MemberRemoved(membership_id=membership_id, user_id=member["user_id"]), by=viewer)
         await self._tell("user", viewer.tenant_id, member["user_id"], "MEMBER_REMOVED")
         return membership_id
 
@@ -85,7 +88,8 @@ class Members:
                 row = await members.create_role(scope, role)
             else:
                 row = await members.change_role(scope, viewer.tenant_id, id, name=name, scopes=granted)
-        assert row is not None
+            assert row is not None
+            await record(scope, viewer.tenant_id, (RoleCreated if id is None else RoleUpdated)(role_id=row["id"]), by=viewer)
         if id is not None:
             await self._tell("role", viewer.tenant_id, id, "ROLE_CHANGED")
         return row

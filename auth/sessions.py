@@ -19,6 +19,7 @@ from db.scopes import Row, SystemScopes, TenantScopes
 from db.statements import credentials, members
 from db.tables.credentials import Session
 from errors import NotFound, PermissionDenied, Unauthenticated
+from events.facts import Person, SessionOpened, SessionRevoked, record
 from events.revocations import Revocations, Revoked
 from settings import Settings
 
@@ -83,6 +84,7 @@ class Sessions:
             check_standing(member)
             row = await credentials.create_session(scope, session)
             await members.note_activity(scope, tenant_id, user_id, now)
+            await record(scope, tenant_id, SessionOpened(session_id=row["id"], user_id=user_id), by=Person(user_id))
         viewer = _viewer(tenant_id, user_id, member, session_id=row["id"], row=row)
         return OpenedSession(viewer, row, token)
 
@@ -122,7 +124,8 @@ class Sessions:
                 raise NotFound("There is no session with this id.")
             if not all(can_end_session(viewer, row) for row in rows):
                 raise PermissionDenied("You may only end your own sessions.", required_scopes=["members:admin"])
-            await credentials.revoke_sessions(scope, viewer.tenant_id, wanted, self._now())
+            ended = await credentials.revoke_sessions(scope, viewer.tenant_id, wanted, self._now())
+            await record(scope, viewer.tenant_id, *(_revoked(row["id"], row["user_id"], "SESSION_REVOKED") for row in ended), by=viewer)
         await self._tell_of(viewer.tenant_id, wanted, "SESSION_REVOKED")
         return wanted
 
@@ -132,6 +135,7 @@ class Sessions:
         for one in await self._tenants(user_id) if tenant_id is None else [tenant_id]:
             async with self._scopes.writing(one) as scope:
                 ended = await credentials.revoke_sessions_of(scope, one, user_id, except_id=except_id, now=self._now())
+                await record(scope, one, *(_revoked(session_id, user_id, reason) for session_id in ended), by=Person(user_id))
             if ended:
                 await self._tell(Revoked(kind="user", tenant_id=one, id=user_id, reason=reason))
             revoked += ended
@@ -141,7 +145,8 @@ class Sessions:
         """End the session that the viewer speaks with, if it is one."""
         if viewer.session_id is not None:
             async with self._scopes.writing(viewer.tenant_id) as scope:
-                await credentials.revoke_sessions(scope, viewer.tenant_id, [viewer.session_id], self._now())
+                ended = await credentials.revoke_sessions(scope, viewer.tenant_id, [viewer.session_id], self._now())
+                await record(scope, viewer.tenant_id, *(_revoked(row["id"], row["user_id"], reason) for row in ended), by=viewer)
             await self._tell_of(viewer.tenant_id, [viewer.session_id], reason)
 
     def _checked(self, row: Row | None) -> Viewer:
@@ -185,6 +190,10 @@ def _viewer(tenant_id: UUID, user_id: UUID, member: Row, *, session_id: UUID, ro
         session_id=session_id,
         expires_at=row["expires_at"],
     )
+
+
+def _revoked(session_id: UUID, user_id: UUID, reason: str) -> SessionRevoked:
+    return SessionRevoked(session_id=session_id, user_id=user_id, reason=reason)
 
 
 def _storable(text: str | None, longest: int) -> str | None:

@@ -16,6 +16,7 @@ from db.scopes import Writing
 from db.statements import members, tenants
 from db.tables.members import Membership, Role
 from db.tables.tenants import Tenant
+from events.facts import MemberJoined, Person, record
 
 _SUFFIX_LETTERS: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
@@ -51,6 +52,7 @@ async def found(scope: Writing, new: NewTenant, owner_id: UUID, now: datetime) -
         await members.create_role(scope, role)
     owner = Membership(tenant_id=new.tenant_id, id=uuid7(), user_id=owner_id, role_id=roles[OWNER], joined_at=now)
     await members.create_membership(scope, owner)
+    await record(scope, new.tenant_id, MemberJoined(membership_id=owner.id, user_id=owner_id), by=Person(owner_id))
 
 
 async def _free_slug(scope: Writing, new: NewTenant) -> str:

@@ -229,6 +229,7 @@ class Answer:
             if not await runs.finish(scope, run["tenant_id"], run["id"], epoch=run["epoch"], values=values):
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
+            await records.ended(scope, run, outcome.status)
             await self._close_step(scope, "ENDED", usage)
             if outcome.status != "FAILED":
                 await titles.wish(scope, Jobs(self._scopes), run, self._settings)

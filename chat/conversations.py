@@ -26,6 +26,7 @@ from db.scopes import Row
 from db.statements import chats, runs
 from db.tables.chats import Chat
 from errors import Conflict, PermissionDenied
+from events.facts import ChatCreated, ChatDeleted, ChatUpdated, audience_of, record
 from knowledge import terms
 from settings import Settings
 
@@ -66,6 +67,7 @@ class Conversations:
             )
             if draft.title is not None:
                 await terms.keep_titles(act.scope, act.cipher, {made.chat: draft.title})
+            await record(act.scope, act.tenant_id, ChatCreated(chat_id=made.chat), by=viewer)
             if first is None:
                 return Sent(chat, None, [], reused=False)
             said, _ = await _said(act, chat, first, made, models)
@@ -96,7 +98,10 @@ class Conversations:
                 raise Conflict("The chat was changed meanwhile.", path=("expectedRevision",), current_revision=chat["revision"])
             if change.title is not msgspec.UNSET:
                 await terms.keep_titles(act.scope, act.cipher, {chat_id: change.title})
-            return await chats.change(act.scope, act.tenant_id, chat_id, values) or chat if values else chat
+            if not values:
+                return chat
+            await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id, before=audience_of(chat)), by=viewer)
+            return await chats.change(act.scope, act.tenant_id, chat_id, values) or chat
 
     async def delete(self, viewer: Viewer, chat_id: UUID) -> None:
         """Delete a chat with its messages, runs and their logs; an answer that is being made stops."""
@@ -106,6 +111,7 @@ class Conversations:
                 raise PermissionDenied("Only the chat's owners may delete it.", required_scopes=("chats:delete",))
             run_ids = await runs.ids_of_chat(act.scope, act.tenant_id, chat_id)
             await chats.delete(act.scope, act.tenant_id, chat_id)
+            await record(act.scope, act.tenant_id, ChatDeleted(chat_id=chat_id, before=audience_of(chat)), by=viewer)
         await self._dispatch.gone(act.tenant_id, run_ids)
 
     async def send(self, viewer: Viewer, chat_id: UUID, draft: Draft, *, key: str) -> Sent:

@@ -21,6 +21,7 @@ from db.scopes import Row
 from db.statements import chats, messages, runs
 from db.tables.runs import Run
 from errors import NotFound
+from events.facts import ChatUpdated, RunQueued, record
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +75,15 @@ def person_says(act: Act, message_id: UUID | None, place: Place, texts: Sequence
 async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> Exchange:
     """Write what a person says, and have it answered if there is an order."""
     if order is None:
-        (row,) = await records.write(act.scope, act.cipher, chat_id, question)
+        (row,) = await records.write(act.scope, act.cipher, chat_id, question, by=act.viewer)
         await chats.move_head(act.scope, act.tenant_id, chat_id, question.id)
+        await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=act.viewer)
         return Exchange(row, [])
     order = await _followed(act, chat_id, order)
     joint = Joint(question.id, question.place.branch_id, question.place.depth)
     places = await places_after(act.scope, act.tenant_id, chat_id, joint, len(order.run_ids), is_new=True)
     answers = _answers(places, order)
-    row, *_ = await records.write(act.scope, act.cipher, chat_id, question, *answers)
+    row, *_ = await records.write(act.scope, act.cipher, chat_id, question, *answers, by=act.viewer)
     return Exchange(row, await _begin(act, chat_id, answers, order))
 
 
@@ -91,7 +93,7 @@ async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
     order = await _followed(act, chat_id, order)
     places = await places_after(act.scope, act.tenant_id, chat_id, Joint.of(question), len(order.run_ids))
     answers = _answers(places, order)
-    await records.write(act.scope, act.cipher, chat_id, *answers)
+    await records.write(act.scope, act.cipher, chat_id, *answers, by=act.viewer)
     return Exchange(question, await _begin(act, chat_id, answers, order))
 
 
@@ -123,5 +125,6 @@ async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order)
         for answer in answers
     ]  # fmt: skip
     rows = await runs.create(act.scope, *made)
+    await record(act.scope, act.tenant_id, *(RunQueued(chat_id=chat_id, run_id=run["id"]) for run in rows), by=act.viewer)
     await chats.move_head(act.scope, act.tenant_id, chat_id, answers[0].id)
     return rows

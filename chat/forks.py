@@ -22,6 +22,7 @@ from db.scopes import Row
 from db.statements import chats, messages
 from db.tables.chats import Chat
 from errors import Invalid, NotFound
+from events.facts import ChatCreated, record
 from knowledge import terms
 from settings import Settings
 
@@ -60,10 +61,11 @@ class Forks:
             place = await place_after(act.scope, act.tenant_id, made.chat, None)
             async for rows in _path_to(act, message):
                 said = _copies(act, rows, place)
-                await records.write(act.scope, act.cipher, made.chat, *said)
+                await records.write(act.scope, act.cipher, made.chat, *said, by=None)
                 place = Place(place.branch_id, said[-1].place.depth + 1, said[-1].id)
             assert place.parent_id is not None, "a path has at least the message that it leads to"
             await chats.move_head(act.scope, act.tenant_id, made.chat, place.parent_id)
+            await record(act.scope, act.tenant_id, ChatCreated(chat_id=made.chat), by=viewer)
             chat = await chats.by_id(act.scope, act.tenant_id, made.chat)
         assert chat is not None, "it was written in this transaction"
         return Sent(chat, None, [], reused=False)

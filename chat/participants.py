@@ -12,6 +12,7 @@ from db.statements import chats, members, participants
 from db.tables.chats import Chat
 from db.tables.participants import ChatParticipant
 from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.facts import ChatUpdated, audience_of, record
 from settings import Settings
 
 
@@ -38,6 +39,7 @@ class Participants:
                 raise PermissionDenied("Only the chat's owners decide who takes part.", required_scopes=("chats:write",))
             if user_id == chat["owner_id"]:
                 raise OwnerStays
+            await record(scope, viewer.tenant_id, ChatUpdated(chat_id=chat_id, before=audience_of(chat)), by=viewer)
             if role is None:
                 await participants.remove(scope, viewer.tenant_id, chat_id, user_id)
                 return None

@@ -13,6 +13,7 @@ from chat.contents import NoticePart, Part, plain_text, sealed
 from db.scopes import Row, Writing
 from db.statements import messages
 from db.tables.chats import Message
+from events.facts import ENDS_OF_RUNS, Actor, MessageCompleted, MessageCreated, record
 from knowledge import terms
 
 # Messages with more to come: they are found when it has come.
@@ -35,8 +36,11 @@ class Said:
     edited_at: datetime | None = None
 
 
-async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said) -> list[Row]:
-    """Write new messages of a chat; their rows come back in the order given."""
+async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said, by: Actor | None) -> list[Row]:
+    """Write new messages of a chat, for whoever says or asked for them; their rows come back in the order given.
+
+    Without anybody they come with a new chat, and are not told one by one.
+    """
     now = datetime.now(UTC)
     rows = [
         Message(
@@ -49,6 +53,8 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
     ]  # fmt: skip
     written = await messages.create(scope, *rows)
     await terms.keep_messages(scope, cipher, {one.id: plain_text(one.parts) for one in said if one.status not in GROWING})
+    if by is not None:
+        await record(scope, cipher.tenant_id, *(MessageCreated(chat_id=chat_id, message_id=one.id) for one in said), by=by)
     return written
 
 
@@ -69,3 +75,10 @@ async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: 
     await terms.keep_messages(scope, cipher, {message_id: ""})
     notice = NoticePart(uuid7(), "redacted", "This message was redacted.")
     return await messages.redact(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, [notice]), by=by)
+
+
+async def ended(scope: Writing, run: Row, status: str, *, by: Actor | None = None) -> None:
+    """Let everybody know that a run has ended in this transaction, and that its message will grow no more."""
+    end = ENDS_OF_RUNS[status](chat_id=run["chat_id"], run_id=run["id"])
+    completed = MessageCompleted(chat_id=run["chat_id"], message_id=run["output_message_id"])
+    await record(scope, run["tenant_id"], end, completed, by=by)

@@ -11,6 +11,7 @@ from chat.turns import RunInProgress
 from db.scopes import Row
 from db.statements import feedback, messages, runs
 from errors import NotFound
+from events.facts import MessageUpdated, record
 from events.valkey import OUTAGES, ValkeyIsUnavailable
 
 
@@ -36,7 +37,9 @@ class Redactions:
             concerned = await runs.of_message(act.scope, act.tenant_id, found["chat_id"], message_id)
             if unfinished := [run for run in concerned if run["finished_at"] is None]:
                 raise RunInProgress(unfinished[0])
-            message = await records.redact(act.scope, act.cipher, message_id, by=viewer.user_id) or found
+            if (redacted := await records.redact(act.scope, act.cipher, message_id, by=viewer.user_id)) is not None:
+                await record(act.scope, act.tenant_id, MessageUpdated(chat_id=found["chat_id"], message_id=message_id), by=viewer)
+            message = redacted or found
             await feedback.remove_all(act.scope, act.tenant_id, message_id)
         told_by = [run["id"] for run in concerned if run["output_message_id"] == message_id]
         try:

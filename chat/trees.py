@@ -23,6 +23,7 @@ from db.scopes import Row
 from db.statements import chats, messages, runs
 from db.tables.chats import Chat
 from errors import Conflict, Invalid, NotFound
+from events.facts import ChatUpdated, MessageUpdated, record
 from settings import Settings
 
 
@@ -88,6 +89,8 @@ class Trees:
             if message["role"] != "ASSISTANT":
                 raise Invalid("Only an answer can be preferred to others.", path=("messageId",), constraint="role=ASSISTANT")
             await messages.prefer(act.scope, act.tenant_id, message_id, message["parent_id"])
+            preferred = MessageUpdated(chat_id=chat["id"], message_id=message_id)
+            await record(act.scope, act.tenant_id, preferred, ChatUpdated(chat_id=chat["id"]), by=viewer)
             if not await _leads_to(act, message, chat):
                 leaf_id = await messages.last_of_branch(act.scope, act.tenant_id, message["branch_id"])
                 await chats.move_head(act.scope, act.tenant_id, chat["id"], leaf_id)
@@ -104,6 +107,7 @@ class Trees:
             if expected_revision not in (None, chat["revision"]):
                 raise Conflict("The chat was changed meanwhile.", path=("expectedRevision",), current_revision=chat["revision"])
             values: dict[Any, Any] = {Chat.head_message_id: message_id}
+            await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=viewer)
             return await chats.change(act.scope, act.tenant_id, chat_id, values) or chat
 
 

@@ -80,4 +80,5 @@ async def ask_to_stop(act: Act, run: Row, how: Stop) -> Stopped | None:
     }  # fmt: skip
     await runs.finish(act.scope, act.tenant_id, run["id"], epoch=asked["epoch"], values=values)
     await records.mark(act.scope, act.tenant_id, run["output_message_id"], status="INCOMPLETE")
+    await records.ended(act.scope, asked, "CANCELLED", by=act.viewer)
     return Stopped(asked, how, unbegun=True)

@@ -22,6 +22,7 @@ from db.scopes import Row, SystemScopes, TenantScopes
 from db.statements import runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
+from events.facts import RunStarted, record
 from events.valkey import OUTAGES
 from inference.providers import Provider
 from settings import Settings
@@ -144,8 +145,7 @@ class Worker:
     async def _answer(self, tenant_id: UUID, run_id: UUID) -> None:
         run: Row | None = None
         try:
-            async with self._scopes.writing(tenant_id) as scope:
-                run = await runs.claim(scope, tenant_id, run_id, worker=self._name, lease=self._lease)
+            run = await self._claimed(tenant_id, run_id)
             if run is not None:
                 answer, ended = await self._prepared(tenant_id, run)
                 self._answers[run_id] = answer
@@ -167,6 +167,13 @@ class Worker:
             log.exception("run_broke", run_id=str(run_id))
             if run is not None:
                 await self._end_broken(tenant_id, run)
+
+    async def _claimed(self, tenant_id: UUID, run_id: UUID) -> Row | None:
+        async with self._scopes.writing(tenant_id) as scope:
+            run = await runs.claim(scope, tenant_id, run_id, worker=self._name, lease=self._lease)
+            if run is not None and run["epoch"] == 1:
+                await record(scope, tenant_id, RunStarted(chat_id=run["chat_id"], run_id=run_id))
+        return run
 
     async def _prepared(self, tenant_id: UUID, run: Row) -> tuple[Answer, Outcome | None]:
         """Make ready to answer; the outcome is given where nothing is left to be said."""
@@ -193,6 +200,7 @@ class Worker:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
                     await steps.close_rest(scope, tenant_id, run["id"])
                     await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
+                    await records.ended(scope, run, BROKEN.status)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])
 
     async def _hand_over(self, run: Row) -> None:

@@ -41,7 +41,12 @@ def migration(migration_id: str, *, forwards: Sequence[str], backwards: Sequence
 
 async def migrate(owner_url: str) -> str:
     """Bring the database to the newest migration; two at once wait for each other. Returns what Piccolo printed."""
-    return await _locked(owner_url, lambda: run_forwards(app_name="penny"))
+
+    async def run() -> None:
+        await run_forwards(app_name="penny")
+        await _begin_era(owner_url)
+
+    return await _locked(owner_url, run)
 
 
 async def unmigrate(owner_url: str, migration_id: str = "all") -> str:
@@ -63,3 +68,19 @@ async def _locked(owner_url: str, run: Callable[[], Awaitable[object]]) -> str:
     finally:
         await lock.close()
     return printed.getvalue()
+
+
+async def _begin_era(owner_url: str) -> None:
+    """Begin another era where the database has come into another cluster, whose numbers of transactions are others."""
+    owner = await asyncpg.connect(owner_url, timeout=10)
+    try:
+        await owner.execute(
+            """
+            INSERT INTO directory.eras (number, cluster)
+            SELECT newest.number + 1, here.system_identifier
+            FROM pg_control_system() AS here, (SELECT * FROM directory.eras ORDER BY number DESC LIMIT 1) AS newest
+            WHERE newest.cluster <> here.system_identifier
+            """
+        )
+    finally:
+        await owner.close()

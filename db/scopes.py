@@ -16,6 +16,7 @@ from uuid import UUID
 from db.pools import Pool
 from db.transactions import (
     POSITION,
+    Committed,
     Reading,
     Row,
     ScopeIsBusy,
@@ -49,9 +50,10 @@ class Reads(Protocol):
 class Scopes:
     """Opens the scopes of one role."""
 
-    def __init__(self, pool: Pool, *, acquire_seconds: float, written: Written | None = None) -> None:
-        """`written` is told of each commit, where queries read from replicas."""
+    def __init__(self, pool: Pool, *, acquire_seconds: float, written: Written | None = None, committed: Committed | None = None) -> None:
+        """`written` is told of each commit, where queries read from replicas; `committed` of each tenant that has new facts."""
         self.pool = pool
+        self._committed = committed
         self.acquire_seconds = acquire_seconds
         self._written = written
 
@@ -70,8 +72,10 @@ class Scopes:
 
     def _writing(self, begin: str, told_of: UUID | None) -> Transaction[Writing]:
         if self._written is None:
-            return Transaction(self.pool, self.acquire_seconds, begin, Writing)
-        return ToldTransaction(self.pool, self.acquire_seconds, begin, written=self._written, tenant_id=told_of)
+            return Transaction(self.pool, self.acquire_seconds, begin, Writing, committed=self._committed)
+        return ToldTransaction(
+            self.pool, self.acquire_seconds, begin, written=self._written, tenant_id=told_of, committed=self._committed
+        )  # fmt: skip
 
 
 class TenantScopes(Scopes):

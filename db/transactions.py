@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -115,6 +115,14 @@ class Reading:
 class Writing(Reading):
     """A transaction that commits when its block ends without an exception, and is undone otherwise."""
 
+    def __init__(self, connection: Any) -> None:
+        super().__init__(connection)
+        self.told: set[UUID] = set()
+
+    def tell(self, tenant_id: UUID) -> None:
+        """Let those who follow a tenant's facts know when this transaction has committed."""
+        self.told.add(tenant_id)
+
     async def run(self, query: Statement, *arguments: object) -> int:
         """Run a statement and return how many rows it touched."""
         tag = str(await self._alone(self._sent, query, arguments))
@@ -130,6 +138,8 @@ class Writing(Reading):
 
 
 S = TypeVar("S", bound=Reading)
+Committed = Callable[[UUID], None]
+"""Is told of each tenant whose facts were committed, and raises nothing."""
 
 
 def compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Sequence[object]]:
@@ -143,8 +153,9 @@ def compiled(query: Statement, arguments: Sequence[object]) -> tuple[str, Sequen
 class Transaction(Generic[S]):
     """What a scope is from its beginning to its end."""
 
-    def __init__(self, pool: Pool, acquire_seconds: float, begin: str, kind: type[S]) -> None:
+    def __init__(self, pool: Pool, acquire_seconds: float, begin: str, kind: type[S], *, committed: Committed | None = None) -> None:
         self._pool = pool
+        self._committed = committed
         self._acquire_seconds = acquire_seconds
         self._begin = begin
         self._kind = kind
@@ -216,6 +227,9 @@ class Transaction(Generic[S]):
             connection.lingers = self._begin
         elif await connection.execute("COMMIT") != "COMMIT":
             raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
+        elif self._committed is not None and isinstance(self._scope, Writing):
+            for tenant_id in self._scope.told:
+                self._committed(tenant_id)
 
     def __str__(self) -> str:
         return self._begin
@@ -234,8 +248,10 @@ class Written(Protocol):
 class ToldTransaction(Transaction[Writing]):
     """A transaction whose end is told to those who read from replicas."""
 
-    def __init__(self, pool: Pool, acquire_seconds: float, begin: str, *, written: Written, tenant_id: UUID | None) -> None:
-        super().__init__(pool, acquire_seconds, begin, Writing)
+    def __init__(  # noqa: PLR0913 - what a transaction is made of
+        self, pool: Pool, acquire_seconds: float, begin: str, *, written: Written, tenant_id: UUID | None, committed: Committed | None
+    ) -> None:
+        super().__init__(pool, acquire_seconds, begin, Writing, committed=committed)
         self._written = written
         self._tenant_id = tenant_id
         self._position: int | None = None

@@ -1,1 +1,4 @@
-"""What just happened: the Valkey bus, the tails of run logs, revocations that every process must hear of, and jobs to be done later."""
+"""What just happened: facts and those who follow them, the Valkey bus, the tails of run logs, and revocations for every process.
+
+Also jobs: work that outlives the request which wanted it.
+"""

@@ -11,6 +11,7 @@ from uuid_utils.compat import uuid7
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import jobs
 from errors import NotFound
+from events.facts import JobUpdated, record
 
 T = TypeVar("T")
 
@@ -56,9 +57,15 @@ class JobRun:
             saved = await jobs.save(
                 scope, self.tenant_id, self.id, attempt=self.attempt, lease=self._lease, progress=self.progress, state=written
             )
-        if saved is None:
-            raise JobWasTaken
+            if saved is None:
+                raise JobWasTaken
+            if saved["moved"]:
+                await self.tell(scope)
         self.cancelled = saved["cancel_requested_at"] is not None
+
+    async def tell(self, scope: Writing) -> None:
+        """Let those who follow the job know that it changed in this transaction."""
+        await record(scope, self.tenant_id, JobUpdated(job_id=self.id, user_id=self.created_by))
 
 
 Function = Callable[[JobRun], Awaitable[Any]]
@@ -79,14 +86,20 @@ class Jobs:
         written = msgspec.json.encode(arguments).decode()
         while True:
             row = await jobs.create(scope, tenant_id, job_id, kind=kind, key=key or job_id.hex, arguments=written, created_by=created_by)
+            if row is not None:
+                await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=created_by))
+                return row
             # The other one may end between the two statements.
-            if row is not None or (row := await jobs.open_with_key(scope, tenant_id, kind, key or "")) is not None:
+            if (row := await jobs.open_with_key(scope, tenant_id, kind, key or "")) is not None:
                 return row
 
     async def cancel(self, tenant_id: UUID, job_id: UUID) -> Row:
         """Cancel a job: at once if it waits, within seconds if it is being done; one that is over stays as it is."""
         async with self._scopes.writing(tenant_id) as scope:
-            row = await jobs.cancel(scope, tenant_id, job_id) or await jobs.by_id(scope, tenant_id, job_id)
+            if (row := await jobs.cancel(scope, tenant_id, job_id)) is not None:
+                await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=row["created_by"]))
+            else:
+                row = await jobs.by_id(scope, tenant_id, job_id)
         if row is None:
             raise NotFound("There is no Job with this id.", path=["jobId"])
         return row

@@ -75,8 +75,11 @@ class Labour:
         try:
             async with self._scopes.writing(tenant_id) as scope:
                 row = await jobs.claim(scope, tenant_id, job_id, worker=self._name, lease=self._lease)
-            if row is not None:
-                await self._do(row)
+                if row is None:
+                    return
+                run = JobRun(row, self._scopes, self._lease)
+                await run.tell(scope)
+            await self._do(run, row)
         except JobWasTaken:
             log.info("job_was_taken", job_id=str(job_id))
         except Unavailable as error:
@@ -85,8 +88,7 @@ class Labour:
         except Exception:
             log.exception("job_broke", job_id=str(job_id))
 
-    async def _do(self, row: Row) -> None:
-        run = JobRun(row, self._scopes, self._lease)
+    async def _do(self, run: JobRun, row: Row) -> None:
         if row["cancel_requested_at"] is not None:
             await self._end(run, "CANCELLED")
             return
@@ -151,9 +153,11 @@ class Labour:
                 scope, run.tenant_id, run.id, attempt=run.attempt, status=status,
                 result=written, error_code=code, error_message=message,
             )  # fmt: skip
-        if ended is None:
-            raise JobWasTaken
+            if ended is None:
+                raise JobWasTaken
+            await run.tell(scope)
 
     async def _put_back(self, run: JobRun, pause: timedelta, *, counts: bool) -> None:
         async with self._scopes.writing(run.tenant_id) as scope:
-            await jobs.put_back(scope, run.tenant_id, run.id, attempt=run.attempt, pause=pause, counts=counts)
+            if await jobs.put_back(scope, run.tenant_id, run.id, attempt=run.attempt, pause=pause, counts=counts):
+                await run.tell(scope)

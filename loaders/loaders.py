@@ -10,6 +10,7 @@ from loaders import (
     assistants,
     branches,
     chats,
+    events,
     feedback,
     invitations,
     jobs,
@@ -73,6 +74,7 @@ class Loaders:
     children_by_message = _Asked(messages.children_by_message)
     first_messages_by_chat = _Asked(messages.first_messages_by_chat)
     messages_by_branch = _Asked(messages.messages_by_branch)
+    event_by_id = _Asked(events.event_by_id)
     job_by_id = _Asked(jobs.job_by_id)
     run_by_id = _Asked(runs.run_by_id)
     open_runs_by_chat = _Asked(runs.open_runs_by_chat)

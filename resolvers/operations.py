@@ -24,6 +24,7 @@ from chat.trees import Trees
 from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
+from events.feeds import Feeds
 from events.jobs import Jobs
 from inference.credentials import Credentials
 from inference.custom_models import CustomModels
@@ -57,6 +58,7 @@ class Works:
     exports: Exports
     logs: RunLogs
     jobs: Jobs
+    feeds: Feeds
     rates: RateLimits
     models: Models
     search: Search

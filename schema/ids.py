@@ -23,6 +23,7 @@ PREFIXES: Final = {
     "Part": "prt",
     "Run": "run",
     "BackgroundJob": "job",
+    "Event": "evt",
     "Provider": "prv",
     "Model": "mdl",
     "ProviderCredential": "crd",

@@ -1,7 +1,8 @@
 """Jobs: work that goes on without anybody waiting for it, and stopping it."""
 
+import contextlib
 import enum
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, ClassVar, Final, Self
 from uuid import UUID
@@ -14,9 +15,10 @@ from resolvers import jobs
 from resolvers.batches import each, wider
 from resolvers.operations import Operation
 from schema.errors import ErrorCode, Payload
-from schema.fields import Columns, Info, batch, column, mutation, query
+from schema.fields import Columns, Info, batch, column, mutation, query, subscription
 from schema.ids import type_and_id
 from schema.nodes import Node, kinds
+from subscriptions.jobs import JobStream
 
 
 @strawberry.enum(description="Where a job is in its life.")
@@ -116,6 +118,26 @@ async def _cancel(info: Info, input: Annotated[JobCancelInput, strawberry.argume
     return JobCancelPayload(job=dressed(await jobs.cancel(info.context, id_of_job(input.job_id, path=["jobId"]))))
 
 
+async def _job_events(info: Info, job_id: Annotated[strawberry.ID, strawberry.argument(description="The job.")]) -> AsyncIterable[Job]:
+    operation, asked_id = info.context, id_of_job(job_id, path=["jobId"])
+    works = operation.works
+    return Following(operation, await JobStream.begin(works.feeds, works.scopes, operation.viewer, asked_id))
+
+
+class Following(AsyncIterable[Job]):
+    """A job for one subscriber, as it goes on."""
+
+    def __init__(self, operation: Operation, stream: JobStream) -> None:
+        self._operation = operation
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncGenerator[Job, None]:
+        async with contextlib.aclosing(self._stream.told()) as stream:
+            async for row in stream:
+                self._operation.loaders = None
+                yield dressed(row)
+
+
 @strawberry.type
 class Query:
     job: Job | None = query(_job, description="The job with this id; null when there is none, or none that you may see.")
@@ -127,4 +149,11 @@ class Mutation:
         _cancel,
         payload=JobCancelPayload,
         description="Stop a job: at once while it waits, within seconds while it is done. One that has ended stays as it is.",
+    )
+
+
+@strawberry.type
+class Subscription:
+    job_events: AsyncGenerator[Job, None] = subscription(
+        _job_events, description="A job as it is, and again whenever it is further, until it has ended."
     )

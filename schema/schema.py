@@ -16,6 +16,7 @@ from schema import (
     credentials,
     custom_models,
     edits,
+    events,
     feedback,
     invitations,
     jobs,
@@ -50,6 +51,7 @@ QUERIES: Final = (
     search.Query,
     assistants.Query,
     policies.Query,
+    events.Query,
 )
 MUTATIONS: Final = (
     accounts.Mutation,
@@ -72,7 +74,7 @@ MUTATIONS: Final = (
     credentials.Mutation,
     policies.Mutation,
 )
-SUBSCRIPTIONS: Final = (runs.Subscription,)
+SUBSCRIPTIONS: Final = (runs.Subscription, events.Subscription, jobs.Subscription)
 
 
 def build_schema(settings: Settings | None = None) -> strawberry.Schema:

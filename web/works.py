@@ -47,9 +47,12 @@ from db.pools import open_pool, warm
 from db.replicas import ANSWER_SECONDS, Replica
 from db.scopes import SystemScopes, TenantScopes
 from errors import Unavailable
+from events.feeds import Feeds
+from events.hints import Hints
 from events.jobs import Jobs
 from events.labour import Labour
 from events.positions import WrittenPositions
+from events.pruning import Pruning
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
@@ -105,8 +108,12 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         if settings.database_replica_url:
             written = WrittenPositions(valkey, settings)
             closing.push_async_callback(written.close)
-        scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds, written=written)
-        system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds, written=written)
+        hints = Hints(valkey, settings)
+        closing.push_async_callback(hints.close)
+        scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
+        system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
+        feeds = Feeds(scopes=scopes, system=system, tails=tails, hints=hints, settings=settings)
+        closing.push_async_callback(feeds.close)
         replica = await _open_replica(settings, scopes, written, closing, application) if written else None
         kek = open_key_encryption_key(settings)
         closing.push_async_callback(kek.close)
@@ -157,6 +164,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
             jobs=Jobs(scopes),
+            feeds=feeds,
             rates=rates,
             models=models,
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=trials, settings=settings),
@@ -209,6 +217,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
             asyncio.create_task(labour.work(), name="jobs"),
             asyncio.create_task(_hear_of_models(process), name="models"),
+            asyncio.create_task(Pruning(process.system, settings).work(), name="pruning"),
         ]
         log.info("worker_ready", worker=name, model=settings.model_name)
         try:

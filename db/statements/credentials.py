@@ -64,9 +64,13 @@ async def tenants_with_sessions(scope: Reading, user_id: UUID) -> list[UUID]:
     return [row["tenant_id"] for row in await scope.rows(found, user_id)]
 
 
-async def revoke_sessions(scope: Writing, tenant_id: UUID, session_ids: Sequence[UUID], now: datetime) -> None:
-    ended = "UPDATE penny.sessions SET revoked_at = $3 WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND revoked_at IS NULL"
-    await scope.run(ended, tenant_id, list(session_ids), now)
+async def revoke_sessions(scope: Writing, tenant_id: UUID, session_ids: Sequence[UUID], now: datetime) -> list[Row]:
+    """Revoke sessions, and return the `id` and `user_id` of those that had not been revoked."""
+    ended = """
+        UPDATE penny.sessions SET revoked_at = $3 WHERE tenant_id = $1 AND id = ANY($2::uuid[]) AND revoked_at IS NULL
+        RETURNING id, user_id
+    """
+    return await scope.rows(ended, tenant_id, list(session_ids), now)
 
 
 async def revoke_sessions_of(scope: Writing, tenant_id: UUID, user_id: UUID, *, except_id: UUID | None, now: datetime) -> list[UUID]:

@@ -76,11 +76,15 @@ async def claim(scope: Writing, tenant_id: UUID, job_id: UUID, *, worker: str, l
 async def save(  # noqa: PLR0913 - what a sign of life says
     scope: Writing, tenant_id: UUID, job_id: UUID, *, attempt: int, lease: timedelta, progress: float | None, state: str | None
 ) -> Row | None:
-    """Stay the owner and note how far the job is; None values leave what is there. None when another worker took over."""
+    """Stay the owner and note how far the job is; None values leave what is there. None when another worker took over.
+
+    `moved` says whether the progress is another one than before.
+    """
     return await scope.row(
         """
         UPDATE penny.jobs SET due_at = now() + $4::interval, progress = coalesce($5, progress), state = coalesce($6::jsonb, state)
-        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND attempt = $3 RETURNING cancel_requested_at
+        WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND attempt = $3
+        RETURNING cancel_requested_at, old.progress IS DISTINCT FROM new.progress AS moved
         """,
         tenant_id,
         job_id,

@@ -14,6 +14,7 @@ SYSTEM_SEES = {
     "sessions": "true",
     "runs": "status IN ('QUEUED', 'RUNNING')",
     "jobs": "status IN ('QUEUED', 'RUNNING')",
+    "facts": "true",
 }
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 

@@ -20,6 +20,7 @@ GLOBAL = {
     "users": "a person belongs to several tenants",
     "user_tokens": "a mailed link is a person's",
     "platform_keys": "they encrypt what is no tenant's",
+    "eras": "the numbers of transactions are the whole cluster's",
     "mails": "they wait for a worker that knows no tenant",
 }
 # Slugs are taken for good, whoever asks: only `penny_system` may look, and to tell that one is taken is the table's purpose.

@@ -21,8 +21,10 @@ from db.statements import (
     branches,
     chats,
     credentials,
+    facts,
     feedback,
     idempotency,
+    jobs,
     mails,
     members,
     messages,
@@ -51,7 +53,7 @@ def some_id(kind: int, tenant: int, number: int = 0) -> UUID:
     return UUID(f"{kind:08x}-0000-7000-8{tenant:03x}-{number:012x}")
 
 
-TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT = range(1, 14)
+TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT, FACT, JOB = range(1, 16)
 # Tenant 0 is the whale: its first user has most of its chats, its first chat most of its messages and runs.
 WHALE, TENANTS = some_id(TENANT, 0), 300
 WHALE_USER, WHALE_CHAT = some_id(USER, 0), some_id(CHAT, 0)
@@ -116,6 +118,12 @@ SEED = f"""
             {AGO}, {AGO} FROM {each(6000, 40)};
     INSERT INTO penny.run_steps (tenant_id, run_id, step)
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1 FROM {each(6000, 40)} WHERE n % 500 > 0;
+    INSERT INTO penny.facts (tenant_id, id, era, xact, at, type, subject_id, details)
+        SELECT {made_id(TENANT, number="0")}, {made_id(FACT)}, 1, 100 + n, {AGO},
+            CASE WHEN n % 3 = 0 THEN 'RUN_STARTED' ELSE 'CHAT_CREATED' END, {made_id(CHAT)}, '{{}}' FROM {each(20000, 40)};
+    INSERT INTO penny.jobs (tenant_id, id, kind, key, status, due_at)
+        SELECT {made_id(TENANT, number="0")}, {made_id(JOB)}, 'export', n::text,
+            CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'SUCCEEDED' END, {AGO} FROM {each(3000, 20)};
     INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result)
         SELECT {made_id(TENANT, number="0")}, {made_id(USER, number="0")}, sha256(n::text::bytea), '', '{{}}' FROM {each(3000, 2)};
     INSERT INTO directory.mails (id, content, next_attempt_at, sent_at)
@@ -195,6 +203,10 @@ def rows_read(plan: dict[str, Any]) -> float:
 def of_tenants(node: dict[str, Any]) -> bool:
     """Whether a part of a plan looks something up in an index of a tenant table."""
     return "Index Name" in node and not node["Index Name"].startswith("users_")
+
+
+# A row for each cluster that the database has lived in.
+SMALL = {"eras"}
 
 
 @dataclass(frozen=True)
@@ -380,6 +392,19 @@ HOT = {
     "invitations by ids": Hot(asked_for(invitations.invitation_by_id, INVITATION), 50),
     "sessions by ids": Hot(asked_for(sessions.session_by_id, SESSION), 50),
     "API keys by ids": Hot(asked_for(api_keys.api_key_by_id, API_KEY), 50),
+    "facts behind a place": Hot(lambda scope: facts.after(scope, WHALE, (1, 4000, some_id(FACT, 0, 3900)), LIMIT), LIMIT + 4),
+    "facts behind the last": Hot(lambda scope: facts.after(scope, WHALE, (1, 10**9, some_id(FACT, 0)), LIMIT), 4),
+    "how many facts lie behind a place": Hot(
+        lambda scope: facts.count_after(scope, WHALE, (1, 4000, some_id(FACT, 0, 3900)), LIMIT), LIMIT
+    ),
+    "facts by ids": Hot(asked_for(facts.by_ids, FACT), 50),
+    "a page of events": Hot(
+        lambda scope: facts.page(scope, WHALE, (1, 4000, some_id(FACT, 0, 3900)), types=["RUN_STARTED"], since=None, limit=LIMIT),
+        4 * LIMIT,
+        optional=True,
+    ),
+    "tenants with new facts": Hot(lambda scope: facts.tenants_since(scope, 1, 20090), 16, system=True, optional=True),
+    "jobs that are due": Hot(lambda scope: jobs.due(scope, ["export"], LIMIT), LIMIT, system=True),
     **of_columns("id"),
     "a mail that is due": Hot(lambda scope: mails.claim(scope, now=NOW, until=NOW), 4, system=True),
 }
@@ -407,6 +432,7 @@ async def test_a_hot_statement_reads_few_rows_and_scans_no_table(seeded: dict[bo
         await hot.ask(scope)
     assert scope.plans
     for plan in scope.plans:
-        assert [node["Relation Name"] for node in scans(plan) if node["Node Type"] == "Seq Scan"] == [], shown(plan)
+        scanned = {node["Relation Name"] for node in scans(plan) if node["Node Type"] == "Seq Scan"}
+        assert scanned <= SMALL, shown(plan)
         assert rows_read(plan) <= hot.most, shown(plan)
         assert hot.system or all("tenant_id" in node["Index Cond"] for node in nodes(plan) if of_tenants(node)), shown(plan)

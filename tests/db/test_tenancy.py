@@ -19,7 +19,11 @@ from tests.db.probes import Case, attempt, make_case, refused
 from tests.db.rows import Rows, insert
 
 # What `penny_system` reads of a row, where that is not all of it.
-SYSTEM_COLUMNS = {"runs": {"tenant_id", "id", "status", "lease_until", "created_at", "chat_id", "turn"}}
+SYSTEM_COLUMNS = {
+    "runs": {"tenant_id", "id", "status", "lease_until", "created_at", "chat_id", "turn"},
+    "jobs": {"tenant_id", "id", "kind", "status", "due_at"},
+    "facts": {"tenant_id", "id", "era", "xact", "at"},
+}
 # What belongs to no tenant, and what `penny_app` may do with it.
 DIRECTORY = {
     "users": {"SELECT"},
@@ -27,6 +31,7 @@ DIRECTORY = {
     "tenant_slugs": set(),
     "platform_keys": set(),
     "mails": {"INSERT"},
+    "eras": {"SELECT"},
 }
 
 

@@ -1,0 +1,143 @@
+"""What happens in a chat, to a viewer and in a tenant, as it comes: facts, for those who may know of them when they are told."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from auth.encryption.keyring import Keyring
+from auth.policies.chats import can_read_chat
+from auth.viewers import Viewer
+from db.scopes import TenantScopes
+from db.statements import chats
+from errors import Invalid, NotFound
+from events import facts
+from events.feeds import Feeds, Follower, Happened, Place
+from loaders.events import cursor_of, event_cursors
+from loaders.loaders import Loaders
+from loaders.pages import Cursors
+from settings import Settings
+
+
+class CursorHasExpired(Invalid):
+    """What lies behind a cursor is not told again, or not all of it."""
+
+    code = "CURSOR_EXPIRED"
+
+    def __init__(self) -> None:
+        super().__init__("What happened behind this cursor is not told again; load anew, and go on without it.", path=["after"])
+
+
+class Told(NamedTuple):
+    """An event for one subscriber: its type's name in the schema, and the values it is dressed with."""
+
+    kind: str
+    row: Mapping[str, Any]
+    is_last: bool = False
+
+
+Telling = Callable[[Happened], Told | None]
+"""Says what a fact is to a subscriber; None where it does not concern them, or they may not know of it."""
+
+
+class Events:
+    """The events of one subscriber, from a place on, without gap or duplicate."""
+
+    def __init__(self, follower: Follower, telling: Telling, cursors: Cursors, loaders: Callable[[], Loaders]) -> None:
+        self._follower = follower
+        self._telling = telling
+        self._cursors = cursors
+        self._loaders = loaders
+
+    async def told(self) -> AsyncGenerator[tuple[Told, Loaders], None]:
+        """Yield events with loaders that all subscribers share who are told of the same facts."""
+        async with contextlib.aclosing(self._follower.told()) as stream:
+            async for happened in stream:
+                if (told := self._telling(happened)) is None:
+                    continue
+                cursor = cursor_of(self._cursors, happened.place, happened.at)
+                made = happened.page.made
+                loaders = made.get(Loaders) or made.setdefault(Loaders, self._loaders())
+                yield told._replace(row={**told.row, "cursor": cursor}), loaders
+                if told.is_last:
+                    return
+
+
+class EventStreams:
+    """Begins subscriptions to facts."""
+
+    def __init__(self, *, feeds: Feeds, scopes: TenantScopes, keyring: Keyring, settings: Settings) -> None:
+        self._feeds = feeds
+        self._scopes = scopes
+        self._keyring = keyring
+        self._window = timedelta(hours=settings.event_window_hours)
+        self._replay = settings.event_replay
+
+    async def of_chat(self, viewer: Viewer, chat_id: UUID, *, after: str | None) -> Events:
+        """Follow a chat until it is gone or out of the viewer's sight, which is the last event; raises `NotFound`, `CursorHasExpired`."""
+        async with self._scopes.reading(viewer.tenant_id) as scope:
+            chat = await chats.by_id(scope, viewer.tenant_id, chat_id)
+        if chat is None or not can_read_chat(viewer, chat):
+            raise NotFound("There is no Chat with this id.", path=("chatId",))
+        return await self._events(viewer, after, lambda happened: told_in_chat(viewer, chat_id, happened))
+
+    async def of_viewer(self, viewer: Viewer, *, after: str | None) -> Events:
+        """Follow what concerns a viewer; raises `CursorHasExpired`."""
+        return await self._events(viewer, after, lambda happened: told_to_viewer(viewer, happened))
+
+    async def of_tenant(self, viewer: Viewer, *, types: Collection[str], after: str | None) -> Events:
+        """Follow the facts of these types in the viewer's tenant; raises `CursorHasExpired`."""
+        wanted = frozenset(types)
+        return await self._events(viewer, after, lambda happened: Told("Event", happened.row) if happened.row["type"] in wanted else None)
+
+    async def _events(self, viewer: Viewer, after: str | None, telling: Telling) -> Events:
+        cursors = event_cursors(await self._keyring.cipher(viewer.tenant_id))
+        place = await self._feeds.now(viewer.tenant_id) if after is None else await self._kept(viewer, cursors, after)
+        follower = self._feeds.follow(viewer.tenant_id, place, lambda happened: telling(happened) is not None)
+        return Events(follower, telling, cursors, lambda: Loaders(self._scopes, viewer.tenant_id))
+
+    async def _kept(self, viewer: Viewer, cursors: Cursors, after: str) -> Place:
+        era, xact, fact_id, at = cursors.read(after, path=["after"])
+        place = Place(era, xact, fact_id)
+        if at < datetime.now(UTC) - self._window or not await self._feeds.is_kept(viewer.tenant_id, place, self._replay):
+            raise CursorHasExpired
+        return place
+
+
+def told_in_chat(viewer: Viewer, chat_id: UUID, happened: Happened) -> Told | None:
+    """Say what a fact is to somebody who follows a chat."""
+    if happened.chat_id != chat_id or happened.fact is None:
+        return None
+    if happened.chat is None or not can_read_chat(viewer, happened.chat):
+        return _gone(chat_id, is_last=True)
+    return _of_chat(happened.fact)
+
+
+def told_to_viewer(viewer: Viewer, happened: Happened) -> Told | None:
+    """Say what a fact is to a viewer. Who sees a chat no more is told that it is gone, and who never saw it is told nothing."""
+    fact = happened.fact
+    if isinstance(fact, facts.SessionRevoked):
+        shown = {"session_id": fact.session_id, "reason": fact.reason}
+        return Told("SessionRevoked", shown) if fact.user_id == viewer.user_id else None
+    if happened.chat is not None and can_read_chat(viewer, happened.chat):
+        return None if isinstance(fact, facts.MessageFact) else _of_chat(fact)
+    if isinstance(fact, facts.ChatDeleted | facts.ChatUpdated) and fact.before is not None:
+        return _gone(fact.chat_id) if can_read_chat(viewer, msgspec.structs.asdict(fact.before)) else None
+    return None
+
+
+def _of_chat(fact: facts.Fact) -> Told | None:
+    if isinstance(fact, facts.MessageFact):
+        return Told("MessageChanged", {"message_id": fact.message_id})
+    if isinstance(fact, facts.RunFact):
+        return Told("RunStatusChanged", {"run_id": fact.run_id})
+    if isinstance(fact, facts.ChatFact):
+        return Told("ChatChanged", {"chat_id": fact.chat_id, "shown_id": fact.chat_id, "deleted": False})
+    return None
+
+
+def _gone(chat_id: UUID, *, is_last: bool = False) -> Told:
+    return Told("ChatChanged", {"chat_id": chat_id, "shown_id": None, "deleted": True}, is_last)
