@@ -127,6 +127,9 @@ class Answer:
             events.append(RunQueued(seq=self._speech.next_seq(), at=time.time(), position=0))
         message_ids = [self._run["output_message_id"]]
         events.append(RunStarted(seq=self._speech.next_seq(), at=time.time(), message_ids=message_ids, model=self._settings.model_name))
+        if begins_with := self._speech.events():  # another run said it: this one tells it, and does not count it
+            events += begins_with
+            self._step.before = dict(self._speech.bytes)
         await self._write(events)
 
     async def _write(self, events: list[Event]) -> bool:

@@ -1,5 +1,6 @@
 """A new chat that begins with what was said in another one: the messages are copied and encrypted anew, each for its own new row."""
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
 from uuid import UUID
@@ -10,6 +11,7 @@ from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
 from chat import records
 from chat.acts import Act, Acts
+from chat.assistants import AssistantIsNotReleased, check_usable
 from chat.branches import Place, place_after
 from chat.claims import Made
 from chat.contents import copied, opened
@@ -53,7 +55,7 @@ class Forks:
                 Chat(
                     tenant_id=act.tenant_id, id=made.chat, owner_id=viewer.user_id, title=sealed_title(act.cipher, made.chat, kept),
                     titled_by=source["titled_by"] if title is None else PERSON,
-                    forked_from_id=message_id,
+                    forked_from_id=message_id, assistant_id=await _kept_assistant(act, source),
                 ),
             )  # fmt: skip
             if kept is not None:
@@ -79,6 +81,15 @@ class Forks:
         if message["depth"] >= most:
             raise Invalid(f"At most {most:,} messages can be copied.", path=("messageId",), constraint=f"max_messages={most}")
         return message, source
+
+
+async def _kept_assistant(act: Act, source: Row) -> UUID | None:
+    """Go on with the same assistant, where whoever forks may use it."""
+    if source["assistant_id"] is not None:
+        with contextlib.suppress(NotFound, AssistantIsNotReleased):
+            await check_usable(act.scope, act.viewer, source["assistant_id"])
+            return source["assistant_id"]  # type: ignore[no-any-return] # a row
+    return None
 
 
 def _opened_title(act: Act, chat: Row) -> str | None:

@@ -1,4 +1,4 @@
-"""What a person does to an answer: stops it, or hands it more to answer."""
+"""What a person does to an answer: stops it, hands it more to answer, or has it go on from where it ended."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -9,14 +9,15 @@ from auth.viewers import Viewer
 from chat.acts import Act, Acts
 from chat.branches import place_after
 from chat.claims import Made
+from chat.contents import copied, opened
 from chat.dispatch import Dispatch
 from chat.drafts import check_texts
-from chat.exchanges import Order, Sent, person_says, say, sent_before
+from chat.exchanges import Order, Sent, answer_again, person_says, say, sent_before
 from chat.locks import speakable, writable
 from chat.queues import Stop
 from chat.turns import Busy, ask_to_stop, take_turn
 from db.scopes import Row
-from db.statements import runs
+from db.statements import messages, runs
 from errors import Conflict, NotFound
 from settings import Settings
 
@@ -28,8 +29,15 @@ class RunHasEnded(Conflict):
         super().__init__("The run has ended; send a message instead.", path=("runId",))
 
 
+class NothingToContinue(Conflict):
+    """An answer goes on only from where it ended too early."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer is whole, or its provider would not go on; regenerate it instead.", path=("runId",))
+
+
 class Interventions:
-    """Stops and steers answers, for viewers who may write in their chats."""
+    """Stops, steers and continues answers, for viewers who may write in their chats."""
 
     def __init__(self, *, acts: Acts, dispatch: Dispatch, settings: Settings) -> None:
         self._acts = acts
@@ -73,6 +81,35 @@ class Interventions:
         await self._dispatch.stops(act.cipher, [stopped])
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
+
+    async def resume(self, viewer: Viewer, run_id: UUID, *, key: str) -> Sent:
+        """Go on from where an answer ended too early, in a sibling that begins with what it said; the old answer stays as it is.
+
+        Raises `NothingToContinue`.
+        """
+        async with self._acts.begun(viewer) as act:
+            run, missing = await _known(act, run_id)
+            made = Made(run["chat_id"], None, (uuid7(),))
+            if (earlier := await act.claimed("runContinue", key, run_id.hex, made)) is not None:
+                return await sent_before(act, earlier)
+            chat = await speakable(act.scope, viewer, run["chat_id"], missing)
+            turn = await take_turn(act, chat["id"])
+            # Nothing is open in the chat, so this run has ended too.
+            run = await runs.by_id(act.scope, act.tenant_id, run_id) or run
+            if run["status"] == "COMPLETED" or run["stop_reason"] == "CONTENT_POLICY":
+                raise NothingToContinue
+            question = await messages.by_id(act.scope, act.tenant_id, run["input_message_id"])
+            answer = await messages.by_id(act.scope, act.tenant_id, run["output_message_id"])
+            assert question is not None, "a run is deleted with its messages"
+            assert answer is not None, "a run is deleted with its messages"
+            order = Order(
+                run_ids=made.runs, models=(run["model_id"],), turn=turn.number, max_output_tokens=run["max_output_tokens"],
+                background=run["background"], continues=run_id, begins_with=copied(opened(act.cipher, answer["id"], answer["content"])),
+            )  # fmt: skip
+            said = await answer_again(act, question, order)
+            position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
+        await self._dispatch.waits(act.cipher, said.runs, position)
+        return Sent(chat, None, said.runs, reused=False)
 
 
 async def _known(act: Act, run_id: UUID) -> tuple[Row, NotFound]:

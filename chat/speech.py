@@ -105,8 +105,8 @@ class Speech:
         return [part.part() for part in self._parts if part.announced]
 
     def text(self) -> str:
-        """Return what was said, without what was only thought."""
-        return "".join(part.text for part in self.parts() if isinstance(part, TextPart))
+        """Return what was said, without what was only thought; what it begins with counts before it is told."""
+        return "".join("".join((*part.pieces, *part.waiting)) for part in self._parts if part.kind == "text")
 
     def _tell(self, part: _Growing, text: str) -> None:
         part.tell(text)
@@ -133,8 +133,27 @@ class Speech:
                     speech._tell(growing, text)
         return speech
 
+    @classmethod
+    def continuing(cls, message_id: UUID, parts: Iterable[Part], events: Iterable[Event]) -> "Speech":
+        """Begin with what an answer said that ended too early, as if it had just been heard; its last part goes on."""
+        speech = cls(message_id, max((event.seq for event in events), default=0))
+        for part in parts:
+            if isinstance(part, TextPart | ReasoningPart):
+                kind = "text" if isinstance(part, TextPart) else "reasoning"
+                speech._parts.append(_Growing(part.id, kind, waiting=[part.text]))
+        return speech
+
     def _known(self, known: dict[UUID, _Growing], part_id: UUID, kind: str) -> _Growing:
         if part_id not in known:
             known[part_id] = _Growing(part_id, kind, announced=True)
             self._parts.append(known[part_id])
         return known[part_id]
+
+
+def bytes_of(parts: Iterable[Part]) -> dict[str, int]:
+    """Measure what parts say and think."""
+    measured = {"text": 0, "reasoning": 0}
+    for part in parts:
+        if isinstance(part, TextPart | ReasoningPart):
+            measured["text" if isinstance(part, TextPart) else "reasoning"] += len(part.text.encode())
+    return measured

@@ -12,18 +12,20 @@ from chat.assistants import opened_content
 from chat.broadcasts import epoch_of
 from chat.contents import opened
 from chat.contexts import read_branch, request_for
-from chat.events import RunStarted
+from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
-from chat.speech import Speech
-from chat.steps import LostStep, Step, columns_of, lost_steps, usage_of
+from chat.speech import Speech, bytes_of
+from chat.steps import LostStep, Said, Step, columns_of, lost_steps, usage_of
 from chat.views import Told
-from db.scopes import Row, TenantScopes
-from db.statements import assistants, messages, steps
+from db.scopes import Reading, Row, TenantScopes
+from db.statements import assistants, messages, runs, steps
 from inference.models import ModelMessage, ModelRequest, Usage
 from settings import Settings
 
 _UNTOLD: Final = 1  # what `last_seq` is before anything was saved
+GO_ON: Final = "Your last message was cut off. Go on exactly where it ends, without repeating anything or saying that you go on."
+"""What a model is told that does not go on from an assistant's message by itself, when somebody has it continue."""
 
 
 class Found(NamedTuple):
@@ -33,6 +35,7 @@ class Found(NamedTuple):
     saved: Row
     steps: list[Row]
     version: Row | None
+    begins_with: Said
 
 
 class Preparation:
@@ -54,7 +57,8 @@ class Preparation:
         speech = self._speech(found.saved, told)
         version = None if found.version is None else opened_content(self._cipher, found.version)
         request = request_for(run, found.branch, version, self._cipher, self._settings)
-        lost = lost_steps(found.steps, speech.bytes, request, asked=_asked(told))
+        own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
+        lost = lost_steps(found.steps, own, request, asked=_asked(told))
         await self._close(lost)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
         request = self._continued(request, speech, used)
@@ -69,12 +73,24 @@ class Preparation:
             saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
             versions = await assistants.versions_by_ids(scope, run["tenant_id"], [asked]) if (asked := run["assistant_version_id"]) else []
             earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []
+            begins_with = await self._begins_with(scope)
         assert saved is not None, "a run is deleted with its messages"
-        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]], next(iter(versions), None))
+        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]], next(iter(versions), None), begins_with)
+
+    async def _begins_with(self, scope: Reading) -> Said:
+        """Measure what another run said of this answer, which is no work of this one's."""
+        continued = self._run["continues_run_id"]
+        other = None if continued is None else await runs.by_id(scope, self._run["tenant_id"], continued)
+        answer = None if other is None else await messages.by_id(scope, self._run["tenant_id"], other["output_message_id"])
+        parts = [] if answer is None else opened(self._cipher, answer["id"], answer["content"])
+        return bytes_of(parts)
 
     def _speech(self, saved: Row, told: Sequence[Told]) -> Speech:
         seq = 0 if self._run["last_seq"] == _UNTOLD else self._run["last_seq"]
-        return Speech.retold(saved["id"], opened(self._cipher, saved["id"], saved["content"]), (one.event for one in told), seq)
+        events, parts = [one.event for one in told], opened(self._cipher, saved["id"], saved["content"])
+        if seq == 0 and self._run["continues_run_id"] is not None and not any(isinstance(event, PartStarted) for event in events):
+            return Speech.continuing(saved["id"], parts, events)
+        return Speech.retold(saved["id"], parts, events, seq)
 
     async def _close(self, lost: Sequence[LostStep]) -> None:
         if not lost:
@@ -87,7 +103,9 @@ class Preparation:
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
         left = request.max_output_tokens - sum(one.output_tokens + one.reasoning_tokens for one in used)
-        begun = (ModelMessage("assistant", text),) if (text := speech.text()) else ()
+        begun = [ModelMessage("assistant", text)] if (text := speech.text()) else []
+        if begun and not self._prefills:
+            begun.append(ModelMessage("user", GO_ON))
         return msgspec.structs.replace(request, messages=(*request.messages, *begun), max_output_tokens=left)
 
     def _ended(self, speech: Speech, request: ModelRequest, losses: int) -> Outcome | None:
@@ -97,7 +115,7 @@ class Preparation:
             return STEERED
         if losses >= self._settings.run_attempts:
             return LOST if speech.parts() else GIVEN_UP
-        if speech.text() and not self._prefills:
+        if speech.parts() and speech.text() and not self._prefills:
             return LOST
         return OUT_OF_TOKENS if request.max_output_tokens < 1 else None
 

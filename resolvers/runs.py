@@ -117,3 +117,8 @@ async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:
 async def steer(operation: Operation, id: UUID, texts: Sequence[str], *, key: str) -> Sent:
     """Hand an answer more to answer."""
     return await operation.works.interventions.steer(operation.viewer, id, texts, key=key)
+
+
+async def resume(operation: Operation, id: UUID, *, key: str) -> Sent:
+    """Go on from where an answer ended too early."""
+    return await operation.works.interventions.resume(operation.viewer, id, key=key)

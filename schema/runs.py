@@ -117,6 +117,9 @@ class Run(Node):
     model: Annotated["Model", strawberry.lazy("schema.models")] | None = visible(
         models.by_ids, column="model_id", description="The model that was chosen to answer; null where none was."
     )
+    continues: "Run | None" = link(
+        "run_by_id", column="continues_run_id", description="The run whose answer this one's goes on from; null for one from the beginning."
+    )
     outputs: list[Message] = batch(runs.outputs, needs=["output_message_id"], description="The messages that it makes or made.")
     created_by: Principal | None = visible(
         users.visible_by_ids,
@@ -294,6 +297,24 @@ class RunSteerInput:
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
 
 
+@strawberry.input(description="A run whose answer ended too early.", directives=[Idempotent()])
+class RunContinueInput:
+    idempotency_key: str = strawberry.field(
+        description="Makes a retry safe for 24 hours: the same key with the same input continues once. 1 to 255 characters."
+    )
+    run_id: strawberry.ID = strawberry.field(
+        description="The run: one that reached its longest answer, was stopped or steered, or failed. Its answer stays as it is."
+    )
+
+
+@strawberry.type(description="The run that goes on.")
+class RunContinuePayload(Payload):
+    run: Run | None = strawberry.field(
+        description="The run. Its answer is a sibling of the one that ended, and begins with all that this said.",
+        default=None,
+    )
+
+
 @strawberry.type(description="What was said, and the run that goes on with it.")
 class RunSteerPayload(Payload):
     run: Run | None = strawberry.field(
@@ -342,6 +363,11 @@ async def _steer(info: Info, input: Annotated[RunSteerInput, strawberry.argument
     run_id = local_id(input.run_id, "Run", path=["runId"])
     sent = await runs.steer(info.context, run_id, texts_of(input.content), key=input.idempotency_key)
     return RunSteerPayload(run=Run.of(sent.runs[0]) if sent.runs else None, message=Message.of(sent.message))
+
+
+async def _continue(info: Info, input: Annotated[RunContinueInput, strawberry.argument(description="The run.")]) -> RunContinuePayload:
+    sent = await runs.resume(info.context, local_id(input.run_id, "Run", path=["runId"]), key=input.idempotency_key)
+    return RunContinuePayload(run=Run.of(sent.runs[0]) if sent.runs else None)
 
 
 async def _run_events(
@@ -413,6 +439,13 @@ class Mutation:
         description="Stop an answer, within a second and from anywhere; what was said is kept. One that has ended stays as it is.",
     )
 
+    run_continue: RunContinuePayload = mutation(
+        _continue,
+        payload=RunContinuePayload,
+        scopes=["chats:write"],
+        description="Go on from where an answer ended too early. The model is given what was said as the beginning of its "
+        "answer. One that is whole is a conflict.",
+    )
     run_steer: RunSteerPayload = mutation(
         _steer,
         payload=RunSteerPayload,
