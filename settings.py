@@ -334,6 +334,29 @@ class Settings:
     search_sample_messages: int = setting(
         "How many of a tenant's newest messages tell a search which of its words are rare.", default=256, minimum=1, maximum=10_000
     )
+    search_embeddings: str = setting(
+        "What makes vectors of messages, by which they are found by meaning: nothing, or the embedded model (`wordllama`).",
+        default="off",
+        choices=("off", "embedded"),
+    )
+    search_chunk_length: int = setting(
+        "Longest piece of a message that has a vector of its own, in characters.", default=1000, minimum=50, maximum=100_000
+    )
+    search_chunks: int = setting(
+        "Most such pieces of a message; what comes later in it has no vector.", default=16, minimum=1, maximum=1000
+    )
+    search_candidates: int = setting(
+        "Most results by words and most by meaning that a search by meaning ranks.", default=100, minimum=1, maximum=10_000
+    )
+    search_exact_vectors: int = setting(
+        "Up to so many vectors of a tenant are all compared; beyond it an index finds nearly the nearest.",
+        default=10_000,
+        minimum=0,
+        maximum=10_000_000,
+    )
+    search_least_similarity: float = setting(
+        "Least cosine of a message's vector and that of the words looked for.", default=0.3, minimum=-1, maximum=1
+    )
     search_highlights: int = setting("Most passages that are shown of something found.", default=3, minimum=1, maximum=100)
     search_highlight_length: int = setting("Longest such passage, in characters.", default=200, minimum=20, maximum=10_000)
     idempotency_hours: int = setting("How long an idempotency key is kept, in hours.", default=24, minimum=1, maximum=720)

@@ -52,6 +52,7 @@ def made(given: Mapping[str, str], addresses: Addresses, *, started: Collection[
         "PORT": str(port),
         "PUBLIC_URL": f"http://localhost:{port}",
         "LOG_FORMAT": "console",
+        "SEARCH_EMBEDDINGS": "embedded",
         "KEY_FILE": str(data.resolve() / "key-encryption.key"),
     }
     for server in started:

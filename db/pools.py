@@ -250,6 +250,11 @@ async def open_pool(dsn: str, settings: Settings, *, size: int, application: str
             server_settings={
                 "application_name": application,
                 "jit": "off",
+                # An index of vectors goes on looking until enough of what it finds is the tenant's and allowed.
+                "hnsw.iterative_scan": "strict_order",
+                "hnsw.ef_search": "100",
+                # Statements that keep messages ask it.
+                "app.embeddings": "off" if settings.search_embeddings == "off" else "on",
                 # Every statement is led by its tenant and an index, so one plan is right for all; planning a page of branches anew
                 # (messages have eight partitions) takes as long as reading it. What needs a plan of its own sets this for itself.
                 "plan_cache_mode": "force_generic_plan",

@@ -25,6 +25,25 @@ class Embedder(Protocol):
         """One vector of length 1 a text, in the same order, so that the inner product is the cosine; all zeros for a text of nothing."""
 
 
+class LazyEmbedder:
+    """The embedded model, loaded when it is first asked: most processes never are."""
+
+    def __init__(self) -> None:
+        self._loading: asyncio.Task[WordLlamaEmbedder] | None = None
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if self._loading is None or (self._loading.done() and not self._loading.cancelled() and self._loading.exception() is not None):
+            self._loading = asyncio.create_task(WordLlamaEmbedder.load())
+        # Whoever gives up waiting takes it from nobody else.
+        return await (await asyncio.shield(self._loading)).embed(texts)
+
+    async def close(self) -> None:
+        if self._loading is not None:
+            for loaded in await asyncio.gather(self._loading, return_exceptions=True):
+                if isinstance(loaded, WordLlamaEmbedder):
+                    await loaded.close()
+
+
 class WordLlamaEmbedder:
     """256 dimensions out of the wheel's own files, computed in one thread of its own beside the event loop."""
 

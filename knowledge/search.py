@@ -1,21 +1,23 @@
-"""Search: what of a tenant's messages and chats holds the words that somebody looks for, the best first."""
+"""Search: what of a tenant's messages and chats holds the words that somebody looks for, or means about the same, the best first."""
 
 import hashlib
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple, TypedDict
 from uuid import UUID
 
 import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from auth.viewers import Viewer
-from db.scopes import Reading, TenantScopes
-from db.statements import terms
+from db.scopes import Reading, Row, TenantScopes
+from db.statements import terms, vectors
+from db.statements.edges import LAST_ID
 from errors import Invalid
 from knowledge.terms import distinct, hashed
+from knowledge.vectors import Embedder, spelled, turned
 from settings import Settings
 
 CHAT: Final = "CHAT"
@@ -28,21 +30,48 @@ RARE: Final = 1 / 2
 LEAST_SHARE: Final = 1 / 2
 
 
+# The constant of the paper on rank fusion, and how finely its sums are told apart.
+FUSION_RANKS: Final = 60
+FUSION_STEPS: Final = 1_000_000_000
+
+
+class SemanticSearchIsOff(Invalid):
+    """Messages have no vectors here."""
+
+    def __init__(self) -> None:
+        super().__init__("Search by meaning is off here; leave `semantic` out.", path=("semantic",), constraint="off")
+
+
+class Filters(TypedDict):
+    """Where to look: in this span, for what this author wrote, in this chat; None is no filter."""
+
+    since: datetime | None
+    until: datetime | None
+    author_id: UUID | None
+    chat_id: UUID | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Question:
     """What somebody looks for, and where. `since` belongs to the span, `until` does not."""
 
     text: str
     kinds: Collection[str] = (CHAT, MESSAGE)
+    semantic: bool = False
     chat_id: UUID | None = None
     author_id: UUID | None = None
     since: datetime | None = None
     until: datetime | None = None
 
     @property
+    def filters(self) -> Filters:
+        """Where to look."""
+        return Filters(since=self.since, until=self.until, author_id=self.author_id, chat_id=self.chat_id)
+
+    @property
     def fingerprint(self) -> UUID:
         """Names the question: a cursor of one is not one of another."""
-        asked = [self.text, *sorted(self.kinds), self.chat_id, self.author_id, self.since, self.until]
+        asked = [self.text, *sorted(self.kinds), self.semantic, self.chat_id, self.author_id, self.since, self.until]
         return UUID(bytes=hashlib.sha256(msgspec.json.encode(asked)).digest()[:16])
 
 
@@ -55,7 +84,7 @@ class Place(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A message, or a chat by its title, and how well it fits: the sum of the weights of the words that it has."""
+    """A message, or a chat by its title, and how well it fits: the sum of the weights of its words, or what `fused` makes of two ranks."""
 
     id: UUID
     kind: str
@@ -63,52 +92,100 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A part of what was found, the words that were looked for, and what each of them weighs."""
+    """A part of what was found, the words that were looked for, what each of them weighs, and the best score that there could be."""
 
     hits: list[Hit]
     words: Sequence[str]
     weights: tuple[int, ...]
-
-    @property
-    def best(self) -> int:
-        """The score of what has all words."""
-        return sum(self.weights)
+    best: int
 
 
 class Search:
     """Finds what a viewer may read. Rare words weigh more than common ones; what has not half of the weight is left out."""
 
-    def __init__(self, *, scopes: TenantScopes, settings: Settings) -> None:
+    def __init__(self, *, scopes: TenantScopes, embedder: Embedder | None, settings: Settings) -> None:
         self._scopes = scopes
+        self._embedder = embedder
         self._settings = settings
 
     async def find(self, viewer: Viewer, cipher: TenantCipher, question: Question, *, place: Place | None, limit: int) -> Found:
         """Return hits beyond a place, the best first and of equal ones the newest; none for a text without words."""
         words = self._words(question.text)
         if not words:
-            return Found([], words, ())
+            return Found([], words, (), 1)
+        if question.semantic:
+            return await self._find_near(viewer, cipher, question, words, place=place, limit=limit)
+        async with self._scopes.reading(viewer.tenant_id) as scope:
+            return await self._look_up(scope, viewer, cipher, question, words, place=place, limit=limit)
+
+    async def _look_up(  # noqa: PLR0913 - a question, and the part of its answer that is wanted
+        self,
+        scope: Reading,
+        viewer: Viewer,
+        cipher: TenantCipher,
+        question: Question,
+        words: Sequence[str],
+        *,
+        place: Place | None,
+        limit: int,
+    ) -> Found:
+        """Find what has the words."""
         # While a key is being changed, some rows have a word under the old key and some under the new one.
         versions = [hashed(cipher, words, version=version) for version in cipher.versions]
+        weights = await self._weights(scope, viewer.tenant_id, versions) if place is None else place.weights
+        rare = [number for number, weight in enumerate(weights) if weight >= max(weights) * RARE]
+        rows = await terms.find(
+            scope,
+            viewer.tenant_id,
+            viewer.user_id,
+            rare=[found[number] for found in versions for number in rare],
+            weights={term: weight for found in versions for term, weight in zip(found, weights, strict=True)},
+            lowest=math.ceil(sum(weights) * LEAST_SHARE),
+            messages=MESSAGE in question.kinds,
+            titles=CHAT in question.kinds,
+            beyond=None if place is None else (place.score, place.id),
+            limit=limit,
+            **question.filters,
+        )
+        hits = [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
+        return Found(hits, words, weights, sum(weights))
+
+    async def _find_near(  # noqa: PLR0913 - a question, and the part of its answer that is wanted
+        self, viewer: Viewer, cipher: TenantCipher, question: Question, words: Sequence[str], *, place: Place | None, limit: int
+    ) -> Found:
+        """Find what has the words or is near in meaning: the best of both, fused by their ranks, and of that the part beyond the place."""
+        if self._embedder is None:
+            raise SemanticSearchIsOff
+        (vector,) = await self._embedder.embed([question.text])
+        most = self._settings.search_candidates
+        start = None if place is None else Place(terms.HIGHEST_SCORE, LAST_ID, place.weights)
         async with self._scopes.reading(viewer.tenant_id) as scope:
-            weights = await self._weights(scope, viewer.tenant_id, versions) if place is None else place.weights
-            rare = [number for number, weight in enumerate(weights) if weight >= max(weights) * RARE]
-            rows = await terms.find(
+            named = await self._look_up(scope, viewer, cipher, question, words, place=start, limit=most)
+            near = await self._near(scope, viewer, cipher, question, vector) if MESSAGE in question.kinds else []
+        hits = fused(named.hits, near)
+        beyond = [hit for hit in hits if place is None or (hit.score, hit.id) < (place.score, place.id)]
+        return Found(beyond[:limit], words, named.weights, _of_ranks(0, 0))
+
+    async def _near(self, scope: Reading, viewer: Viewer, cipher: TenantCipher, question: Question, vector: Sequence[float]) -> list[Hit]:
+        """Find the messages nearest to a vector, the nearest first."""
+        settings = self._settings
+        exactly = await vectors.size(scope, viewer.tenant_id, most=settings.search_exact_vectors + 1) <= settings.search_exact_vectors
+        found: list[Row] = []
+        for version in cipher.versions:
+            found += await vectors.nearest(
                 scope,
                 viewer.tenant_id,
                 viewer.user_id,
-                rare=[found[number] for found in versions for number in rare],
-                weights={term: weight for found in versions for term, weight in zip(found, weights, strict=True)},
-                lowest=math.ceil(sum(weights) * LEAST_SHARE),
-                since=question.since,
-                until=question.until,
-                author_id=question.author_id,
-                chat_id=question.chat_id,
-                messages=MESSAGE in question.kinds,
-                titles=CHAT in question.kinds,
-                beyond=None if place is None else (place.score, place.id),
-                limit=limit,
+                embedding=spelled(turned(cipher, vector, version=version)),
+                key_version=version,
+                exactly=exactly,
+                limit=settings.search_candidates,
+                **question.filters,
             )
-        return Found([_hit(row) for row in rows], words, weights)
+        found.sort(key=lambda row: -row["similarity"])
+        # A message of several chunks counts by the nearest.
+        ids = dict.fromkeys(row["message_id"] for row in found if row["similarity"] >= settings.search_least_similarity)
+        return [Hit(message_id, MESSAGE, 0) for message_id in ids]
 
     async def _weights(self, scope: Reading, tenant_id: UUID, versions: Sequence[Sequence[int]]) -> tuple[int, ...]:
         """Weigh each word by what is learnt by finding it: the fewer of the newest messages have it, the more, at least one step."""
@@ -124,5 +201,15 @@ class Search:
         return distinct(text, most)
 
 
-def _hit(row: Mapping[str, Any]) -> Hit:
-    return Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"])
+def fused(named: Sequence[Hit], near: Sequence[Hit]) -> list[Hit]:
+    """Make one list of two by reciprocal rank fusion, the best first (Cormack, Clarke and Buettcher, SIGIR 2009)."""
+    places: dict[tuple[UUID, str], list[int | None]] = {}
+    for number, hits in enumerate((named, near)):
+        for rank, hit in enumerate(hits):
+            places.setdefault((hit.id, hit.kind), [None, None])[number] = rank
+    hits = [Hit(hit_id, kind, _of_ranks(*ranks)) for (hit_id, kind), ranks in places.items()]
+    return sorted(hits, key=lambda hit: (hit.score, hit.id), reverse=True)
+
+
+def _of_ranks(*ranks: int | None) -> int:
+    return sum(round(FUSION_STEPS / (FUSION_RANKS + 1 + rank)) for rank in ranks if rank is not None)

@@ -72,7 +72,8 @@ class SearchHitEdge:
     score: float = column(
         1,
         convert=lambda found: found["score"],
-        description="How well it fits, from 0 to 1: its words' share of what was looked for, rare words counting more.",
+        description="How well it fits, from 0 to 1: its words' share of what was looked for, rare words counting more; with `semantic` "
+        "how near to the first it stands by words and by meaning.",
     )
     highlights: list[Highlight] = batch(
         _highlights,
@@ -108,9 +109,14 @@ async def _search(  # noqa: PLR0913 - the arguments of the field
     ] = None,
     created_between: Annotated[TimeRange | None, strawberry.argument(description="Only what was begun in this span.")] = None,
     after: After = None,
+    *,
+    semantic: Annotated[
+        bool, strawberry.argument(description="Whether to find messages too that mean about the same, where the installation can do that.")
+    ] = False,
 ) -> list[Page]:
     question = Question(
         text=query,
+        semantic=semantic,
         kinds=(CHAT, MESSAGE) if types is None else [name_of(kind) for kind in types],
         chat_id=None if chat_id is None else local_id(chat_id, "Chat", path=["chatId"]),
         author_id=None if author_id is None else local_id(author_id, "User", path=["authorId"]),

@@ -36,6 +36,7 @@ from chat.feedback import Opinions
 from chat.forks import Forks
 from chat.interventions import Interventions
 from chat.logs import RunLogs
+from chat.meanings import Meanings
 from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.redactions import Redactions
@@ -60,6 +61,7 @@ from inference.catalogue import Catalogue
 from inference.credentials import Credentials
 from inference.custom_models import CustomModels
 from inference.deployments import Capability
+from inference.embeddings import LazyEmbedder
 from inference.offers import Models
 from inference.platform import deployment_of_settings, platform_offering
 from inference.policies import RoutingPolicies
@@ -73,6 +75,7 @@ log = structlog.get_logger()
 BLOCKING_SECONDS: Final = 10.0
 MAILS_AT_ONCE: Final = 20
 MAIL_PAUSE: Final = 1.0
+VECTORS_PAUSE: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class Process:
     revocations: Revocations
     mail_queue: MailQueue
     queue: RunQueue
+    embedder: LazyEmbedder | None
     store: ObjectStore
 
 
@@ -140,6 +144,10 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         trials = Providers(settings)
         closing.push_async_callback(trials.close)
         choices = Choices(models, settings)
+        embedder: LazyEmbedder | None = None
+        if settings.search_embeddings == "embedded":
+            embedder = LazyEmbedder()
+            closing.push_async_callback(embedder.close)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -170,10 +178,10 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=trials, settings=settings),
             custom_models=CustomModels(models, settings),
             policies=RoutingPolicies(models, settings),
-            search=Search(scopes=scopes, settings=settings),
+            search=Search(scopes=scopes, embedder=embedder, settings=settings),
         )  # fmt: skip
         await warm(pool)
-        yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, store)
+        yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
 
 
 async def _open_replica(
@@ -219,6 +227,12 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             asyncio.create_task(_hear_of_models(process), name="models"),
             asyncio.create_task(Pruning(process.system, settings).work(), name="pruning"),
         ]
+        if process.embedder is not None:
+            meanings = Meanings(
+                scopes=process.works.scopes, system=process.system, keyring=process.works.keyring,
+                embedder=process.embedder, settings=settings,
+            )  # fmt: skip
+            chores.append(asyncio.create_task(_make_vectors(meanings), name="vectors"))
         log.info("worker_ready", worker=name, model=settings.model_name)
         try:
             await worker.work(stop)
@@ -233,6 +247,19 @@ async def _hear_of_models(process: Process) -> None:
     """Forget what tenants could ask when it changes; `listen` survives outages."""
     async for revoked in process.revocations.listen():
         process.works.models.forget(revoked)
+
+
+async def _make_vectors(meanings: Meanings) -> None:
+    while True:
+        try:
+            made = await meanings.make_due()
+        except (*OUTAGES, Unavailable):
+            made = 0
+        except Exception:
+            log.exception("vectors_broke")
+            made = 0
+        if not made:
+            await asyncio.sleep(VECTORS_PAUSE)
 
 
 async def _send_mails(queue: MailQueue) -> None:

@@ -13,12 +13,21 @@ Terms = Sequence[int]
 HIGHEST_SCORE: Final = 2**62
 
 # PostgreSQL's arrays of arrays are rectangles, so the terms of all rows come as one array, and each row's place in it.
+# What a message meant before it means no more, and a worker is told to look.
 _KEEP_MESSAGES: Final = """
-    INSERT INTO penny.message_terms (tenant_id, message_id, chat_id, author_id, created_at, key_version, terms)
-    SELECT m.tenant_id, m.id, m.chat_id, m.author_id, m.created_at, $6, ($5::bigint[])[kept.first:kept.last]
-    FROM unnest($2::uuid[], $3::int[], $4::int[]) AS kept (id, first, last)
-    JOIN penny.messages m ON m.tenant_id = $1 AND m.id = kept.id
-    ON CONFLICT (tenant_id, message_id) DO UPDATE SET terms = excluded.terms, key_version = excluded.key_version
+    WITH gone AS (
+        DELETE FROM penny.message_vectors WHERE tenant_id = $1 AND message_id = ANY ($2::uuid[])
+    ), kept AS (
+        INSERT INTO penny.message_terms (tenant_id, message_id, chat_id, author_id, created_at, key_version, terms)
+        SELECT m.tenant_id, m.id, m.chat_id, m.author_id, m.created_at, $6, ($5::bigint[])[said.first:said.last]
+        FROM unnest($2::uuid[], $3::int[], $4::int[]) AS said (id, first, last)
+        JOIN penny.messages m ON m.tenant_id = $1 AND m.id = said.id
+        ON CONFLICT (tenant_id, message_id) DO UPDATE SET terms = excluded.terms, key_version = excluded.key_version
+        RETURNING message_id
+    )
+    INSERT INTO penny.vectors_due (tenant_id, message_id)
+    SELECT $1, message_id FROM kept WHERE current_setting('app.embeddings', true) = 'on'
+    ON CONFLICT (tenant_id, message_id) DO UPDATE SET due_at = now()
 """
 _KEEP_TITLES: Final = """
     INSERT INTO penny.chat_terms (tenant_id, chat_id, owner_id, created_at, key_version, terms)

@@ -15,6 +15,7 @@ SYSTEM_SEES = {
     "runs": "status IN ('QUEUED', 'RUNNING')",
     "jobs": "status IN ('QUEUED', 'RUNNING')",
     "facts": "true",
+    "vectors_due": "true",
 }
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 

@@ -70,6 +70,7 @@ def value_of(column: Column) -> Any:
         "numeric": lambda: Decimal(next(_count)),
         "boolean": lambda: False,
         "jsonb": lambda: "{}",
+        "halfvec(256)": lambda: "[" + ",".join(["0.0625"] * 256) + "]",
         "timestamp with time zone": lambda: datetime.now(UTC),
     }
     if column.type not in makers:

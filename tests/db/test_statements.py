@@ -12,7 +12,17 @@ FILES = sorted([*(ROOT / "db" / "statements").glob("*.py"), *(ROOT / "loaders").
 TABLE = re.compile(r"(?:FROM|JOIN|UPDATE)\s+penny\.(\w+)\b(?!\()")
 TENANT = re.compile(r"tenant_id = (?:\$1|\w+\.tenant_id)")
 # These look across tenants, in a system scope: a token names none, a person may be in several, sweeps and an operator are for all.
-ACROSS = {"SESSION_BY_HASH", "tenants_with_sessions", "of_user", "abandoned", "due", "every_id", "tenants_since", "tenants_before"}
+ACROSS = {
+    "SESSION_BY_HASH",
+    "tenants_with_sessions",
+    "of_user",
+    "abandoned",
+    "due",
+    "every_id",
+    "tenants_since",
+    "tenants_before",
+    "tenants_with_due",
+}
 
 
 def texts(tree: ast.AST, place: str = "") -> Iterator[tuple[str, str]]:
