@@ -332,7 +332,10 @@ class Settings:
     run_context_messages: int = setting("Most messages of a branch that a model is given.", default=200, minimum=1, maximum=100_000)
     search_query_max_length: int = setting("Longest text to search for, in characters.", default=200, minimum=1, maximum=10_000)
     search_sample_messages: int = setting(
-        "How many of a tenant's newest messages tell a search which of its words are rare.", default=256, minimum=1, maximum=10_000
+        "How many of the newest messages that somebody may read tell their search which of its words are rare.",
+        default=256,
+        minimum=1,
+        maximum=10_000,
     )
     search_embeddings: str = setting(
         "What makes vectors of messages, by which they are found by meaning: nothing, or the embedded model (`wordllama`).",

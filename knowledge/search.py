@@ -12,7 +12,7 @@ import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from auth.viewers import Viewer
-from db.scopes import Reading, Row, TenantScopes
+from db.scopes import Reading, Reads, Row
 from db.statements import terms, vectors
 from db.statements.edges import LAST_ID
 from errors import Invalid
@@ -100,97 +100,97 @@ class Found(NamedTuple):
     best: int
 
 
+class _Asked(NamedTuple):
+    """A question, the words in it, and who asks."""
+
+    viewer: Viewer
+    cipher: TenantCipher
+    question: Question
+    words: Sequence[str]
+
+    def hashed_words(self) -> list[list[int]]:
+        """Hash the words under each key: while one is being changed, some rows have a word under the old key and some under the new one."""
+        return [hashed(self.cipher, self.words, version=version) for version in self.cipher.versions]
+
+
 class Search:
     """Finds what a viewer may read. Rare words weigh more than common ones; what has not half of the weight is left out."""
 
-    def __init__(self, *, scopes: TenantScopes, embedder: Embedder | None, settings: Settings) -> None:
-        self._scopes = scopes
+    def __init__(self, *, embedder: Embedder | None, settings: Settings) -> None:
         self._embedder = embedder
         self._settings = settings
 
-    async def find(self, viewer: Viewer, cipher: TenantCipher, question: Question, *, place: Place | None, limit: int) -> Found:
-        """Return hits beyond a place, the best first and of equal ones the newest; none for a text without words."""
-        words = self._words(question.text)
-        if not words:
-            return Found([], words, (), 1)
-        if question.semantic:
-            return await self._find_near(viewer, cipher, question, words, place=place, limit=limit)
-        async with self._scopes.reading(viewer.tenant_id) as scope:
-            return await self._look_up(scope, viewer, cipher, question, words, place=place, limit=limit)
-
-    async def _look_up(  # noqa: PLR0913 - a question, and the part of its answer that is wanted
-        self,
-        scope: Reading,
-        viewer: Viewer,
-        cipher: TenantCipher,
-        question: Question,
-        words: Sequence[str],
-        *,
-        place: Place | None,
-        limit: int,
+    async def find(  # noqa: PLR0913 - who asks what, and the part of the answer that is wanted
+        self, reads: Reads, viewer: Viewer, cipher: TenantCipher, question: Question, *, place: Place | None, limit: int
     ) -> Found:
+        """Return hits beyond a place, the best first and of equal ones the newest; none for a text without words."""
+        asked = _Asked(viewer, cipher, question, self._words(question.text))
+        if not asked.words:
+            return Found([], asked.words, (), 1)
+        if question.semantic:
+            return await self._find_near(reads, asked, place, limit)
+        async with reads.reading(viewer.tenant_id) as scope:
+            return await self._look_up(scope, asked, place, limit)
+
+    async def _look_up(self, scope: Reading, asked: _Asked, place: Place | None, limit: int) -> Found:
         """Find what has the words."""
-        # While a key is being changed, some rows have a word under the old key and some under the new one.
-        versions = [hashed(cipher, words, version=version) for version in cipher.versions]
-        weights = await self._weights(scope, viewer.tenant_id, versions) if place is None else place.weights
+        versions = asked.hashed_words()
+        weights = await self._weights(scope, asked.viewer, versions) if place is None else place.weights
         rare = [number for number, weight in enumerate(weights) if weight >= max(weights) * RARE]
         rows = await terms.find(
             scope,
-            viewer.tenant_id,
-            viewer.user_id,
+            asked.viewer.tenant_id,
+            asked.viewer.user_id,
             rare=[found[number] for found in versions for number in rare],
             weights={term: weight for found in versions for term, weight in zip(found, weights, strict=True)},
             lowest=math.ceil(sum(weights) * LEAST_SHARE),
-            messages=MESSAGE in question.kinds,
-            titles=CHAT in question.kinds,
+            messages=MESSAGE in asked.question.kinds,
+            titles=CHAT in asked.question.kinds,
             beyond=None if place is None else (place.score, place.id),
             limit=limit,
-            **question.filters,
+            **asked.question.filters,
         )
         hits = [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
-        return Found(hits, words, weights, sum(weights))
+        return Found(hits, asked.words, weights, sum(weights))
 
-    async def _find_near(  # noqa: PLR0913 - a question, and the part of its answer that is wanted
-        self, viewer: Viewer, cipher: TenantCipher, question: Question, words: Sequence[str], *, place: Place | None, limit: int
-    ) -> Found:
+    async def _find_near(self, reads: Reads, asked: _Asked, place: Place | None, limit: int) -> Found:
         """Find what has the words or is near in meaning: the best of both, fused by their ranks, and of that the part beyond the place."""
         if self._embedder is None:
             raise SemanticSearchIsOff
-        (vector,) = await self._embedder.embed([question.text])
-        most = self._settings.search_candidates
+        (vector,) = await self._embedder.embed([asked.question.text])
         start = None if place is None else Place(terms.HIGHEST_SCORE, LAST_ID, place.weights)
-        async with self._scopes.reading(viewer.tenant_id) as scope:
-            named = await self._look_up(scope, viewer, cipher, question, words, place=start, limit=most)
-            near = await self._near(scope, viewer, cipher, question, vector) if MESSAGE in question.kinds else []
+        async with reads.reading(asked.viewer.tenant_id) as scope:
+            named = await self._look_up(scope, asked, start, self._settings.search_candidates)
+            near = await self._near(scope, asked, vector) if MESSAGE in asked.question.kinds else []
         hits = fused(named.hits, near)
         beyond = [hit for hit in hits if place is None or (hit.score, hit.id) < (place.score, place.id)]
-        return Found(beyond[:limit], words, named.weights, _of_ranks(0, 0))
+        return Found(beyond[:limit], asked.words, named.weights, _of_ranks(0, 0))
 
-    async def _near(self, scope: Reading, viewer: Viewer, cipher: TenantCipher, question: Question, vector: Sequence[float]) -> list[Hit]:
+    async def _near(self, scope: Reading, asked: _Asked, vector: Sequence[float]) -> list[Hit]:
         """Find the messages nearest to a vector, the nearest first."""
-        settings = self._settings
-        exactly = await vectors.size(scope, viewer.tenant_id, most=settings.search_exact_vectors + 1) <= settings.search_exact_vectors
+        settings, tenant_id = self._settings, asked.viewer.tenant_id
+        exactly = await vectors.size(scope, tenant_id, most=settings.search_exact_vectors + 1) <= settings.search_exact_vectors
         found: list[Row] = []
-        for version in cipher.versions:
+        for version in asked.cipher.versions:
             found += await vectors.nearest(
                 scope,
-                viewer.tenant_id,
-                viewer.user_id,
-                embedding=spelled(turned(cipher, vector, version=version)),
+                tenant_id,
+                asked.viewer.user_id,
+                embedding=spelled(turned(asked.cipher, vector, version=version)),
                 key_version=version,
                 exactly=exactly,
                 limit=settings.search_candidates,
-                **question.filters,
+                **asked.question.filters,
             )
         found.sort(key=lambda row: -row["similarity"])
         # A message of several chunks counts by the nearest.
         ids = dict.fromkeys(row["message_id"] for row in found if row["similarity"] >= settings.search_least_similarity)
         return [Hit(message_id, MESSAGE, 0) for message_id in ids]
 
-    async def _weights(self, scope: Reading, tenant_id: UUID, versions: Sequence[Sequence[int]]) -> tuple[int, ...]:
-        """Weigh each word by what is learnt by finding it: the fewer of the newest messages have it, the more, at least one step."""
-        asked = [term for found in versions for term in found]
-        size, counts = await terms.sample(scope, tenant_id, asked, size=self._settings.search_sample_messages)
+    async def _weights(self, scope: Reading, viewer: Viewer, versions: Sequence[Sequence[int]]) -> tuple[int, ...]:
+        """Weigh each word by what finding it tells: the fewer of the newest messages have it, the more, at least one step."""
+        wanted = [term for found in versions for term in found]
+        size, counts = await terms.sample(scope, viewer.tenant_id, viewer.user_id, wanted, size=self._settings.search_sample_messages)
         having = (sum(counts.get(term, 0) for term in same) for same in zip(*versions, strict=True))
         return tuple(max(1, round(STEPS * math.log2((size + 1) / (messages + 1)))) for messages in having)
 

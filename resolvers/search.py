@@ -18,7 +18,7 @@ async def page(operation: Operation, arguments: PageArguments, question: Questio
     cursors = Cursors(cipher, "search", operation.viewer.user_id, question.fingerprint)
     start = arguments.start(cursors)
     place = None if start is None else Place(start[0], start[1], start[2:])
-    found = await operation.works.search.find(operation.viewer, cipher, question, place=place, limit=arguments.limit)
+    found = await operation.works.search.find(operation.reads, operation.viewer, cipher, question, place=place, limit=arguments.limit)
     hits, words = found.hits[: arguments.size], frozenset(found.words)
     rows = await _rows(operation, hits)
     return Page(

@@ -144,10 +144,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         trials = Providers(settings)
         closing.push_async_callback(trials.close)
         choices = Choices(models, settings)
-        embedder: LazyEmbedder | None = None
-        if settings.search_embeddings == "embedded":
-            embedder = LazyEmbedder()
-            closing.push_async_callback(embedder.close)
+        embedder = _open_embedder(settings, closing)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -178,10 +175,18 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=trials, settings=settings),
             custom_models=CustomModels(models, settings),
             policies=RoutingPolicies(models, settings),
-            search=Search(scopes=scopes, embedder=embedder, settings=settings),
+            search=Search(embedder=embedder, settings=settings),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
+
+
+def _open_embedder(settings: Settings, closing: contextlib.AsyncExitStack) -> LazyEmbedder | None:
+    if settings.search_embeddings == "off":
+        return None
+    embedder = LazyEmbedder()
+    closing.push_async_callback(embedder.close)
+    return embedder
 
 
 async def _open_replica(

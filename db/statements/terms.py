@@ -60,19 +60,28 @@ def _flat(terms: Mapping[UUID, Terms]) -> tuple[list[UUID], list[int], list[int]
     return list(terms), firsts, lasts, every
 
 
-async def sample(scope: Reading, tenant_id: UUID, wanted: Terms, *, size: int) -> tuple[int, dict[int, int]]:
-    """Look at the tenant's newest messages: how many there are, `size` at most, and how many of them have each term."""
-    rows = await scope.rows(
-        """
-        WITH newest AS (SELECT terms FROM penny.message_terms WHERE tenant_id = $1 ORDER BY message_id DESC LIMIT $3)
-        SELECT NULL AS term, count(*) AS messages FROM newest
-        UNION ALL
-        SELECT wanted.term, count(*) FROM newest JOIN unnest($2::bigint[]) AS wanted (term) ON wanted.term = ANY (newest.terms) GROUP BY 1
-        """,
-        tenant_id,
-        list(wanted),
-        size,
+_SAMPLE: Final = """
+    WITH newest AS (
+        SELECT message_id, chat_id, terms FROM penny.message_terms WHERE tenant_id = $1 ORDER BY message_id DESC LIMIT $5
+    ), seen AS (
+        SELECT newest.terms FROM newest JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = newest.chat_id
+        WHERE {readable} ORDER BY newest.message_id DESC LIMIT $4
     )
+    SELECT NULL AS term, count(*) AS messages FROM seen
+    UNION ALL
+    SELECT wanted.term, count(*) FROM seen JOIN unnest($3::bigint[]) AS wanted (term) ON wanted.term = ANY (seen.terms) GROUP BY 1
+"""
+_READABLE_SAMPLE: Final = _SAMPLE.format(readable=READABLE.format(chat="chat", reader="$2"))
+# So many of the tenant's newest messages are looked at for each one that the reader may see.
+SAMPLED_FOR_ONE: Final = 4
+
+
+async def sample(scope: Reading, tenant_id: UUID, reader_id: UUID, wanted: Terms, *, size: int) -> tuple[int, dict[int, int]]:
+    """Look at some of the newest messages that the reader may see: how many, `size` at most, and how many of them have each term.
+
+    Others' messages must not count: by the scores of what they may read, readers would learn which words those have.
+    """
+    rows = await scope.rows(_READABLE_SAMPLE, tenant_id, reader_id, list(wanted), size, size * SAMPLED_FOR_ONE)
     counts = {row["term"]: row["messages"] for row in rows}
     return counts.pop(None), counts
 

@@ -66,7 +66,7 @@ async def test_words_are_found_under_old_keys_and_brought_to_the_new_one(api: Ap
 
     async def look() -> list[str]:
         hits = await process.works.search.find(
-            viewer, await keyring.cipher(tenant_id), Question(text="rotated words"), place=None, limit=9
+            scopes, viewer, await keyring.cipher(tenant_id), Question(text="rotated words"), place=None, limit=9
         )  # fmt: skip
         return [f"msg_{hit.id.hex}" for hit in hits.hits]
 

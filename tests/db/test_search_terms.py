@@ -135,8 +135,9 @@ async def test_filters_hold_for_messages_and_titles(app: Any) -> None:
     assert len(await look_up(app, 1, author_id=UUID(int=7), messages=False, titles=True, limit=999)) == 500
 
 
-async def test_the_newest_messages_tell_how_rare_a_term_is(app: Any) -> None:
+async def test_the_newest_messages_that_the_reader_may_see_tell_how_rare_a_term_is(app: Any) -> None:
     async with undone(app, WHALE):
-        assert await terms.sample(Reading(app), WHALE, [1, 1000, 5], size=100) == (100, {1: 100, 1000: 1})
+        assert await terms.sample(Reading(app), WHALE, READER, [1, 1000, 1001, 5], size=100) == (100, {1: 100, 1000: 1})
+        assert await terms.sample(Reading(app), WHALE, UUID(int=9), [1, 1000, 1003], size=300) == (300, {1: 300, 1003: 1})
     async with undone(app, UUID(int=3)):
-        assert await terms.sample(Reading(app), UUID(int=3), [1], size=100) == (0, {})
+        assert await terms.sample(Reading(app), UUID(int=3), READER, [1], size=100) == (0, {})
