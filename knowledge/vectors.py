@@ -2,7 +2,7 @@
 
 An embedding can be turned back into much of its text by a model that knows the embedder. So each tenant's vectors are turned by an
 orthogonal transform made of its key, in which no such model can read; distances stay, so that the database still finds what is near.
-docs/decisions/0015 says what that hides and what not.
+docs/decisions/0017 says what that hides and what not.
 """
 
 import hashlib

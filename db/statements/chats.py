@@ -14,6 +14,7 @@ from db.tables.chats import Chat
 
 ROW: Final = Chat.all_columns()
 # What `can_read_chat` says of a row, for statements that look through many chats: the chat's alias, and the parameter of the reader.
+# The function penny.nearest_messages says it too.
 READABLE: Final = (
     "({chat}.owner_id = {reader} OR {chat}.visibility = 'TENANT'"
     " OR ({chat}.visibility <> 'PRIVATE' AND {reader} = ANY ({chat}.participant_ids)))"

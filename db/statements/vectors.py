@@ -75,17 +75,22 @@ async def size(scope: Reading, tenant_id: UUID, *, most: int) -> int:
     return int(str(await scope.value(counted, tenant_id, most)))
 
 
-# The distance is the negative inner product, which is the negative cosine of vectors of length 1. The index gives rows by
-# `distance` alone: where all rows of a tenant are to be compared, the zero keeps it out.
-_NEAREST: Final = """
-    SELECT vector.message_id, -(vector.embedding <#> $3::text::halfvec) AS similarity
-    FROM penny.message_vectors vector
-    JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = vector.chat_id
-    WHERE vector.tenant_id = $1 AND vector.key_version = $4 AND vector.created_at >= $5 AND vector.created_at < $6
-      AND ($7::uuid IS NULL OR vector.author_id = $7) AND ($8::uuid IS NULL OR vector.chat_id = $8) AND {readable}
-    ORDER BY (vector.embedding <#> $3::text::halfvec) {exactly} LIMIT $9
+# The distance is the negative inner product, which is the negative cosine of vectors of length 1.
+_COMPARED: Final = """
+    WITH compared AS MATERIALIZED (
+        SELECT message_id, chat_id, embedding <#> (SELECT $3::text::halfvec) AS distance FROM penny.message_vectors
+        WHERE tenant_id = $1 AND key_version = $4 AND created_at >= $5 AND created_at < $6
+          AND ($7::uuid IS NULL OR author_id = $7) AND ($8::uuid IS NULL OR chat_id = $8)
+    )
+    SELECT compared.message_id, -compared.distance AS similarity
+    FROM compared JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = compared.chat_id
+    WHERE {readable} ORDER BY compared.distance LIMIT $9
 """
-_BY_INDEX, _EXACTLY = (_NEAREST.format(readable=READABLE.format(chat="chat", reader="$2"), exactly=exactly) for exactly in ("", "+ 0"))
+_EXACTLY: Final = _COMPARED.format(readable=READABLE.format(chat="chat", reader="$2"))
+_BY_INDEX: Final = """
+    SELECT message_id, -distance AS similarity
+    FROM penny.nearest_messages($1, $2::text::halfvec, $3, $4, $5, $6, $7, $8) ORDER BY distance
+"""
 
 
 async def nearest(  # noqa: PLR0913 - what is wanted, and the filters of the search
@@ -103,7 +108,5 @@ async def nearest(  # noqa: PLR0913 - what is wanted, and the filters of the sea
     limit: int,
 ) -> list[Row]:
     """Find the chunks of messages that the reader may see and that are nearest to a vector, with their cosines."""
-    return await scope.rows(
-        _EXACTLY if exactly else _BY_INDEX, tenant_id, reader_id, embedding, key_version, since or EARLIEST, until or LATEST, author_id,
-        chat_id, limit,
-    )  # fmt: skip
+    wanted = (reader_id, embedding, key_version, since or EARLIEST, until or LATEST, author_id, chat_id, limit)
+    return await scope.rows(_EXACTLY, tenant_id, *wanted) if exactly else await scope.rows(_BY_INDEX, *wanted)

@@ -93,3 +93,11 @@ async def test_filters_and_the_tenant_hold(app: Any) -> None:
 async def test_every_connection_goes_on_looking_until_it_has_enough(scopes: TenantScopes) -> None:
     async with scopes.reading(WHALE) as scope:
         assert await scope.value("SHOW hnsw.iterative_scan") == "strict_order"
+
+
+async def test_the_index_is_walked_and_the_table_is_not(app: Any) -> None:
+    values = f"'{READER}', '{embedding_of(3)}', 1, '-infinity', 'infinity', NULL, NULL, 10"
+    async with undone(app, WHALE):
+        await app.fetch(f"SELECT * FROM penny.nearest_messages({values})")
+        used = "SELECT sum(pg_stat_get_xact_numscans(indexrelid)) FROM pg_index WHERE indexrelid::regclass::text ~ $1"
+        assert await app.fetchval(used, "message_vectors.*embedding") > 0
