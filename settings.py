@@ -319,6 +319,11 @@ class Settings:
     chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)
     chat_max_participants: int = setting("Most people that a chat is shared with, its owner aside.", default=100, minimum=1, maximum=10_000)
     export_max_messages: int = setting("Most messages of one export of a chat.", default=10_000, minimum=1, maximum=1_000_000)
+    chat_max_shares: int = setting("Most links to one chat, the revoked ones included.", default=100, minimum=1, maximum=100_000)
+    share_max_users: int = setting("Most people whom one link to a chat is for.", default=100, minimum=1, maximum=10_000)
+    share_view_seconds: int = setting(
+        "Who follows a link to a chat again within so many seconds is not counted again.", default=1800, minimum=1, maximum=604_800
+    )
     feedback_max_tags: int = setting("Most tags of a feedback.", default=10, minimum=0, maximum=1000)
     feedback_tag_max_length: int = setting("Longest tag of a feedback, in characters.", default=50, minimum=1, maximum=1000)
     feedback_max_bytes: int = setting("Longest comment of a feedback, in bytes of UTF-8.", default=4000, minimum=1, maximum=1_048_576)

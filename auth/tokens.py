@@ -24,10 +24,12 @@ _CHECKSUM_LETTERS: Final = 6  # 62 ** 6 > 2 ** 32
 
 SESSION: Final = "pns_"
 LINK: Final = "pni_"
+SHARE: Final = "psh_"
 API_KEY: Final = "pny_live_"
 
 _SESSION_FORM: Final = re.compile(r"pns_[0-9A-Za-z_-]{43}")
 _LINK_FORM: Final = re.compile(r"pni_(?:([0-9A-Za-z]{22})_)?[0-9A-Za-z]{43}")
+_SHARE_FORM: Final = re.compile(r"psh_([0-9A-Za-z]{22})_[0-9A-Za-z]{43}")
 _API_KEY_FORM: Final = re.compile(r"(pny_live_([0-9A-Za-z]{22})([0-9A-Za-z]{22})_([0-9A-Za-z]{43}))_([0-9A-Za-z]{6})")
 
 
@@ -70,6 +72,17 @@ def parse_link_token(text: str) -> LinkToken | None:
         return LinkToken(None)
     tenant_id = _uuid(match[1])
     return None if tenant_id is None else LinkToken(tenant_id)
+
+
+def share_token(tenant_id: UUID, secret: bytes) -> str:
+    """The token of a link that shows a chat, from 32 bytes that nobody else can make."""
+    return f"{SHARE}{_written(tenant_id.int, _UUID_LETTERS)}_{_written(int.from_bytes(secret), _SECRET_LETTERS)}"
+
+
+def parse_share_token(text: str) -> UUID | None:
+    """The tenant that the token names, or None for a text that is no such token."""
+    match = _SHARE_FORM.fullmatch(text)
+    return None if match is None else _uuid(match[1])
 
 
 def new_api_key(tenant_id: UUID, key_id: UUID) -> str:

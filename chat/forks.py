@@ -74,7 +74,7 @@ class Forks:
 
     async def _source(self, act: Act, message_id: UUID) -> tuple[Row, Row]:
         message = await messages.by_id(act.scope, act.tenant_id, message_id)
-        source = None if message is None else await chats.by_id(act.scope, act.tenant_id, message["chat_id"])
+        source = None if message is None else await chats.kept(act.scope, act.tenant_id, message["chat_id"])
         if message is None or source is None or not can_read_chat(act.viewer, source):
             raise NotFound("There is no Message with this id.", path=("messageId",))
         most = self._settings.chat_fork_messages
@@ -117,7 +117,7 @@ def _copies(act: Act, rows: Sequence[Row], place: Place) -> list[Said]:
         copy = Said(
             id=uuid7(), place=place, role=row["role"], status=_STATUSES.get(str(row["status"])) or row["status"],
             parts=copied(opened(act.cipher, row["id"], row["content"])), author_id=row["author_id"], model_id=row["model_id"],
-            created_at=row["created_at"], edited_at=row["edited_at"],
+            created_at=row["created_at"], edited_at=row["edited_at"], copied_from_id=row["id"],
         )  # fmt: skip
         said.append(copy)
         place = Place(place.branch_id, place.depth + 1, copy.id)

@@ -11,7 +11,7 @@ from auth.encryption.ciphers import TenantCipher
 from chat.branches import Place
 from chat.contents import NoticePart, Part, plain_text, sealed
 from db.scopes import Row, Writing
-from db.statements import messages
+from db.statements import feedback, messages
 from db.tables.chats import Message
 from events.facts import ENDS_OF_RUNS, Actor, MessageCompleted, MessageCreated, record
 from knowledge import terms
@@ -22,7 +22,9 @@ GROWING: Final = frozenset({"PENDING", "STREAMING"})
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited_at` where it mends another."""
+    """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited_at` where it mends another,
+    `copied_from_id` where a fork says it again.
+    """
 
     id: UUID
     place: Place
@@ -34,6 +36,7 @@ class Said:
     model_id: UUID | None = None
     created_at: datetime | None = None
     edited_at: datetime | None = None
+    copied_from_id: UUID | None = None
 
 
 async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said, by: Actor | None) -> list[Row]:
@@ -47,7 +50,7 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
             tenant_id=cipher.tenant_id, id=one.id, chat_id=chat_id, branch_id=one.place.branch_id, depth=one.place.depth,
             parent_id=one.place.parent_id, role=one.role, author_id=one.author_id, run_id=one.run_id, status=one.status,
             content=sealed(cipher, one.id, one.parts), model_id=one.model_id, created_at=one.created_at or now,
-            edited_at=one.edited_at,
+            edited_at=one.edited_at, copied_from_id=one.copied_from_id,
         )
         for one in said
     ]  # fmt: skip
@@ -72,9 +75,11 @@ async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str
 
 async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: UUID) -> Row | None:
     """Put a notice in the place of all that a message says, for good; None when that was done before."""
-    await terms.keep_messages(scope, cipher, {message_id: ""})
     notice = NoticePart(uuid7(), "redacted", "This message was redacted.")
-    return await messages.redact(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, [notice]), by=by)
+    row = await messages.redact(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, [notice]), by=by)
+    await terms.keep_messages(scope, cipher, {message_id: ""})
+    await feedback.remove_all(scope, cipher.tenant_id, message_id)
+    return row
 
 
 async def ended(scope: Writing, run: Row, status: str, *, by: Actor | None = None) -> None:

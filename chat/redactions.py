@@ -4,19 +4,21 @@ from uuid import UUID
 
 from auth.viewers import Viewer
 from chat import records
-from chat.acts import Acts
+from chat.acts import Act, Acts
 from chat.locks import writable
 from chat.logs import RunLogs
+from chat.titles import MODEL
 from chat.turns import RunInProgress
 from db.scopes import Row
-from db.statements import feedback, messages, runs
+from db.statements import chats, messages, runs, shares
 from errors import NotFound
 from events.facts import MessageUpdated, record
 from events.valkey import OUTAGES, ValkeyIsUnavailable
+from knowledge import terms
 
 
 class Redactions:
-    """Redacts messages: row, run logs, index and opinions. Shares show a chat's own rows, so there is no copy in them."""
+    """Redacts messages: rows, those of forks among them, run logs, index and opinions. Links show a chat's own rows, so none has a copy."""
 
     def __init__(self, *, acts: Acts, logs: RunLogs) -> None:
         self._acts = acts
@@ -37,10 +39,10 @@ class Redactions:
             concerned = await runs.of_message(act.scope, act.tenant_id, found["chat_id"], message_id)
             if unfinished := [run for run in concerned if run["finished_at"] is None]:
                 raise RunInProgress(unfinished[0])
-            if (redacted := await records.redact(act.scope, act.cipher, message_id, by=viewer.user_id)) is not None:
-                await record(act.scope, act.tenant_id, MessageUpdated(chat_id=found["chat_id"], message_id=message_id), by=viewer)
-            message = redacted or found
-            await feedback.remove_all(act.scope, act.tenant_id, message_id)
+            copies = await _copies_of(act, message_id)
+            message = await _redacted(act, found) or found
+            for copy in copies:
+                await _redacted(act, copy)
         told_by = [run["id"] for run in concerned if run["output_message_id"] == message_id]
         try:
             await self._logs.forget(viewer.tenant_id, told_by)
@@ -49,3 +51,35 @@ class Redactions:
                 "The message is redacted; its run's log could not be reached. Send the same request again."
             ) from error
         return message
+
+
+async def _redacted(act: Act, message: Row) -> Row | None:
+    """Redact one message, and let everybody know; None where that was done before."""
+    row = await records.redact(act.scope, act.cipher, message["id"], by=act.viewer.user_id)
+    if row is not None:
+        if message["parent_id"] is None:
+            await _forget_title(act, message["chat_id"])
+        await record(act.scope, act.tenant_id, MessageUpdated(chat_id=message["chat_id"], message_id=message["id"]), by=act.viewer)
+    return row
+
+
+async def _copies_of(act: Act, message_id: UUID) -> list[Row]:
+    """Find the copies of a message in forks; their chats are locked, so that none of them is forked meanwhile."""
+    locked: set[UUID] = set()
+    while True:
+        copies = await messages.copies_of(act.scope, act.tenant_id, message_id)
+        chat_ids = {copy["chat_id"] for copy in copies}
+        if chat_ids <= locked:
+            return copies
+        await chats.locked_all(act.scope, act.tenant_id, chat_ids)
+        locked |= chat_ids
+
+
+async def _forget_title(act: Act, chat_id: UUID) -> None:
+    """Take away the title that a model made of a chat's first message, or is about to; what a person called it stays."""
+    chat = await chats.by_id(act.scope, act.tenant_id, chat_id)
+    if chat is None or (chat["titled_by"] != MODEL and chat["title"] is not None):
+        return
+    await terms.keep_titles(act.scope, act.cipher, {chat_id: None})
+    await chats.title(act.scope, act.tenant_id, chat_id, None, by=MODEL)
+    await shares.forget_titles(act.scope, act.tenant_id, chat_id)

@@ -21,6 +21,7 @@ from loaders import (
     roles,
     runs,
     sessions,
+    shares,
     tenants,
     users,
 )
@@ -70,6 +71,8 @@ class Loaders:
     feedback_by_message = _Asked(feedback.feedback_by_message)
     branch_by_id = _Asked(branches.branch_by_id)
     branches_by_chat = _Asked(branches.branches_by_chat)
+    share_by_id = _Asked(shares.share_by_id)
+    shares_by_chat = _Asked(shares.shares_by_chat)
     message_by_id = _Asked(messages.message_by_id)
     children_by_message = _Asked(messages.children_by_message)
     first_messages_by_chat = _Asked(messages.first_messages_by_chat)

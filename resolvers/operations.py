@@ -16,10 +16,12 @@ from chat.conversations import Conversations
 from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.forks import Forks
+from chat.guests import Guests
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
 from chat.redactions import Redactions
+from chat.shares import Shares
 from chat.trees import Trees
 from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
@@ -56,6 +58,8 @@ class Works:
     opinions: Opinions
     redactions: Redactions
     exports: Exports
+    shares: Shares
+    guests: Guests
     logs: RunLogs
     jobs: Jobs
     feeds: Feeds

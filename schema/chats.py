@@ -28,6 +28,7 @@ from schema.messages import MODEL_IDS, Message, MessageRole, PartInput, models_o
 from schema.nodes import Node
 from schema.participants import ChatParticipant, participants_of_chats
 from schema.runs import Run, active_runs, runs_of_chats
+from schema.shares import ChatShare, shares_of_chats
 from schema.users import User
 
 
@@ -81,6 +82,12 @@ class Chat(Node):
         scopes=["chats:read"],
         multipliers=["first"],
         description="Whom it is shared with, its owner aside, who came first of all first.",
+    )
+    shares: list[ChatShare] = batch(
+        shares_of_chats,
+        needs=["id", *chats.ACTIONS],
+        scopes=["chats:read"],
+        description="The links that show it to others, the oldest first, for its owners; nobody else sees any.",
     )
     pinned_at: datetime | None = column(
         "pinned_at",

@@ -18,6 +18,7 @@ PREFIXES: Final = {
     "ChatParticipant": "cpt",
     "Assistant": "ast",
     "AssistantVersion": "asv",
+    "ChatShare": "shr",
     "Message": "msg",
     "Branch": "brn",
     "Part": "prt",

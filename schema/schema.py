@@ -31,6 +31,7 @@ from schema import (
     runs,
     search,
     sessions,
+    shares,
     tenants,
     viewers,
 )
@@ -45,6 +46,7 @@ QUERIES: Final = (
     viewers.Query,
     tenants.Query,
     chats.Query,
+    shares.Query,
     runs.Query,
     jobs.Query,
     models.Query,
@@ -64,6 +66,7 @@ MUTATIONS: Final = (
     chats.Mutation,
     branches.Mutation,
     participants.Mutation,
+    shares.Mutation,
     feedback.Mutation,
     redactions.Mutation,
     messages.Mutation,

@@ -35,7 +35,7 @@ def create_app(settings: Settings | None = None) -> Front:
     configure_logs(settings)
     door = Door(settings, build_schema(settings))
     sockets = Sockets(door)
-    handlers: list[Any] = [*pages.health(door)]
+    handlers: list[Any] = [*pages.health(door), *pages.share()]
     if settings.graphiql:
         handlers += pages.graphiql()
     if settings.is_development:

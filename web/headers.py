@@ -14,6 +14,11 @@ GRAPHIQL_POLICY: Final = (
     "worker-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 MAILS_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# Chats hold whatever people and models wrote: not a string of it may become markup or a script.
+SHARE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
 GRAPHQL_PATH: Final = "/graphql"
 API_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
@@ -87,4 +92,6 @@ class Front:
 def _policy(path: str) -> str:
     if path.startswith("/graphiql"):
         return GRAPHIQL_POLICY
+    if path == "/share" or path.startswith("/share/"):
+        return SHARE_POLICY
     return MAILS_POLICY if path == "/dev/mails" else API_POLICY

@@ -1,4 +1,4 @@
-"""Pages beside the API: health for machines, GraphiQL for developers, and the mails of a development process."""
+"""Pages beside the API: health for machines, links to chats, GraphiQL for developers, and the mails of a development process."""
 
 import asyncio
 import html
@@ -17,6 +17,8 @@ from inference.models import ProviderFailed
 from web.door import Door
 
 GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
+SHARE: Final = Path(__file__).parent / "share"
+SHARE_HEADERS: Final = {"x-robots-tag": "noindex, nofollow, noarchive", "cache-control": "no-cache"}
 CHECK_SECONDS: Final = 3.0
 # The mails hold links that reset passwords: this machine only, under its own name (a page elsewhere may point a name of its own here).
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
@@ -61,6 +63,24 @@ async def _word(check: Awaitable[None]) -> str:
     except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, the answer is that it is down
         return f"down ({type(error).__name__})"
     return "ok"
+
+
+def share() -> list[HTTPRouteHandler]:
+    """Make `/share`, the page behind links to chats; what it shows it reads through the API, by what stands behind the link's `#`."""
+    page, style, script = ((SHARE / name).read_bytes() for name in ("page.html", "page.css", "page.js"))
+
+    def served(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
+        @get(path, media_type=media_type, sync_to_thread=False, response_headers=SHARE_HEADERS, name=path)
+        def serve() -> bytes:
+            return content
+
+        return serve
+
+    return [
+        served("/share", page, "text/html; charset=utf-8"),
+        served("/share/page.css", style, "text/css; charset=utf-8"),
+        served("/share/page.js", script, "text/javascript; charset=utf-8"),
+    ]
 
 
 def graphiql() -> list[Router | HTTPRouteHandler]:

@@ -34,12 +34,14 @@ from chat.dispatch import Dispatch
 from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.forks import Forks
+from chat.guests import Guests
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.meanings import Meanings
 from chat.participants import Participants
 from chat.queues import RunQueue
 from chat.redactions import Redactions
+from chat.shares import Shares
 from chat.titles import KIND as TITLES
 from chat.titles import Titles
 from chat.trees import Trees
@@ -166,6 +168,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),
             exports=Exports(keyring=keyring, settings=settings),
+            shares=Shares(acts=acts, settings=settings),
+            guests=Guests(scopes=scopes, keyring=keyring, valkey=valkey, settings=settings),
             redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
             jobs=Jobs(scopes),

@@ -1,6 +1,6 @@
 """Statements over chats and their idempotency keys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -41,6 +41,18 @@ async def by_ids(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID], colu
 async def locked(scope: Writing, tenant_id: UUID, chat_id: UUID) -> Row | None:
     """Read a chat and keep it from other writers until the scope ends."""
     return await scope.row("SELECT * FROM penny.chats WHERE tenant_id = $1 AND id = $2 FOR UPDATE", tenant_id, chat_id)
+
+
+async def locked_all(scope: Writing, tenant_id: UUID, chat_ids: Collection[UUID]) -> None:
+    """Keep chats from other writers until the scope ends, the oldest first, as all do who lock several."""
+    await scope.rows(
+        "SELECT FROM penny.chats WHERE tenant_id = $1 AND id = ANY($2::uuid[]) ORDER BY id FOR UPDATE", tenant_id, list(chat_ids)
+    )
+
+
+async def kept(scope: Writing, tenant_id: UUID, chat_id: UUID) -> Row | None:
+    """Read a chat and let nobody change it until the scope ends, though others may read it in the same way."""
+    return await scope.row("SELECT * FROM penny.chats WHERE tenant_id = $1 AND id = $2 FOR SHARE", tenant_id, chat_id)
 
 
 async def change(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping[Any, Any]) -> Row | None:

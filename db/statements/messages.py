@@ -198,3 +198,19 @@ _FIRST_OF_CHATS: Final = Projection(
 async def first_of_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
     """Read the messages that chats begin with, oldest first: an edit of the first one is another."""
     return await scope.rows(_FIRST_OF_CHATS.text(columns), tenant_id, list(chat_ids))
+
+
+async def copies_of(scope: Reading, tenant_id: UUID, message_id: UUID) -> list[Row]:
+    """Find the copies that forks made of a message, and those that were made of them, with their chats."""
+    return await scope.rows(
+        """
+        WITH RECURSIVE copy AS (
+            SELECT m.id, m.chat_id, m.parent_id FROM penny.messages m WHERE m.tenant_id = $1 AND m.copied_from_id = $2
+            UNION ALL
+            SELECT m.id, m.chat_id, m.parent_id FROM copy JOIN penny.messages m ON m.tenant_id = $1 AND m.copied_from_id = copy.id
+        )
+        SELECT id, chat_id, parent_id FROM copy ORDER BY id
+        """,
+        tenant_id,
+        message_id,
+    )

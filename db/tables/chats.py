@@ -56,3 +56,4 @@ class Message(Table, tablename="messages", schema="penny"):
     revision = Integer(default=1)
     redacted_at = Timestamptz(null=True, default=None)
     redacted_by = UUID(null=True, default=None)
+    copied_from_id = UUID(null=True, default=None)

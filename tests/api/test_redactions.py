@@ -137,3 +137,39 @@ async def test_editors_redact_and_others_do_not(api: Api, process: Process) -> N
     assert (await message_of(ada, ids[0]))["status"] == "COMPLETE"
     await done(bob, "messageRedact", messageId=ids[0])
     assert (await message_of(eve, ids[0]))["parts"] == GONE
+
+
+async def fork(api: Api, message_id: str) -> list[str]:
+    """Fork a chat at a message; returns the ids of the copies."""
+    chat_id = (await done(api, "chatFork", "chat { id }", messageId=message_id, idempotencyKey=uuid4().hex))["chat"]["id"]
+    return [node["id"] for node in (await api.data(BRANCH, id=chat_id))["node"]["messages"]["nodes"]]
+
+
+async def test_what_was_copied_into_forks_is_redacted_there_too(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id = await new_chat(ada)
+    ids = await conversation(ada, chat_id, "secret")
+    await put(ada, chat_id, bob, "VIEWER")
+    fork_of_bob = await fork(bob, ids[3])
+    again = await fork(bob, fork_of_bob[1])
+    before = await fork(ada, ids[0])
+    await done(ada, "messageRedact", messageId=ids[1])
+    for reader, copy in ((bob, fork_of_bob[1]), (bob, again[1])):
+        assert (await message_of(reader, copy))["parts"] == GONE
+    for reader, copy in ((bob, fork_of_bob[3]), (bob, again[0]), (ada, before[0]), (ada, ids[3])):
+        assert (await message_of(reader, copy))["status"] == "COMPLETE"
+    later = await fork(bob, ids[3])
+    assert (await message_of(bob, later[1]))["parts"] == GONE
+
+
+async def test_who_redacts_a_copy_does_not_reach_what_it_was_copied_from(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id = await new_chat(ada)
+    ids = await conversation(ada, chat_id, "secret")
+    await put(ada, chat_id, bob, "VIEWER")
+    copies = await fork(bob, ids[3])
+    await done(bob, "messageRedact", messageId=copies[1])
+    assert (await message_of(bob, copies[1]))["parts"] == GONE
+    assert (await message_of(ada, ids[1]))["status"] == "COMPLETE"

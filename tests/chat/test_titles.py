@@ -103,3 +103,20 @@ def test_whatever_a_model_says_a_title_can_be_shown(said: str) -> None:
     assert len(title) <= 81
     assert title.isprintable()
     assert title == title.strip()
+
+
+async def test_a_title_goes_with_the_message_that_it_was_made_of_and_a_person_s_stays(titling: Api) -> None:
+    question = "query ($id: ID!) { node(id: $id) { ... on Chat { messages(first: 1) { nodes { id } } shares { url } } } }"
+    shared = "query ($token: String!) { sharedChat(token: $token) { title } }"
+    for named, left in ((None, None), ("Birds", "Birds")):
+        chat_id = await new_chat(titling, named)
+        await answered(titling, chat_id, '"Where do swallows spend the winter?"')
+        assert await title_of(titling, chat_id) == (named or "Where do swallows spend the winter?")
+        await done(titling, "chatShareCreate", chatId=chat_id, audience="ANYONE")
+        node = (await titling.data(question, id=chat_id))["node"]
+        await done(titling, "messageRedact", messageId=node["messages"]["nodes"][0]["id"])
+        assert (await chat_of(titling, chat_id))["title"] == left
+        token = node["shares"][0]["url"].partition("#")[2]
+        assert (await titling.data(shared, token=token))["sharedChat"]["title"] == left
+    found = await titling.data('{ search(query: "swallows winter", types: [CHAT], first: 5) { nodes { ... on Chat { id } } } }')
+    assert found["search"]["nodes"] == []

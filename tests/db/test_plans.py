@@ -30,6 +30,7 @@ from db.statements import (
     messages,
     participants,
     runs,
+    shares,
     steps,
     tenants,
 )
@@ -54,6 +55,7 @@ def some_id(kind: int, tenant: int, number: int = 0) -> UUID:
 
 
 TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT, FACT, JOB = range(1, 16)
+TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT, SHARE = range(1, 15)
 # Tenant 0 is the whale: its first user has most of its chats, its first chat most of its messages and runs.
 WHALE, TENANTS = some_id(TENANT, 0), 300
 WHALE_USER, WHALE_CHAT = some_id(USER, 0), some_id(CHAT, 0)
@@ -107,6 +109,9 @@ SEED = f"""
         SELECT {made_id(TENANT, number="0")}, {made_id(MESSAGE)}, {made_id(CHAT, number="n / 5000")}, {made_id(BRANCH, number="n / 5000")},
             n % 5000, CASE WHEN n % 5000 > 0 THEN {made_id(MESSAGE, number="n - 1")} END,
             CASE WHEN n % 2 = 0 THEN 'USER' ELSE 'ASSISTANT' END, 'COMPLETE', '' FROM {each(20000, 60)};
+    INSERT INTO penny.chat_shares (tenant_id, id, chat_id, created_by, audience, token_hash, key_version)
+        SELECT {made_id(TENANT, number="0")}, {made_id(SHARE)}, {made_id(CHAT, number="n / 2")}, {made_id(USER, number="0")}, 'ANYONE',
+            sha256((t || '/' || n)::bytea), 1 FROM {each(4000, 5)};
     INSERT INTO penny.feedback (tenant_id, message_id, user_id, content)
         SELECT {made_id(TENANT, number="0")}, {made_id(MESSAGE)}, {made_id(USER, number="n % 2")}, '' FROM {each(20000, 20)};
     INSERT INTO penny.runs (tenant_id, id, chat_id, input_message_id, output_message_id, created_by, status, created_at, lease_until)
@@ -304,10 +309,14 @@ HOT = {
     "participants of chats deep": Hot(participants_of_chats(some_id(PARTICIPANT, 0, 7)), 50),
     "participants by ids": Hot(asked_for(participants.by_ids, PARTICIPANT), 50),
     **{f"chats {whose}": Hot(pinned_page(whose), 2 * LIMIT) for whose in ("pinned", "not pinned")},
+    "copies of a message": Hot(lambda scope: messages.copies_of(scope, WHALE, some_id(MESSAGE, 0, 7)), 4),
     "messages of a chat": Hot(lambda scope: messages.page_of_chat(scope, WHALE, WHALE_CHAT, beyond=None, limit=LIMIT), LIMIT),
     "messages of a chat deep": Hot(
         lambda scope: messages.page_of_chat(scope, WHALE, WHALE_CHAT, beyond=some_id(MESSAGE, 0, 2500), limit=LIMIT), LIMIT
     ),
+    "a link by its token": Hot(lambda scope: shares.by_token(scope, WHALE, b"no such hash"), 1),
+    "links by ids": Hot(asked_for(shares.by_ids, SHARE), 50),
+    "links to chats": Hot(lambda scope: shares.by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(20)]), 40),
     "feedback by messages": Hot(
         lambda scope: feedback.by_messages(scope, WHALE, [(some_id(MESSAGE, 0, n), WHALE_USER) for n in range(50)]), 50
     ),

@@ -148,6 +148,7 @@ RELATIONS = {
     "head { parent { parent { id } } }": 4,
     "head { run { id usage { inputTokens } } chat { id } }": 4,
     "participants(first: 3) { nodes { role } }": 2,
+    "shares { url live audience viewCount }": 2,
     "activeRuns { id }": 2,
     "activeRuns { input { id } outputs { id } }": 3,
     "runs(first: 3) { nodes { id status } }": 2,

@@ -1,0 +1,27 @@
+"""Let the built-in roles of tenants that are there already show chats to people outside of the tenant."""
+
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+
+from db.migrating import migration
+
+ID = "m20261125_2315_grant_sharing"
+VERSION = "1.38.0"
+DESCRIPTION = "grant the scope of sharing to the built-in roles"
+CHANGES_ROWS_ONLY = True
+# The owner of the tables sees no tenant's rows either, but for this moment in this transaction.
+OPEN, CLOSED = "ALTER TABLE penny.roles NO FORCE ROW LEVEL SECURITY", "ALTER TABLE penny.roles FORCE ROW LEVEL SECURITY"
+
+FORWARDS = [
+    OPEN,
+    """
+    UPDATE penny.roles SET scopes = array_append(scopes, 'chats:share')
+    WHERE builtin AND name IN ('owner', 'admin', 'manager', 'creator') AND NOT 'chats:share' = ANY (scopes)
+    """,
+    CLOSED,
+]
+BACKWARDS = [OPEN, "UPDATE penny.roles SET scopes = array_remove(scopes, 'chats:share')", CLOSED]
+
+
+async def forwards() -> MigrationManager:
+    """Describe the migration to Piccolo."""
+    return migration(ID, forwards=FORWARDS, backwards=BACKWARDS)
