@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from events.facts import TYPES
+from auth.policies.chats import COLUMNS
+from events.facts import TYPES, Audience
 from events.feeds import NIL, Place
 from loaders.events import cursor_of, event_cursors
 from schema.events import EventType
@@ -119,6 +120,31 @@ async def test_a_chat_that_is_hidden_is_gone_for_others_and_for_them_only(api: A
         await all_of_it.until(lambda one: one.told[-1].get("chatId") == own)
         assert len(all_of_it.told) == count + 1
     assert await refusal_of(bob, CHAT, chatId=chat_id) == "NOT_FOUND"
+
+
+async def test_who_is_taken_into_a_chat_hears_of_it_and_of_being_taken_out(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob, eve = await member(ada, process, "creator"), await member(ada, process, "creator")
+    chat_id, bobs_id = await new_chat(ada, "Ours"), (await me(bob))["viewer"]["user"]["id"]
+    begin = await now(ada, process)
+    async with following(bob, VIEWER, after=begin) as hers, following(eve, VIEWER, after=begin) as eves:
+        await done(ada, "chatParticipantSet", chatId=chat_id, userId=bobs_id, role="VIEWER")
+        await hers.hears(1)
+        assert (hers.told[0]["chatId"], hers.told[0]["deleted"]) == (chat_id, False)
+        assert hers.told[0]["chat"] == {"id": chat_id, "title": "Ours", "visibility": "SHARED"}
+        async with following(bob, CHAT, chatId=chat_id) as chat:
+            await done(ada, "chatParticipantSet", chatId=chat_id, userId=bobs_id, role=None)
+            await hers.until(lambda one: one.told[-1]["deleted"])
+            await chat.until(lambda one: one.ended)
+        await talk_in(ada, chat_id)
+        own = await new_chat(eve)
+        await eves.hears(1)
+        assert [event["chatId"] for event in eves.told] == [own]
+    assert len(hers.told) == 2
+
+
+def test_a_fact_remembers_all_that_policies_look_at() -> None:
+    assert Audience.__struct_fields__ == COLUMNS
 
 
 async def talk_in(api: Api, chat_id: str) -> None:

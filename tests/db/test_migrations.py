@@ -7,16 +7,19 @@ import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from db.migrating import migrate, unmigrate
+from db.scopes import Writing
+from db.statements import facts
 from piccolo_conf import DB
 from stack.addresses import Addresses
 from tests.db.catalog import dump
 from tests.db.conftest import Clone
-from tests.db.databases import connected
+from tests.db.databases import connected, undone
 from tests.running import ROOT
 
 FILES = sorted(path for path in (ROOT / "db/migrations").glob("*.py") if path.name != "__init__.py")
@@ -100,3 +103,25 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(stack: Addre
         with pytest.raises(asyncpg.DuplicateSchemaError):
             await migrate(stack.database_url("penny_owner", database))
         assert await dumped(stack, database) == before
+
+
+async def test_in_another_cluster_another_era_begins_and_facts_keep_their_order(stack: Addresses, clone: Clone) -> None:
+    """As after a restore: the database comes from a cluster that had come further in its numbers than this one."""
+    tenant_id, old, new = uuid4(), uuid4(), uuid4()
+    async with clone("eras") as database:
+        async with connected(stack, "postgres", database) as admin:
+            await admin.execute(
+                "INSERT INTO penny.facts (tenant_id, id, era, xact, type, subject_id, details) VALUES ($1, $2, 1, 1e15, 'X', $2, '{}')",
+                tenant_id,
+                old,
+            )
+            await admin.execute("UPDATE directory.eras SET cluster = 1")
+        for _ in range(2):  # the second one finds nothing to do
+            await migrate(stack.database_url("penny_owner", database))
+        async with connected(stack, "penny_app", database) as app, undone(app, tenant_id):
+            scope = Writing(app)
+            await facts.create(scope, tenant_id, [facts.NewFact("X", new, None, None, "{}")], actor_id=None, actor_key_id=None)
+            rows = await facts.after(scope, tenant_id, (0, 0, UUID(int=0)), 10)
+    assert [(row["subject_id"], row["era"], row["horizon_era"]) for row in rows] == [(old, 1, 2), (new, 2, 2)]
+    # The old cluster's fact is told at once; the new one waits for its own transaction.
+    assert [row["settled"] for row in rows] == [True, False]
