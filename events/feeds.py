@@ -118,7 +118,12 @@ class Follower:
         """Take what a feed has read."""
         if self._lags:
             return
-        concerning = [one for one in happened if self._concerns(one)]
+        try:
+            concerning = [one for one in happened if self._concerns(one)]
+        except Exception:  # noqa: BLE001 - whatever it is, the follower meets it as it reads for itself, and others do not
+            self._lag()
+            self._news.set()
+            return
         if len(self._waiting) + len(concerning) > self._feeds.backlog:
             self._lag()
         else:
@@ -289,10 +294,13 @@ class Feeds:
             feed.task.cancel()
 
     async def close(self) -> None:
-        """Stop looking."""
+        """Stop looking and reading."""
+        tasks = [feed.task for feed in self._feeds.values()]
         if self._looking is not None:
-            self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+            tasks.append(self._looking)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _look(self) -> None:
         """Ask for all tenants at once which of them have facts since the last look."""
@@ -309,7 +317,7 @@ class Feeds:
                     else:
                         found = await facts.tenants_since(scope, *seen)
                 seen = horizon["era"], horizon["xact"]
-            except Unavailable as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next look finds the same and more
                 log.warning("feeds_wait", error=type(error).__name__)
                 continue
             for tenant_id in found:

@@ -230,6 +230,22 @@ async def test_a_follower_hears_only_what_concerns_it(process: Process, tenant_i
     assert {happened.row["tenant_id"] for happened in all_of_it.heard} == {tenant_id}
 
 
+async def test_one_follower_s_mistake_is_its_own(process: Process, tenant_id: UUID, scopes: TenantScopes) -> None:
+    def mistaken(_: Happened) -> bool:
+        raise LookupError("a follower's own mistake")
+
+    async with feeding(process, process.works.settings) as feeds:
+        bad = Reader(feeds, tenant_id, after=await feeds.now(tenant_id), concerns=mistaken)
+        good = Reader(feeds, tenant_id)
+        await asyncio.sleep(0.05)
+        ids = await written(scopes, tenant_id, 3)
+        await good.hears(3)
+        with pytest.raises(LookupError):
+            await asyncio.wait_for(bad.task, PATIENCE)
+        await good.stop()
+    assert good.ids == ids
+
+
 async def test_nobody_is_read_for_when_nobody_follows(process: Process, tenant_id: UUID) -> None:
     async with feeding(process, process.works.settings) as feeds:
         readers = [Reader(feeds, tenant_id) for _ in range(3)]
