@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,7 +17,8 @@ from tests.api.following import CHAT, TENANT, VIEWER, Followed, following, now, 
 from tests.api.people import code_of, done, me, member, membership_id
 from tests.api.test_jobs import viewer_of
 from tests.chat.talking import ask, hear, new_chat
-from tests.running import Api, Server, running_web
+from tests.running import Api, Server, free_port, running, running_web
+from tests.web.test_outages import answers
 from web.works import Process
 
 EVENTS = """
@@ -145,6 +147,20 @@ async def test_who_is_taken_into_a_chat_hears_of_it_and_of_being_taken_out(api: 
 
 def test_a_fact_remembers_all_that_policies_look_at() -> None:
     assert Audience.__struct_fields__ == COLUMNS
+
+
+async def test_events_come_to_a_process_that_has_no_valkey(api: Api, environment: dict[str, str], process: Process, tmp_path: Path) -> None:
+    """No hint reaches it: it finds them as it looks at the database."""
+    ada = await api.sign_up()
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    without = {**environment, "PENNY_PORT": str(port), "PENNY_VALKEY_URL": f"unix://{tmp_path}/none?db=0"}
+    async with running(without, "serve"), Api(url) as elsewhere:
+        await asyncio.wait_for(answers(url), 30)
+        async with following(elsewhere.as_(ada.token), VIEWER, after=await now(ada, process)) as followed:
+            chat_id = await new_chat(ada)
+            await followed.hears(1)
+            assert followed.told[0]["chatId"] == chat_id
 
 
 async def talk_in(api: Api, chat_id: str) -> None:
