@@ -18,7 +18,7 @@ GRAPHIQL := web/graphiql/dist/index.html
 
 include tools.mk
 
-.PHONY: help run test reference mutants check schema migration sizes bench clients fmt environment lock
+.PHONY: help run test reference chaos mutants check schema migration sizes bench clients fmt environment lock
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,9 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 
 reference: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Run the tests that operations take part in once more, on graphql-core alone.
 	@PENNY_TEST_EXECUTION=reference $(PYTHON) -m pytest $(PYTEST_ARGS) $(REFERENCE_TESTS)
+
+chaos: $(ENVIRONMENT) ## Kill workers and web processes under a hundred answers and more; CHAOS and PENNY_CHAOS_SEED choose how many and when.
+	@PENNY_CHAOS=$(or $(CHAOS),120) $(PYTHON) -m pytest -n 0 -s tests/chat/test_chaos.py tests/chat/test_outages.py
 
 mutants: $(ENVIRONMENT) ## Break the compiler on purpose, in each way that is known, and print which trial noticed it.
 	@$(PYTHON) -m tests.execution.mutants

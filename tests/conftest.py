@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _started.append((stack, folder))
     addresses = stack.start(lambda _: None)
     os.environ[STACK] = addresses.as_json()
-    asyncio.run(_make_template(addresses))
+    asyncio.run(make_template(addresses))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -48,7 +48,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         _started.clear()
 
 
-async def _make_template(addresses: Addresses) -> None:
+async def make_template(addresses: Addresses) -> None:
     admin = await asyncpg.connect(addresses.admin_url)
     for statement in cluster_statements():
         await admin.execute(statement)

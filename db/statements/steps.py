@@ -38,13 +38,24 @@ async def close(  # noqa: PLR0913 - what a step comes to
 
 
 async def close_rest(scope: Writing, tenant_id: UUID, run_id: UUID) -> None:
-    """Close what is open of a run that could not be read, with what was saved of it."""
+    """Close what is open of a run that could not be read, with what was saved of it, and add up what the run used."""
     await scope.run(
         """
         UPDATE penny.run_steps SET outcome = 'LOST', ended_at = now(), output_tokens = ceil(text_bytes / 4.0),
             reasoning_tokens = ceil(reasoning_bytes / 4.0), usage_estimated = text_bytes + reasoning_bytes > 0
         WHERE tenant_id = $1 AND run_id = $2 AND outcome = 'OPEN'
         """,
+        tenant_id,
+        run_id,
+    )
+    sums = ", ".join(f"sum({name})" for name in TOKENS)
+    await scope.run(
+        f"""
+        UPDATE penny.runs SET ({", ".join(TOKENS)}, usage_estimated) = (
+            SELECT {sums}, bool_or(usage_estimated) FROM penny.run_steps WHERE tenant_id = $1 AND run_id = $2
+        )
+        WHERE tenant_id = $1 AND id = $2
+        """,  # noqa: S608 - constants
         tenant_id,
         run_id,
     )

@@ -59,3 +59,9 @@ async def test_a_message_that_nobody_can_read_ends_the_run_and_frees_the_chat(ap
         assert heard.types[-1] == "RunFinished"
         assert heard.end["status"] == "FAILED"
         assert heard.end["error"]["code"] == "INTERNAL"
+    admin = await asyncpg.connect(stack.database_url("postgres", database))
+    open_steps = (
+        "SELECT count(*) FROM penny.run_steps step JOIN penny.runs run ON run.id = step.run_id WHERE run.chat_id = $1 AND outcome = 'OPEN'"
+    )
+    assert await admin.fetchval(open_steps, UUID(chat_id.removeprefix("chat_"))) == 0
+    await admin.close()

@@ -42,6 +42,22 @@ async def test_a_cancelled_answer_keeps_what_was_said_and_stops_within_a_second(
     assert again["run"]["status"] == "CANCELLED"
 
 
+async def test_a_cancellation_ends_the_call_of_the_model_within_a_second(lonely: dict[str, str]) -> None:
+    """The web process is told, the worker hangs up: the endpoint is not left talking to nobody."""
+    async with FaultServer() as endpoint:
+        endpoint.plan("m", Fault(words=tuple(f"word{number} " for number in range(500)), word_seconds=0.05))
+        lonely |= {"PENNY_MODEL_PROVIDER": "openai", "PENNY_MODEL_BASE_URL": endpoint.base_url, "PENNY_MODEL_NAME": "m"}
+        async with running_web(lonely) as (url, _), Api(url) as api, running(lonely, "worker"):
+            ada = await api.sign_up()
+            run_id = await ask(ada, await new_chat(ada), "hello")
+            before = await hear(ada, run_id, until=6)
+            await ada.data(CANCEL, id=run_id)
+            await asyncio.wait_for(endpoint.asked[-1].left.wait(), 1.0)
+            rest = await hear(ada, run_id, after=before.seqs[-1])
+    assert rest.end["status"] == "CANCELLED"
+    assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": before.text + rest.text}]}]
+
+
 async def test_a_run_that_nobody_began_can_be_cancelled(lonely: dict[str, str]) -> None:
     async with running_web(lonely) as (url, _), Api(url) as api:
         ada = await api.sign_up()
