@@ -432,6 +432,13 @@ class Settings:
         minimum=1024,
         maximum=67_108_864,
     )
+    socket_answers_bytes: int = setting(
+        "Most that waits in memory of the results for one WebSocket whose client does not read, in bytes; beyond it the socket is closed "
+        "with 1013.",
+        default=4_194_304,
+        minimum=65_536,
+        maximum=1_073_741_824,
+    )
     socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
     web_keep_alive_seconds: int = setting(
         "How long an idle HTTP connection stays open, in seconds. Longer than any client or load balancer keeps it: whoever sends on a "

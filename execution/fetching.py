@@ -1,7 +1,7 @@
 """Finds the values of one field for all parents of a level."""
 
-from collections.abc import AsyncIterable, Awaitable, Sequence
-from inspect import isawaitable
+from collections.abc import AsyncIterable, Awaitable, Coroutine, Sequence
+from inspect import CORO_CREATED, getcoroutinestate, isawaitable
 from typing import Any, TypeGuard
 
 from graphql import default_field_resolver
@@ -18,16 +18,38 @@ from execution.shapes import Many, Shape
 Values = list[Any]
 
 
-def fetch(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+class Waiting:
+    """Values that have to be awaited, for so many sources. Whatever fails for all of them is the field's error, for each."""
+
+    __slots__ = ("_count", "_found")
+
+    def __init__(self, found: Awaitable[Any], count: int) -> None:
+        self._found = found
+        self._count = count
+
+    async def values(self) -> Values:
+        """Await them."""
+        try:
+            return _counted(await self._found, self._count)
+        except Exception as error:  # noqa: BLE001 - it is the field's error, for each parent
+            return [error] * self._count
+
+    def give_up(self) -> None:
+        """Let go of what was never begun: the operation was cancelled before its turn came."""
+        if isinstance(self._found, Coroutine) and getcoroutinestate(self._found) == CORO_CREATED:
+            self._found.close()
+
+
+def fetch(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Waiting:
     """Return a value for each source, in order, or what has to be awaited for them. A value that is an exception is a failure."""
     if isinstance(field.declared, Column):
         return _read(field.declared, sources)
     if run.compiled.trace is None:
         return _asked(run, field, selection, sources, frame)
-    return _traced(run, field, selection, sources, frame)
+    return Waiting(_traced(run, field, selection, sources, frame), len(sources))
 
 
-def waits(values: Values | Awaitable[Values]) -> TypeGuard[Awaitable[Values]]:
+def waits(values: Values | Waiting) -> TypeGuard[Waiting]:
     """Whether the values have to be awaited."""
     return type(values) is not list
 
@@ -35,27 +57,17 @@ def waits(values: Values | Awaitable[Values]) -> TypeGuard[Awaitable[Values]]:
 async def _traced(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values:
     """Fetch within a trace, which sees what fails for all parents."""
     assert run.compiled.trace is not None
-    try:
-        with run.compiled.trace(f"{field.parent.name}.{field.name}", len(sources)):
-            found = _found(run, field, selection, sources, frame)
-            return await found if waits(found) else found  # type: ignore[return-value] # a list
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's error, for each parent
-        return [error] * len(sources)
+    with run.compiled.trace(f"{field.parent.name}.{field.name}", len(sources)):
+        found = _found(run, field, selection, sources, frame)
+        return found if type(found) is list else _counted(await found, len(sources))  # type: ignore[misc] # it is awaitable
 
 
-def _asked(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
+def _asked(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Waiting:
     try:
         found = _found(run, field, selection, sources, frame)
+        return found if type(found) is list else Waiting(found, len(sources))  # type: ignore[arg-type] # it is awaitable
     except Exception as error:  # noqa: BLE001 - whatever it is, it is the field's error, for each parent
         return [error] * len(sources)
-    return _guarded(found, len(sources)) if waits(found) else found
-
-
-async def _guarded(found: Awaitable[Values], count: int) -> Values:
-    try:
-        return await found
-    except Exception as error:  # noqa: BLE001 - it is the field's error, for each parent
-        return [error] * count
 
 
 def _found(run: Run, field: Field, selection: Selection, sources: Sequence[Any], frame: Frame) -> Values | Awaitable[Values]:
@@ -79,7 +91,7 @@ def _or_error(read: Any, source: Any) -> Any:
         return error
 
 
-def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Values | Awaitable[Values]:
+def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Values | Awaitable[Any]:
     # As graphql-core: the arguments are looked at before the field is entered.
     if field.arguments is None:
         field.arguments = Arguments(field, run.compiled)
@@ -89,11 +101,7 @@ def _loaded(run: Run, field: Field, batch: Batch, sources: Sequence[Any]) -> Val
     found = batch.load(run.context, sources, field.needed, **arguments)
     # `isawaitable` asks an abstract class, which costs more than the rest.
     is_there = type(found) is list or not isawaitable(found)
-    return _counted(found, len(sources)) if is_there else _awaited(found, len(sources))
-
-
-async def _awaited(found: Awaitable[Any], count: int) -> Values:
-    return _counted(await found, count)
+    return _counted(found, len(sources)) if is_there else found
 
 
 def _counted(found: Any, count: int) -> Values:

@@ -83,6 +83,13 @@ class Operation:
             self._compiled.refer(refused.reason)
             return None
 
+    def is_planned(self, variables: Mapping[str, Any]) -> bool:
+        """Whether it can run with these variables without a plan being made first."""
+        if not self._switches:
+            return True
+        values = self.coerced(variables)
+        return isinstance(values, list) or self._plans.get(self._key(values)) is not None
+
     def forget(self) -> None:
         """Let go of all plans; whoever still runs it plans anew."""
         self._plans.forget(self)
@@ -91,8 +98,11 @@ class Operation:
         """Coerce variables; a list holds their errors."""
         return self._variables.coerced(variables)
 
+    def _key(self, values: VariableValues) -> "tuple[Operation, tuple[Any, ...]]":
+        return self, tuple(values.coerced.get(name) for name in self._switches)
+
     def _selection(self, values: VariableValues) -> Selection:
-        key = (self, tuple(values.coerced.get(name) for name in self._switches))
+        key = self._key(values)
         if (found := self._plans.get(key)) is None:
             planner = Planner(self._compiled, values, most_fields=self._plans.most_fields)
             found = planner.plan()

@@ -1,12 +1,13 @@
 """Runs selections breadth-first: each level's fields for all parents at once, independent ones side by side."""
 
-from collections.abc import Awaitable, Coroutine, Sequence
+from asyncio import CancelledError
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from graphql.pyutils import gather_with_cancel
 
 from execution.completing import Outputs, Site, assembled, spread
-from execution.fetching import Values, fetch, waits
+from execution.fetching import Values, Waiting, fetch, waits
 from execution.frames import FieldFrame, Frame
 from execution.plans import Field, Selection
 from execution.runs import Broken, Place, Run
@@ -30,16 +31,22 @@ def complete_now(run: Run, field: Field, values: Sequence[Any], frame: Frame) ->
 async def select(run: Run, selection: Selection, sources: Sequence[Any], frame: Frame) -> Outputs:
     """Run a selection."""
     completed: list[Outputs] = [[]] * len(selection.fetched)
-    waiting: list[tuple[int, Coroutine[Any, Any, Outputs]]] = []
+    waiting: list[tuple[int, Values | Waiting, Coroutine[Any, Any, Outputs]]] = []
     for place, field in enumerate(selection.fetched):
         values = fetch(run, field, selection, sources, frame)
         below = FieldFrame(frame, field.key)
         if not waits(values) and field.is_quiet_below:
             completed[place] = complete_now(run, field, values, below)  # type: ignore[arg-type] # a list
         else:
-            waiting.append((place, _complete(run, field, values, below)))
-    for (place, _), outputs in zip(waiting, await _all([coroutine for _, coroutine in waiting]), strict=True):
-        completed[place] = outputs
+            waiting.append((place, values, _complete(run, field, values, below)))
+    try:
+        for (place, _, _), outputs in zip(waiting, await _all([coroutine for _, _, coroutine in waiting]), strict=True):
+            completed[place] = outputs
+    except CancelledError:
+        for _, values, _ in waiting:
+            if waits(values):
+                values.give_up()
+        raise
     return assembled(run, selection, sources, completed, frame)
 
 
@@ -54,8 +61,8 @@ async def serially(run: Run, selection: Selection, sources: Sequence[Any], frame
     return assembled(run, selection, sources, completed, frame)
 
 
-async def _complete(run: Run, field: Field, values: Values | Awaitable[Values], frame: Frame) -> Outputs:
-    found: Any = await values if waits(values) else values
+async def _complete(run: Run, field: Field, values: Values | Waiting, frame: Frame) -> Outputs:
+    found: Any = await values.values() if waits(values) else values
     if field.is_quiet_below:
         return complete_now(run, field, found, frame)
     sites, finish = spread(Place(run, field, frame), field.shape, found)

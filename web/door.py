@@ -86,7 +86,7 @@ class Door:
         return result
 
     async def _executed(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
-        if (compiled := self.compiled(prepared)) is not None:
+        if (compiled := await self._planned(prepared, operation, variables)) is not None:
             return await compiled.execute(operation, variables)
         result = execute(
             self.schema,
@@ -97,6 +97,22 @@ class Door:
             hide_suggestions=not self.settings.introspection,
         )
         return result if isinstance(result, ExecutionResult) else await result
+
+    async def _planned(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> CompiledOperation | None:
+        """Return the compiled operation. Each set of its switches needs a plan: who is signed in pays for one as for a new document.
+
+        For whom nobody vouches none is made: graphql-core, which asks the guards before it looks any further, answers them.
+        """
+        if operation.credential is None and not self.documents.keeps(prepared.text):
+            return None
+        compiled = self.compiled(prepared)
+        if compiled is None or compiled.is_planned(variables):
+            return compiled
+        if operation.credential is None:
+            return None
+        if self.settings.graphql_unknown_points:
+            await self._charge(operation, self.settings.graphql_unknown_points)
+        return compiled
 
     async def follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> Subscription | ExecutionResult:
         """Begin a subscription; a result means that it could not begin."""

@@ -30,6 +30,11 @@ class Payload:
         self._ending = b',"type":"next","payload":' + body + b"}"
         self._frames: dict[str, bytes] = {}
 
+    @property
+    def size(self) -> int:
+        """About how many bytes a message takes."""
+        return len(self._ending)
+
     def text(self, operation_id: str) -> bytes:
         """Make the message for an operation, whose id is given in JSON."""
         return b'{"id":' + operation_id.encode() + self._ending

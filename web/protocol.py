@@ -25,6 +25,12 @@ class FramesProtocol(WebSocketsSansIOProtocol):
             extensions = cast("dict[str, Any]", self.scope["extensions"])  # which uvicorn has just made
             extensions[EXTENSION] = {"protocol": self}
 
+    def handle_ping(self) -> None:
+        """Answer as long as the client reads: of many pings, the last needs a pong (RFC 6455, section 5.5.3)."""
+        output = self.conn.data_to_send()
+        if self.writable.is_set():
+            self.transport.write(b"".join(output))
+
     def pause_writing(self) -> None:
         super().pause_writing()
         if self.writer is not None:

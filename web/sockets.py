@@ -74,7 +74,7 @@ class Socket:
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._writer = Writer(scope, send, ticks)
+        self._writer = Writer(scope, send, ticks, most_held_bytes=door.settings.socket_answers_bytes)
         self._headers = headers_of(scope)
         self._caller = caller_of(scope, self._headers, door.settings)
         self._token: str | None = None
@@ -223,7 +223,11 @@ class Socket:
         self._tasks.discard(task)
         if self._streams.get(operation_id) is stream:
             del self._streams[operation_id]
-        if not task.cancelled() and (error := task.exception()) is not None and not self._writer.closed:
+        if task.cancelled() or (error := task.exception()) is None:
+            return
+        if isinstance(error, Closing):
+            self._end(error)
+        elif not self._writer.closed:
             log.error("subscription_broke", request_id=self._caller.request_id, exc_info=error)
             self._end(Closing(GONE, "Something failed on our side"))
 

@@ -14,6 +14,7 @@ from auth.viewers import Viewer
 from chat.views import Told
 from resolvers.operations import Caller
 from web.answers import answer, refusal, safe_error
+from web.closings import Closing
 from web.documents import DocumentIsBad
 from web.door import Door
 from web.requests import Asked, BadRequest, well_formed
@@ -48,6 +49,8 @@ class Stream:
     async def _serve(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
         try:
             await self._run(self._asked(payload, operations), viewer)
+        except Closing:
+            raise
         except BadRequest as bad:
             await self._fail(refusal(bad.code, str(bad))["errors"])
         except DocumentIsBad as bad:

@@ -1,12 +1,14 @@
 """The way out of a socket: what it says, in order; at once while it is quiet, and otherwise joined and written once a tick."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
 import structlog
 
-from web.closings import Closing
+from web.closings import TRY_LATER, Closing
 from web.frames import Payload
 from web.protocol import EXTENSION, FramesProtocol
 from web.requests import Send
@@ -49,13 +51,29 @@ class Ticks:
 class Writer:
     """Writes one socket's messages: ready frames straight to the transport where the server lets them through, else as ASGI has it.
 
-    `crowded` means that the client reads more slowly than it is told, so that nothing more should be put.
+    `crowded` means that the client reads more slowly than it is told, so that nothing more should be put. What waits to be told meanwhile
+    is at most one result, or `most_held_bytes` of several.
     """
 
-    __slots__ = ("_joined", "_joined_bytes", "_protocol", "_quiet_at", "_send", "_telling", "_ticks", "_transport", "closed", "crowded")
+    __slots__ = (
+        "_held_bytes",
+        "_joined",
+        "_joined_bytes",
+        "_most_held_bytes",
+        "_protocol",
+        "_quiet_at",
+        "_send",
+        "_telling",
+        "_ticks",
+        "_transport",
+        "closed",
+        "crowded",
+    )
 
-    def __init__(self, scope: Any, send: Send, ticks: Ticks) -> None:
+    def __init__(self, scope: Any, send: Send, ticks: Ticks, *, most_held_bytes: int) -> None:
         self._send = send
+        self._most_held_bytes = most_held_bytes
+        self._held_bytes = 0
         self._ticks = ticks
         self._joined: list[bytes] = []
         self._joined_bytes = 0
@@ -101,19 +119,33 @@ class Writer:
             transport.write(frames)
 
     async def tell(self, operation_id: str, payload: Payload) -> None:
-        """Say `next`, when the client has read enough of what it was told."""
+        """Say `next`, when the client has read enough of what it was told; raises `Closing` when too much waits for that."""
         if self._protocol is None:
             self._telling += 1
             self.crowded = True
             try:
-                await self._say(payload.text(operation_id))
+                with self._holding(payload):
+                    await self._say(payload.text(operation_id))
             finally:
                 self._telling -= 1
                 self.crowded = self._telling > 0
             return
         if self.crowded:
-            await self._protocol.writable.wait()
+            with self._holding(payload):
+                await self._protocol.writable.wait()
         self.put(payload.frame(operation_id), self._ticks.time())
+
+    @contextlib.contextmanager
+    def _holding(self, payload: Payload) -> Iterator[None]:
+        """Count what a result takes while it waits."""
+        size = payload.size
+        if self._held_bytes and self._held_bytes + size > self._most_held_bytes:
+            raise Closing(TRY_LATER, "The client does not read")
+        self._held_bytes += size
+        try:
+            yield
+        finally:
+            self._held_bytes -= size
 
     async def say(self, message: dict[str, Any]) -> None:
         """Say anything else."""

@@ -1,7 +1,9 @@
 """What the compiler promises beside being equal to graphql-core: level by level, no more than is asked, once per document."""
 
+import asyncio
 import contextlib
 import gc
+import warnings
 import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -341,3 +343,19 @@ async def test_a_plan_that_was_run_goes_when_it_is_forgotten_and_waits_for_no_ga
         assert plan() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_an_operation_that_is_cancelled_leaves_nothing_behind_that_was_never_awaited(turns: int) -> None:
+    """Whatever it was cancelled in: warnings are errors here, and Python warns when such a coroutine goes."""
+    operation = compiled("{ books { author { name } again: author { name } } more: books { author { shout } again: author { name } } }")
+    running = asyncio.create_task(operation.execute(Asked()))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    with warnings.catch_warnings(record=True) as told, contextlib.suppress(asyncio.CancelledError):
+        warnings.simplefilter("always")
+        await running
+    del running
+    gc.collect()
+    assert [str(one.message) for one in told] == []

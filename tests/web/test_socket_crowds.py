@@ -19,7 +19,7 @@ from settings import Settings
 from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import Api, free_port
 from web import writers
-from web.closings import UNAUTHORIZED, Closing
+from web.closings import TRY_LATER, UNAUTHORIZED, Closing
 from web.door import Door
 from web.frames import framed
 from web.graphql import GraphQLApp
@@ -145,6 +145,61 @@ async def test_a_client_that_does_not_read_is_disconnected_soon_after(
                 while sockets._open or left():
                     await process.valkey.ping()
             assert socket._writer.crowded, "it was not read by then"
+        finally:
+            writer.transport.abort()
+
+
+async def test_queries_whose_answers_nobody_reads_do_not_fill_the_memory(
+    api: Api, settings: Settings, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.1)
+    ada = await api.sign_up()
+    assert ada.token
+    text = " ".join(f"{'a' * 600}{number}: apiInfo {{ version }}" for number in range(10))
+    async with serving(dataclasses.replace(settings, socket_answers_bytes=65_536), process) as (port, sockets):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            for said, answer in steps_of(ada.token, "")[:2]:
+                writer.write(said)
+                await reader.readuntil(answer)
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
+            (socket,) = sockets._open
+            while not socket._writer.crowded:
+                socket._writer.put(framed(b"x" * 65_000), 1e12)
+                socket._writer.flush()
+                await asyncio.sleep(0)
+            for number in range(20):  # six kilobytes each
+                writer.write(masked({"type": "subscribe", "id": str(number), "payload": {"query": f"{{ {text} }}"}}))
+            most = 0
+            async with asyncio.timeout(20):
+                while sockets._open:
+                    await process.valkey.ping()
+                    most = max(most, socket._writer._held_bytes)
+            assert 0 < most <= 65_536
+            assert socket._closing.result().code == TRY_LATER
+        finally:
+            writer.transport.abort()
+
+
+async def test_pings_of_a_client_that_does_not_read_are_not_all_answered(api: Api, settings: Settings, process: Process) -> None:
+    ada = await api.sign_up()
+    assert ada.token
+    flood = (b"\x89\xfd" + bytes(4) + b"p" * 125) * 1000
+    async with serving(settings, process) as (port, sockets):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            for said, answer in steps_of(ada.token, "")[:2]:
+                writer.write(said)
+                await reader.readuntil(answer)
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
+            (socket,) = sockets._open
+            protocol = socket._writer._protocol
+            assert protocol is not None
+            for _ in range(200):
+                writer.write(flood)
+                await writer.drain()
+                assert protocol.transport.get_write_buffer_size() < 1_000_000
+            assert socket._writer.crowded
         finally:
             writer.transport.abort()
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.web.wires import Asgi, Noting, Wire
+from tests.web.wires import MOST_HELD, Asgi, Noting, Wire
 from web import writers
-from web.closings import GONE, UNAUTHORIZED, Closing
+from web.closings import GONE, TRY_LATER, UNAUTHORIZED, Closing
 from web.frames import Payload, framed
 from web.writers import JOINED_BYTES, Ticks
 
@@ -92,6 +92,32 @@ async def test_the_plain_way_is_crowded_until_the_server_has_taken_what_was_told
     await asyncio.wait_for(asyncio.gather(*tasks), 5)
     assert [*crowded, asgi.writer.crowded] == [True, False]
     assert len(asgi.said) == 2
+
+
+@pytest.mark.parametrize("way", [Wire, Asgi])
+async def test_results_that_nobody_reads_are_held_up_to_a_limit_and_then_the_socket_is_given_up(way: type[Wire] | type[Asgi]) -> None:
+    end = way(Ticks(0))
+    if isinstance(end, Wire):
+        end.protocol.pause_writing()
+    else:
+        end.room.clear()
+    large, largest = Payload(b"x" * (MOST_HELD // 2)), Payload(b"x" * (2 * MOST_HELD))
+    held = asyncio.create_task(end.writer.tell('"1"', largest))  # one alone may be as large as it is
+    await asyncio.sleep(0)
+    with pytest.raises(Closing) as closing:
+        await end.writer.tell('"2"', large)
+    assert closing.value.code == TRY_LATER
+    held.cancel()
+    await asyncio.gather(held, return_exceptions=True)
+    held = asyncio.create_task(end.writer.tell('"3"', large))
+    await asyncio.sleep(0)
+    assert not held.done()
+    if isinstance(end, Wire):
+        end.protocol.resume_writing()
+    else:
+        end.room.set()
+    await asyncio.wait_for(held, 5)
+    assert end.writer._held_bytes == 0
 
 
 async def test_nothing_follows_a_close() -> None:

@@ -6,6 +6,8 @@ from typing import Any
 from web.protocol import EXTENSION, FramesProtocol
 from web.writers import Ticks, Writer
 
+MOST_HELD = 100_000
+
 
 class Noting(asyncio.Transport):
     """A transport of which each write is noted."""
@@ -44,7 +46,7 @@ class Wire:
         self.protocol.writable = asyncio.Event()
         self.protocol.writable.set()
         self.said: list[Any] = []
-        self.writer = Writer({"extensions": {EXTENSION: {"protocol": self.protocol}}}, self._send, ticks)
+        self.writer = Writer({"extensions": {EXTENSION: {"protocol": self.protocol}}}, self._send, ticks, most_held_bytes=MOST_HELD)
 
     async def _send(self, message: Any) -> None:
         await self.protocol.writable.wait()
@@ -60,7 +62,7 @@ class Asgi:
         self.gone = False
         self.room = asyncio.Event()
         self.room.set()
-        self.writer = Writer({}, self._send, ticks)
+        self.writer = Writer({}, self._send, ticks, most_held_bytes=MOST_HELD)
 
     async def _send(self, message: Any) -> None:
         await self.room.wait()
