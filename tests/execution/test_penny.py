@@ -19,7 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:R
 VIEWERS: Final = (*["owner"] * 6, *["member"] * 4, "reader", "key", "stranger", "nobody")
 # Most of what is asked can be answered: a bad page size or cursor empties all that stands beside it.
 LIKELY: Final = {"first": 0.98, "last": 0.02, "before": 0.02, "after": 0.04, "leaf": 0.1, "updatedBetween": 0.1}
-STYLE: Final = Style(depth=6, longest=12, likely=LIKELY)
+# Where the events are by now differs from one moment to the next.
+STYLE: Final = Style(depth=6, longest=12, likely=LIKELY, avoid=frozenset({"Query.eventCursor"}))
 
 
 @given(random=st.randoms(use_true_random=True))
