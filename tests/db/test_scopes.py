@@ -219,7 +219,11 @@ async def test_a_scope_that_ends_under_a_query_is_refused_and_its_connection_thr
 BEGAN = "SELECT xact_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 
-async def test_reads_of_a_tenant_that_follow_each_other_share_a_transaction_and_see_each_commit(small: Small) -> None:
+async def test_reads_of_a_tenant_that_follow_each_other_share_a_transaction_and_see_each_commit(
+    small: Small, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("db.pools.LINGER_SECONDS", 60)
+    monkeypatch.setattr("db.transactions.LONGEST_READING_SECONDS", 60)
     began = set()
     for number in range(3):
         async with small.scopes.reading(small.me) as scope:
