@@ -6,26 +6,30 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
 from chat import records, titles
-from chat.events import Event, RunFinished, RunQueued, RunStarted, UsageTick
+from chat.events import Event, RouteChanged, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
 from chat.queues import Stop
+from chat.routes import rows_of, taken, tried
 from chat.speech import Speech
 from chat.steps import Step, columns_of, total
 from db.scopes import Row, TenantScopes, Writing
-from db.statements import runs, steps
+from db.statements import attempts, runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
 from events.jobs import Jobs
 from events.valkey import ValkeyIsUnavailable
-from inference.models import Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage
-from inference.providers import Provider
+from inference.attempts import Attempt
+from inference.deployments import Policy
+from inference.models import ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage
+from inference.routing import Rerouted, Router
 from settings import Settings
 
 log = structlog.get_logger()
@@ -38,27 +42,29 @@ writes all of it."""
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker has claimed: the run, what to ask a model, what was said before, and the steps that said it."""
+    """What a worker has claimed: the run, what to ask a model, and where; what was said before, in which steps and how many attempts."""
 
     run: Row
     request: ModelRequest
     speech: Speech
     step: Step
     used_before: tuple[Usage, ...]
+    policy: Policy
+    attempts_before: int
 
 
 class Answer:
     """Makes one answer in one epoch, until it ends, is cancelled, or another worker takes it."""
 
     def __init__(  # noqa: PLR0913 - what an answer is made with
-        self, task: Task, *, provider: Provider, cipher: TenantCipher, run_log: RunLog, scopes: TenantScopes, settings: Settings
+        self, task: Task, *, router: Router, cipher: TenantCipher, run_log: RunLog, scopes: TenantScopes, settings: Settings
     ) -> None:
         self._run = task.run
-        self._request = task.request
+        self._policy = task.policy
+        self._route = router.route(task.policy, task.request, chat_id=task.run["chat_id"], first=task.attempts_before + 1)
         self._speech = task.speech
         self._step = task.step
         self._used_before = task.used_before
-        self._provider = provider
         self._cipher = cipher
         self._log = run_log
         self._scopes = scopes
@@ -68,6 +74,7 @@ class Answer:
         self._stopped: Outcome | None = None
         self._steered = False
         self._saved_seq = 0
+        self._saved_attempts: list[tuple[int, bool]] = []
         self._untold: list[Event] = []
 
     def stop(self, how: Stop) -> None:
@@ -106,8 +113,9 @@ class Answer:
 
     async def end(self, outcome: Outcome) -> None:
         """Save the answer and the run's end in one transaction, then tell it; raises `RunWasTaken`."""
+        self._route.leave()
         last: list[Event] = [*self._speech.events(), *self._speech.endings()]
-        usage = self._usage()
+        usage = self._route.usage
         last.append(UsageTick(seq=self._speech.next_seq(), at=time.time(), usage=total((*self._used_before, usage))))
         last.append(RunFinished(seq=self._speech.next_seq(), at=time.time(), status=outcome.status))
         await self._patiently(lambda: self._save_end(outcome, usage))
@@ -116,21 +124,16 @@ class Answer:
     async def hand_over(self) -> None:
         """Tell and save what was heard, and let another worker go on at once; raises `RunWasTaken`."""
         run = self._run
+        self._route.leave()
         await self._write(self._speech.events())
         async with self._scopes.writing(run["tenant_id"]) as scope:
             await self._save(scope, lease=timedelta(seconds=-1))
-            await self._close_step(scope, "HANDED_OVER", self._usage())
+            await self._save_attempts(scope, all_of_them=True)
+            await self._close_step(scope, "HANDED_OVER", self._route.usage)
 
     async def _begin(self) -> None:
-        events: list[Event] = []
         if self._speech.seq == 0:
-            events.append(RunQueued(seq=self._speech.next_seq(), at=time.time(), position=0))
-        message_ids = [self._run["output_message_id"]]
-        events.append(RunStarted(seq=self._speech.next_seq(), at=time.time(), message_ids=message_ids, model=self._settings.model_name))
-        if begins_with := self._speech.events():  # another run said it: this one tells it, and does not count it
-            events += begins_with
-            self._step.before = dict(self._speech.bytes)
-        await self._write(events)
+            await self._write([RunQueued(seq=self._speech.next_seq(), at=time.time(), position=0)])
 
     async def _write(self, events: list[Event]) -> bool:
         """Add events to the log, behind those that may not have been written; what has its `seq` is told sooner or later."""
@@ -144,27 +147,42 @@ class Answer:
         return True
 
     async def _listen(self) -> Outcome:
-        """Hear the model out."""
-        self._step.asks = True
-        async with contextlib.aclosing(self._provider.stream(self._request)) as stream:
+        """Hear the models out. That one is asked is written before it is."""
+        first = await self._route.begin()
+        events = [self._started(first)]
+        if begins_with := self._speech.events():  # another run said it: this one tells it, and does not count it
+            events += begins_with
+            self._step.before = dict(self._speech.bytes)
+        await self._write(events)
+        async with contextlib.aclosing(self._route.events()) as stream:
             async for event in stream:
                 if isinstance(event, TextDelta | ReasoningDelta):
                     self._speech.add("text" if isinstance(event, TextDelta) else "reasoning", event.text)
                     self._heard.set()
                     if self._steered and self._speech.pauses:
                         return STEERED
-                elif isinstance(event, Usage):
-                    self._step.count(event)
-                elif isinstance(event, Finished):
+                elif isinstance(event, Rerouted):
+                    self._speech.turn(partial(self._turned, event), begins_anew=event.restarts)
+                    self._heard.set()
+                else:
                     return ENDS[event.reason]
         return BROKEN
+
+    def _started(self, first: Attempt | None) -> Event:
+        asked = self._policy.candidates[0] if first is None else first.deployment
+        return RunStarted(
+            seq=self._speech.next_seq(), at=time.time(), message_ids=[self._run["output_message_id"]], model=asked.model.name,
+            route=None if first is None else taken(self._policy, first),
+        )  # fmt: skip
+
+    def _turned(self, change: Rerouted, seq: int) -> Event:
+        failed, following = tried(self._policy, change.failed), taken(self._policy, change.next)
+        return RouteChanged(seq=seq, at=time.time(), failed=failed, next=following, continues=change.continues, restarts=change.restarts)
 
     async def _outcome(self, listening: "asyncio.Task[Outcome]") -> Outcome:
         try:
             return await listening
         except ProviderFailed as failure:
-            if failure.usage is not None:
-                self._step.count(failure.usage)
             return failed(failure)
         except asyncio.CancelledError:
             if self._stopped is not None:
@@ -212,6 +230,7 @@ class Answer:
         mine = await runs.renew(scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=lease, last_seq=seq, said=said)
         if mine is None:
             raise RunWasTaken
+        await self._save_attempts(scope)
         if spoke:
             await records.save(scope, self._cipher, run["output_message_id"], list(parts), status="STREAMING")
             self._saved_seq = seq
@@ -224,7 +243,7 @@ class Answer:
         values: dict[Any, Any] = {
             Run.status: outcome.status, Run.stop_reason: outcome.stop_reason, Run.error_code: outcome.error_code,
             Run.error_message: outcome.error_message, Run.finished_at: datetime.now(UTC), Run.last_seq: self._speech.seq,
-            Run.model: self._settings.model_name, Run.first_token_ms: self._first_token_ms(), Run.usage_estimated: whole.estimated,
+            Run.model: self._model(), Run.first_token_ms: self._first_token_ms(), Run.usage_estimated: whole.estimated,
             Run.input_tokens: whole.input_tokens, Run.output_tokens: whole.output_tokens, Run.reasoning_tokens: whole.reasoning_tokens,
             Run.cache_read_tokens: whole.cache_read_tokens, Run.cache_write_tokens: whole.cache_write_tokens,
         }  # fmt: skip
@@ -233,16 +252,26 @@ class Answer:
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
             await records.ended(scope, run, outcome.status)
+            await self._save_attempts(scope, all_of_them=True)
             await self._close_step(scope, "ENDED", usage)
             if outcome.status != "FAILED":
                 await titles.wish(scope, Jobs(self._scopes), run, self._settings)
 
+    async def _save_attempts(self, scope: Writing, *, all_of_them: bool = False) -> None:
+        """Write attempts, each when it is new and when it has ended; at the end all, for a save before it may have been undone."""
+        now = [(attempt.number, attempt.ended_at is not None) for attempt in self._route.attempts]
+        known = [] if all_of_them else self._saved_attempts
+        changed = [attempt for attempt, state in zip(self._route.attempts, now, strict=True) if state not in known]
+        if changed:
+            await attempts.save(scope, self._run["tenant_id"], rows_of(self._run, self._policy, changed))
+            self._saved_attempts = now
+
+    def _model(self) -> str | None:
+        return self._route.attempts[-1].deployment.model.key if self._route.attempts else None
+
     def _first_token_ms(self) -> int | None:
         began_at = self._speech.began_at
         return None if began_at is None else max(0, int((began_at - self._run["created_at"].timestamp()) * 1000))
-
-    def _usage(self) -> Usage:
-        return self._step.usage(self._request, self._speech.bytes)
 
     async def _close_step(self, scope: Writing, outcome: str, usage: Usage) -> None:
         run, said = self._run, self._step.said(self._speech.bytes)

@@ -20,8 +20,10 @@ class Choices:
         self._models = models
         self._most = settings.run_parallel_models
 
-    async def checked(self, viewer: Viewer, model_ids: Sequence[UUID]) -> tuple[UUID | None, ...]:
+    async def checked(self, viewer: Viewer, model_ids: Sequence[UUID], policy_id: UUID | None = None) -> tuple[UUID | None, ...]:
         """Return the models that answer side by side: the one that is chosen by default (None) where the viewer chose none."""
+        if policy_id is not None and policy_id not in (await self._models.offering(viewer.tenant_id, viewer.user_id)).policies:
+            raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
         if not model_ids:
             return DEFAULT
         if len(model_ids) > self._most or len(set(model_ids)) < len(model_ids):

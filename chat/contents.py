@@ -11,10 +11,11 @@ from auth.encryption.ciphers import TenantCipher
 
 
 class TextPart(msgspec.Struct, frozen=True, tag="text"):
-    """Text for people, in Markdown where a model wrote it."""
+    """Text for people, in Markdown where a model wrote it. One that is incomplete broke off, and was begun anew after it."""
 
     id: UUID
     text: str
+    incomplete: bool = False
 
 
 class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning"):
@@ -22,6 +23,7 @@ class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning"):
 
     id: UUID
     text: str
+    incomplete: bool = False
 
 
 class NoticePart(msgspec.Struct, frozen=True, tag="notice"):
@@ -49,8 +51,8 @@ def copied(parts: Sequence[Part]) -> list[Part]:
 
 
 def plain_text(parts: list[Part]) -> str:
-    """Return what a model is given of a message: its texts, without thoughts and notices."""
-    return "\n\n".join(part.text for part in parts if isinstance(part, TextPart))
+    """Return what a model is given of a message: its texts, without thoughts, notices and what broke off and was begun anew."""
+    return "\n\n".join(part.text for part in parts if isinstance(part, TextPart) and not part.incomplete)
 
 
 def sealed(cipher: TenantCipher, message_id: UUID, parts: list[Part]) -> bytes:

@@ -7,6 +7,7 @@ from chat.assistants import Content, Parameters
 from chat.contents import opened, plain_text
 from db.scopes import Reading, Row
 from db.statements import messages
+from inference.deployments import Policy
 from inference.models import ModelMessage, ModelRequest
 from settings import Settings
 
@@ -26,12 +27,18 @@ async def read_branch(scope: Reading, tenant_id: UUID, run: Row, settings: Setti
     return list(reversed(pages.get(asked, [])))
 
 
-def request_for(run: Row, branch: list[Row], version: Content | None, cipher: TenantCipher, settings: Settings) -> ModelRequest:
-    """Make the request: the assistant's instructions, as many of the latest messages as fit beside the answer, and the question."""
+def request_for(  # noqa: PLR0913 - what a request is made of
+    run: Row, branch: list[Row], version: Content | None, cipher: TenantCipher, *, policy: Policy, settings: Settings
+) -> ModelRequest:
+    """Make the request: the assistant's instructions, as many of the latest messages as fit beside the answer, and the question.
+
+    The model that reads most of those that may be asked says how much fits.
+    """
     parameters = version.parameters if version else Parameters()
+    widest = max((one.model for one in policy.candidates), key=lambda model: model.context_tokens)
     asked = run["max_output_tokens"] or parameters.max_output_tokens or settings.model_max_output_tokens
-    most = min(asked, settings.model_max_output_tokens)
-    room = settings.model_context_tokens - most
+    most = min(asked, widest.max_output_tokens)
+    room = widest.context_tokens - most
     told = [] if version is None else [ModelMessage("system", version.instructions)]
     room -= sum(tokens_of(message.text) for message in told)
     chosen: list[ModelMessage] = []

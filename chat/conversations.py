@@ -118,7 +118,7 @@ class Conversations:
         """Say something in a chat: the message, the run that answers it and the key's claim are one transaction."""
         check_texts(draft.texts, self._settings)
         check_length(draft.max_output_tokens)
-        models = await self._choices.checked(viewer, draft.model_ids)
+        models = await self._choices.checked(viewer, draft.model_ids, draft.routing_policy_id)
         made = Made(chat_id, uuid7(), tuple(uuid7() for _ in models))
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("messageSend", key, {"chat": chat_id.hex, **msgspec.to_builtins(draft)}, made)) is not None:
@@ -137,6 +137,7 @@ async def _said(act: Act, chat: Row, draft: Draft, made: Made, models: Sequence[
     place = await place_after(act.scope, act.tenant_id, chat["id"], draft.parent_id or chat["head_message_id"])
     question = person_says(act, made.message, place, draft.texts)
     order = Order(
-        run_ids=made.runs, models=models, turn=turn.number, max_output_tokens=draft.max_output_tokens, background=draft.background
+        run_ids=made.runs, models=models, routing_policy_id=draft.routing_policy_id, turn=turn.number,
+        max_output_tokens=draft.max_output_tokens, background=draft.background,
     )  # fmt: skip
     return await say(act, chat["id"], question, order), turn.stopped

@@ -21,6 +21,7 @@ class Draft:
     parent_id: UUID | None = None
     if_busy: Busy = Busy.REJECT
     model_ids: Sequence[UUID] = ()
+    routing_policy_id: UUID | None = None
     max_output_tokens: int | None = None
     background: bool = True
 

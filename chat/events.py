@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from chat.contents import Part
+from chat.routes import Taken, Tried
 from inference.models import Usage
 
 
@@ -23,10 +24,20 @@ class RunQueued(RunEvent, frozen=True, kw_only=True, tag="queued"):
 
 
 class RunStarted(RunEvent, frozen=True, kw_only=True, tag="started"):
-    """A worker has taken it; the answer will be these messages."""
+    """A worker has taken it; the answer will be these messages. Without a route nobody could be asked."""
 
     message_ids: list[UUID]
     model: str
+    route: Taken | None = None
+
+
+class RouteChanged(RunEvent, frozen=True, kw_only=True, tag="route"):
+    """An attempt failed and another one follows: it goes on with the text, or begins anew, or nothing had been said yet."""
+
+    failed: Tried
+    next: Taken
+    continues: bool
+    restarts: bool
 
 
 class PartStarted(RunEvent, frozen=True, kw_only=True, tag="part"):
@@ -86,7 +97,17 @@ class RunFinished(RunEvent, frozen=True, kw_only=True, tag="finished"):
 
 
 Event = (
-    RunQueued | RunStarted | PartStarted | TextDelta | ReasoningDelta | PartCompleted | UsageTick | RunSnapshot | Heartbeat | RunFinished
+    RunQueued
+    | RunStarted
+    | RouteChanged
+    | PartStarted
+    | TextDelta
+    | ReasoningDelta
+    | PartCompleted
+    | UsageTick
+    | RunSnapshot
+    | Heartbeat
+    | RunFinished
 )
 
 _encoder: Final = msgspec.msgpack.Encoder()

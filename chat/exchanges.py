@@ -31,6 +31,7 @@ class Order:
     run_ids: Sequence[UUID]
     turn: int
     models: Sequence[UUID | None] = DEFAULT
+    routing_policy_id: UUID | None = None
     max_output_tokens: int | None = None
     background: bool = True
     continues: UUID | None = None
@@ -120,7 +121,7 @@ async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order)
             tenant_id=act.tenant_id, id=answer.run_id, chat_id=chat_id, input_message_id=answer.place.parent_id,
             output_message_id=answer.id, created_by=act.viewer.user_id, turn=order.turn, max_output_tokens=order.max_output_tokens,
             background=order.background, continues_run_id=order.continues, model_id=answer.model_id,
-            assistant_version_id=order.assistant_version_id,
+            assistant_version_id=order.assistant_version_id, routing_policy_id=order.routing_policy_id,
         )
         for answer in answers
     ]  # fmt: skip

@@ -74,7 +74,8 @@ class Interventions:
             turn = await take_turn(act, chat["id"], Busy.QUEUE)
             place = await place_after(act.scope, act.tenant_id, chat["id"], run["output_message_id"])
             order = Order(
-                run_ids=made.runs, turn=turn.number, max_output_tokens=run["max_output_tokens"], background=run["background"]
+                run_ids=made.runs, turn=turn.number, max_output_tokens=run["max_output_tokens"], background=run["background"],
+                models=(run["model_id"],), routing_policy_id=run["routing_policy_id"],
             )  # fmt: skip
             said = await say(act, chat["id"], person_says(act, made.message, place, texts), order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
+from errors import PennyError
 from inference.models import FailureKind, ProviderFailed, StopReason
 
 _ERROR_CODES: Final = {
@@ -37,6 +38,11 @@ ENDS: Final = {
     StopReason.MAX_TOKENS: OUT_OF_TOKENS,
     StopReason.CONTENT_POLICY: Outcome("INCOMPLETE", "CONTENT_POLICY"),
 }
+
+
+def unavailable(error: PennyError) -> Outcome:
+    """Say that nobody can be asked any more."""
+    return Outcome("FAILED", "PROVIDER_ERROR", "MODEL_UNAVAILABLE", error.message)
 
 
 def failed(failure: ProviderFailed) -> Outcome:

@@ -1,7 +1,7 @@
 """What an answer has said so far, and the events that tell it: one dense `seq`, text gathered into deltas."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from chat.contents import Part, ReasoningPart, TextPart
-from chat.events import Event, PartCompleted, PartStarted, ReasoningDelta, TextDelta
+from chat.events import Event, PartCompleted, PartStarted, ReasoningDelta, RouteChanged, TextDelta
 
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "\uff01", "\uff1f", "؟", "।")  # of Chinese, Arabic and Hindi too
 
@@ -26,6 +26,7 @@ class _Growing:
     waiting: list[str] = field(default_factory=list)
     told: int = 0
     announced: bool = False
+    incomplete: bool = False
 
     def tell(self, text: str) -> None:
         """Take a piece as told."""
@@ -36,7 +37,8 @@ class _Growing:
         text = "".join(self.pieces)
         if len(self.pieces) > 1:
             self.pieces = [text]
-        return TextPart(self.id, text) if self.kind == "text" else ReasoningPart(self.id, text)
+        kind = TextPart if self.kind == "text" else ReasoningPart
+        return kind(self.id, text, self.incomplete)
 
 
 class Speech:
@@ -51,14 +53,29 @@ class Speech:
         self.began_at: float | None = None
         self.bytes = {"text": 0, "reasoning": 0}
         self._parts: list[_Growing] = []
+        self._made: list[Event] = []
+        self._begins_anew = False
 
     def add(self, kind: str, text: str) -> None:
         """Hear more; a change of kind begins a new part."""
         if not text:
             return
-        if not self._parts or self._parts[-1].kind != kind:
+        if self._begins_anew:
+            self._break_off()
+        if not self._parts or self._parts[-1].kind != kind or self._parts[-1].incomplete:
             self._parts.append(_Growing(uuid7(), kind))
         self._parts[-1].waiting.append(text)
+
+    def turn(self, event: Callable[[int], Event], *, begins_anew: bool) -> None:
+        """Tell an event of this `seq` behind all that was heard. If it begins anew, what was said before stays, as incomplete."""
+        self._made = [*self.events(), event(self.next_seq())]
+        self._begins_anew = self._begins_anew or begins_anew
+
+    def _break_off(self) -> None:
+        """Only where something follows: an answer that is not begun anew after all is what it was."""
+        self._begins_anew = False
+        for part in self._parts:
+            part.incomplete = True
 
     @property
     def waits(self) -> bool:
@@ -80,7 +97,7 @@ class Speech:
 
     def events(self) -> list[Event]:
         """Make the events of what was heard since the last call: one delta a part, however many tokens came."""
-        made: list[Event] = []
+        made, self._made = self._made, []
         now = time.time()
         for part in self._parts:
             if not part.waiting:
@@ -105,8 +122,8 @@ class Speech:
         return [part.part() for part in self._parts if part.announced]
 
     def text(self) -> str:
-        """Return what was said, without what was only thought; what it begins with counts before it is told."""
-        return "".join("".join((*part.pieces, *part.waiting)) for part in self._parts if part.kind == "text")
+        """Return what was said, without what was only thought and what broke off; what it begins with counts before it is told."""
+        return "".join("".join((*part.pieces, *part.waiting)) for part in self._parts if part.kind == "text" and not part.incomplete)
 
     def _tell(self, part: _Growing, text: str) -> None:
         part.tell(text)
@@ -120,10 +137,16 @@ class Speech:
         for part in saved:
             if isinstance(part, TextPart | ReasoningPart):
                 kind = "text" if isinstance(part, TextPart) else "reasoning"
-                speech._tell(speech._known(known, part.id, kind), part.text)
+                grown = speech._known(known, part.id, kind)
+                grown.incomplete = part.incomplete
+                speech._tell(grown, part.text)
         for event in events:
             speech.seq = max(speech.seq, event.seq)
-            if isinstance(event, PartStarted):
+            if isinstance(event, RouteChanged):
+                speech._begins_anew = event.restarts
+            elif isinstance(event, PartStarted):
+                if speech._begins_anew and event.part_id not in known:
+                    speech._break_off()
                 speech._known(known, event.part_id, event.kind)
             elif isinstance(event, TextDelta | ReasoningDelta):
                 speech.began_at = speech.began_at or event.at

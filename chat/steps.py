@@ -15,29 +15,14 @@ Said = Mapping[str, int]
 
 @dataclass
 class Step:
-    """One worker's turn. Its calls of a model add up in `counted`; where none was counted to its end, it is estimated by what was said.
-
-    `before` is what was told when it began, and `asks` whether it has asked a model.
-    """
+    """One worker's turn. `before` is what was told when it began."""
 
     number: int
     before: Said = field(default_factory=lambda: {"text": 0, "reasoning": 0})
-    asks: bool = False
-    counted: Usage | None = None
-
-    def count(self, usage: Usage) -> None:
-        """Add what a call of a model used."""
-        self.counted = usage if self.counted is None else self.counted + usage
 
     def said(self, told: Said) -> dict[str, int]:
         """Return how much of what was told is this step's."""
         return {kind: told[kind] - before for kind, before in self.before.items()}
-
-    def usage(self, request: ModelRequest, told: Said) -> Usage:
-        """Return what it used."""
-        if not self.asks:
-            return NO_USAGE
-        return self.counted or estimate(request, self.said(told))
 
 
 @dataclass(frozen=True)
@@ -47,6 +32,7 @@ class LostStep:
     number: int
     said: Said
     usage: Usage
+    open_usage: Usage
 
 
 def estimate(request: ModelRequest, said: Said) -> Usage:
@@ -54,10 +40,13 @@ def estimate(request: ModelRequest, said: Said) -> Usage:
     return estimated_usage(request, output_bytes=said["text"], reasoning_bytes=said["reasoning"])
 
 
-def lost_steps(rows: Sequence[Row], told: Said, request: ModelRequest, *, asked: Collection[int]) -> list[LostStep]:
+def lost_steps(
+    rows: Sequence[Row], told: Said, request: ModelRequest, *, asked: Collection[int], closed: Mapping[int, Usage]
+) -> list[LostStep]:
     """Close the steps that are open, before one's own begins: what the answer has beyond all that was saved is the last one's.
 
     `asked` are the steps whose worker said in the log that it asks a model; one that neither did nor said anything used nothing.
+    `closed` is what the attempts of a step used that had ended; the rest of what it said is the last one's.
     """
     said = {row["step"]: {"text": row["text_bytes"], "reasoning": row["reasoning_bytes"]} for row in rows}
     lost = [row["step"] for row in rows if row["outcome"] == "OPEN"]
@@ -65,7 +54,21 @@ def lost_steps(rows: Sequence[Row], told: Said, request: ModelRequest, *, asked:
     if talked:
         for kind, size in said[talked[-1]].items():
             said[talked[-1]][kind] = max(size, told[kind] - sum(one[kind] for step, one in said.items() if step != talked[-1]))
-    return [LostStep(step, said[step], estimate(request, said[step]) if step in talked else NO_USAGE) for step in lost]
+    made = []
+    for step in lost:
+        before = closed.get(step, NO_USAGE)
+        usage = _rest(estimate(request, said[step]), before) if step in talked else NO_USAGE
+        made.append(LostStep(step, said[step], before + usage, usage))
+    return made
+
+
+def _rest(whole: Usage, before: Usage) -> Usage:
+    """Take away what was said by calls that had ended; each call read the question."""
+    return msgspec.structs.replace(
+        whole,
+        output_tokens=max(0, whole.output_tokens - before.output_tokens),
+        reasoning_tokens=max(0, whole.reasoning_tokens - before.reasoning_tokens),
+    )
 
 
 def usage_of(row: Row) -> Usage:

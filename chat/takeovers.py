@@ -15,17 +15,17 @@ from chat.contexts import read_branch, request_for
 from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
+from chat.routes import closed_usages
 from chat.speech import Speech, bytes_of
 from chat.steps import LostStep, Said, Step, columns_of, lost_steps, usage_of
 from chat.views import Told
 from db.scopes import Reading, Row, TenantScopes
-from db.statements import assistants, messages, runs, steps
+from db.statements import assistants, attempts, messages, runs, steps
+from inference.deployments import Capability, Policy
 from inference.models import ModelMessage, ModelRequest, Usage
 from settings import Settings
 
 _UNTOLD: Final = 1  # what `last_seq` is before anything was saved
-GO_ON: Final = "Your last message was cut off. Go on exactly where it ends, without repeating anything or saying that you go on."
-"""What a model is told that does not go on from an assistant's message by itself, when somebody has it continue."""
 
 
 class Found(NamedTuple):
@@ -36,16 +36,17 @@ class Found(NamedTuple):
     steps: list[Row]
     version: Row | None
     begins_with: Said
+    attempts: list[Row]
 
 
 class Preparation:
     """Makes a claimed run's task, in its first step or a later one."""
 
-    def __init__(self, run: Row, *, cipher: TenantCipher, scopes: TenantScopes, prefills: bool, settings: Settings) -> None:
+    def __init__(self, run: Row, *, cipher: TenantCipher, scopes: TenantScopes, policy: Policy, settings: Settings) -> None:
         self._run = run
         self._cipher = cipher
         self._scopes = scopes
-        self._prefills = prefills
+        self._policy = policy
         self._settings = settings
 
     async def prepared(self, logs: RunLogs, run_log: RunLog) -> tuple[Task, Outcome | None]:
@@ -56,14 +57,17 @@ class Preparation:
         found = await self._found()
         speech = self._speech(found.saved, told)
         version = None if found.version is None else opened_content(self._cipher, found.version)
-        request = request_for(run, found.branch, version, self._cipher, self._settings)
+        request = request_for(run, found.branch, version, self._cipher, policy=self._policy, settings=self._settings)
         own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
-        lost = lost_steps(found.steps, own, request, asked=_asked(told))
+        lost = lost_steps(found.steps, own, request, asked=_asked(told), closed=closed_usages(found.attempts))
         await self._close(lost)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
         request = self._continued(request, speech, used)
         losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
-        task = Task(run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used)
+        task = Task(
+            run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used,
+            policy=self._policy, attempts_before=max((row["number"] for row in found.attempts), default=0),
+        )  # fmt: skip
         return task, self._ended(speech, request, losses)
 
     async def _found(self) -> Found:
@@ -73,9 +77,11 @@ class Preparation:
             saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
             versions = await assistants.versions_by_ids(scope, run["tenant_id"], [asked]) if (asked := run["assistant_version_id"]) else []
             earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []
+            tried = await attempts.by_runs(scope, run["tenant_id"], [run["id"]]) if earlier else []
             begins_with = await self._begins_with(scope)
         assert saved is not None, "a run is deleted with its messages"
-        return Found(branch, saved, [row for row in earlier if row["step"] < run["epoch"]], next(iter(versions), None), begins_with)
+        mine = [row for row in earlier if row["step"] < run["epoch"]]
+        return Found(branch, saved, mine, next(iter(versions), None), begins_with, tried)
 
     async def _begins_with(self, scope: Reading) -> Said:
         """Measure what another run said of this answer, which is no work of this one's."""
@@ -99,13 +105,12 @@ class Preparation:
         async with self._scopes.writing(tenant_id) as scope:
             for one in lost:
                 await steps.close(scope, tenant_id, self._run["id"], one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
+                await attempts.close(scope, tenant_id, self._run["id"], one.number, usage=columns_of(one.open_usage))
 
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
         left = request.max_output_tokens - sum(one.output_tokens + one.reasoning_tokens for one in used)
-        begun = [ModelMessage("assistant", text)] if (text := speech.text()) else []
-        if begun and not self._prefills:
-            begun.append(ModelMessage("user", GO_ON))
+        begun = (ModelMessage("assistant", text),) if (text := speech.text()) else ()
         return msgspec.structs.replace(request, messages=(*request.messages, *begun), max_output_tokens=left)
 
     def _ended(self, speech: Speech, request: ModelRequest, losses: int) -> Outcome | None:
@@ -115,7 +120,7 @@ class Preparation:
             return STEERED
         if losses >= self._settings.run_attempts:
             return LOST if speech.parts() else GIVEN_UP
-        if speech.parts() and speech.text() and not self._prefills:
+        if speech.parts() and speech.text() and not any(Capability.PREFILL in one.model.capabilities for one in self._policy.candidates):
             return LOST
         return OUT_OF_TOKENS if request.max_output_tokens < 1 else None
 

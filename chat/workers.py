@@ -15,16 +15,19 @@ from chat import records
 from chat.answers import Answer
 from chat.dispatch import Dispatch
 from chat.logs import RunLogs, RunWasTaken
-from chat.outcomes import BROKEN, Outcome
+from chat.outcomes import BROKEN, Outcome, unavailable
 from chat.queues import RunQueue, Stop
 from chat.takeovers import Preparation
 from db.scopes import Row, SystemScopes, TenantScopes
-from db.statements import runs, steps
+from db.statements import attempts, runs, steps
 from db.tables.runs import Run
 from errors import Unavailable
 from events.facts import RunStarted, record
 from events.valkey import OUTAGES
-from inference.providers import Provider
+from inference.deployments import Policy
+from inference.offers import ModelIsUnavailable, Models
+from inference.platform import policy_of_settings
+from inference.routing import Router
 from settings import Settings
 
 log = structlog.get_logger()
@@ -48,8 +51,8 @@ class Worker:
         logs: RunLogs,
         queue: RunQueue,
         blocking: Valkey,
-        provider: Provider,
-        prefills: bool,
+        router: Router,
+        models: Models,
         settings: Settings,
     ) -> None:
         self._name = name
@@ -60,8 +63,8 @@ class Worker:
         self._queue = queue
         self._dispatch = Dispatch(scopes=scopes, logs=logs, queue=queue)
         self._blocking = blocking
-        self._provider = provider
-        self._prefills = prefills
+        self._router = router
+        self._models = models
         self._settings = settings
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._answers: dict[UUID, Answer] = {}
@@ -181,10 +184,19 @@ class Worker:
         run_log = self._logs.writer(cipher, run["id"], run["epoch"])
         if run["epoch"] > 1:
             await run_log.take_over()
-        preparing = Preparation(run, cipher=cipher, scopes=self._scopes, prefills=self._prefills, settings=self._settings)
+        policy, nowhere = await self._policy_of(run)
+        preparing = Preparation(run, cipher=cipher, scopes=self._scopes, policy=policy, settings=self._settings)
         task, ended = await preparing.prepared(self._logs, run_log)
-        answer = Answer(task, provider=self._provider, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings)
-        return answer, ended
+        answer = Answer(task, router=self._router, cipher=cipher, run_log=run_log, scopes=self._scopes, settings=self._settings)
+        return answer, ended or nowhere
+
+    async def _policy_of(self, run: Row) -> tuple[Policy, Outcome | None]:
+        """Say where the run may ask; the outcome is given where there is nowhere any more."""
+        model_id, policy_id = run["model_id"], run["routing_policy_id"]
+        try:
+            return await self._models.policy_for(run["tenant_id"], run["created_by"], model_id, policy_id), None
+        except ModelIsUnavailable as error:
+            return policy_of_settings(self._settings), unavailable(error)
 
     async def _end_broken(self, tenant_id: UUID, run: Row) -> None:
         """End a run that cannot even be prepared, without reading any of its content, so that its chat is free again."""
@@ -199,6 +211,7 @@ class Worker:
             async with self._scopes.writing(tenant_id) as scope:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
                     await steps.close_rest(scope, tenant_id, run["id"])
+                    await attempts.close_rest(scope, tenant_id, run["id"])
                     await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
                     await records.ended(scope, run, BROKEN.status)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from inference.deployments import Capability, Deployment, Model
+from inference.deployments import Capability, Deployment
 from inference.models import ModelMessage, ModelRequest
 
 _INSTRUCTION: Final = (
@@ -16,7 +16,7 @@ _INSTRUCTION: Final = (
 class Seam:
     """Joins what an attempt goes on with to what was said before.
 
-    Some endpoints accept no beginning that ends in white space, so none is sent one; what a model then begins with is there already.
+    Where no beginning may end in white space, it is sent without; what a model then begins with is there already.
     """
 
     def __init__(self, said: str) -> None:
@@ -48,11 +48,17 @@ def begun(request: ModelRequest) -> str:
     return request.messages[-1].text if request.messages and request.messages[-1].role == "assistant" else ""
 
 
-def continued(request: ModelRequest, said: str, model: Model, *, output_tokens: int = 0) -> ModelRequest:
-    """Ask for the rest of an answer of which this was said, in about so many tokens, after what it began with."""
-    beginning = (begun(request) + said).rstrip()
+def continued(request: ModelRequest, said: str, deployment: Deployment, *, output_tokens: int = 0) -> Rest:
+    """Ask for the rest of an answer of which this was said, in about so many tokens, after what it began with.
+
+    Anthropic refuses a beginning that ends in white space; a model that is told to go on makes its own.
+    """
+    told = begun(request) + said
+    prefills = Capability.PREFILL in deployment.model.capabilities
+    beginning = told if prefills and deployment.wire != "anthropic" else told.rstrip()
     before = request.messages[:-1] if begun(request) else request.messages
     messages = (*before, ModelMessage("assistant", beginning)) if beginning else before
-    if beginning and Capability.PREFILL not in model.capabilities:
+    if beginning and not prefills:
         messages = (*messages, ModelMessage("user", _INSTRUCTION))
-    return msgspec.structs.replace(request, messages=messages, max_output_tokens=max(1, request.max_output_tokens - output_tokens))
+    left = max(1, request.max_output_tokens - output_tokens)
+    return Rest(msgspec.structs.replace(request, messages=messages, max_output_tokens=left), Seam(told.removeprefix(beginning)))

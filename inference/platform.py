@@ -22,7 +22,7 @@ from inference.catalogue import (
     prices_of,
     read_toml,
 )
-from inference.deployments import Capability, CredentialOwner, Deployment, PriceSource, Wire
+from inference.deployments import Capability, CredentialOwner, Deployment, Policy, PriceSource, Wire
 from inference.offerings import ModelProvider, OfferedModel, Offering, Place
 from settings import Secret, Settings
 
@@ -101,6 +101,11 @@ def deployment_of_settings(settings: Settings) -> Deployment:
         remote_name=place.remote_name,
         api_key=settings.model_api_key,
     )
+
+
+def policy_of_settings(settings: Settings) -> Policy:
+    """That one place and no other."""
+    return Policy(id=None, name="settings", candidates=(deployment_of_settings(settings),))
 
 
 def _named(models: Mapping[UUID, OfferedModel], key: str) -> OfferedModel:

@@ -75,7 +75,7 @@ class Router:
         self, policy: Policy, request: ModelRequest, *, chat_id: UUID | None = None, capabilities: frozenset[Capability] = TEXT_ONLY
     ) -> Decision:
         """Say who would be asked now, without asking or booking; raises `ProviderFailed` where nobody fits."""
-        choices = await self.selection.choices(policy, Need.of(request, _needed(request, capabilities)), chat_id)
+        choices = await self.selection.choices(policy, Need.of(request, _needed(request, capabilities, policy)), chat_id)
         standings = await self.standings.look([one.deployment for one in choices])
         passed: list[tuple[Deployment, str]] = []
         for choice, standing in zip(choices, standings, strict=True):
@@ -91,9 +91,8 @@ class Router:
         task.add_done_callback(self._telling.discard)
 
     async def close(self) -> None:
-        """Tell what is still to be told, and close every connection."""
+        """Tell what is still to be told."""
         await asyncio.gather(*self._telling, return_exceptions=True)
-        await self.providers.close()
 
 
 class Route:
@@ -115,7 +114,7 @@ class Route:
         self._request = request
         self._chat_id = chat_id
         self._first = first
-        self._need = Need.of(request, _needed(request, capabilities))
+        self._need = Need.of(request, _needed(request, capabilities, policy))
         self._asked: list[Asked] = []
         self._booked: Booked | None = None
         self._failure: ProviderFailed | None = None
@@ -146,7 +145,7 @@ class Route:
         if attempt is None:
             assert self._failure is not None, "there is an attempt or a reason why not"
             raise self._failure
-        rest = Rest(continued(self._request, "", attempt.deployment.model), Seam(begun(self._request)))
+        rest = continued(self._request, "", attempt.deployment)
         while True:
             try:
                 async with aclosing(self._heard(attempt, rest)) as stream:
@@ -192,8 +191,7 @@ class Route:
             said = ""
             self._said.clear()
         written = estimated_usage(self._request, output_bytes=len(said.encode())).output_tokens
-        request = continued(self._request, said, following.deployment.model, output_tokens=written)
-        return change, Rest(request, Seam(begun(self._request) + said))
+        return change, continued(self._request, said, following.deployment, output_tokens=written)
 
     async def _heard(self, attempt: Attempt, rest: Rest) -> AsyncGenerator[TextDelta | ReasoningDelta | Finished, None]:
         """Hear one attempt out, and note how it goes."""
@@ -242,5 +240,7 @@ class Route:
             self._router.tell(self._router.standings.ended(attempt.deployment, booked.attempt, tokens=booked.left(usage)))
 
 
-def _needed(request: ModelRequest, capabilities: frozenset[Capability]) -> frozenset[Capability]:
-    return capabilities | {Capability.PREFILL} if begun(request) else capabilities
+def _needed(request: ModelRequest, capabilities: frozenset[Capability], policy: Policy) -> frozenset[Capability]:
+    """Whoever goes on with an answer had better be able to; where none of the candidates is, they are told to in words."""
+    can_go_on = any(Capability.PREFILL in one.model.capabilities for one in policy.candidates)
+    return capabilities | {Capability.PREFILL} if begun(request) and can_go_on else capabilities

@@ -80,6 +80,7 @@ class Loaders:
     event_by_id = _Asked(events.event_by_id)
     job_by_id = _Asked(jobs.job_by_id)
     run_by_id = _Asked(runs.run_by_id)
+    attempts_by_run = _Asked(runs.attempts_by_run)
     open_runs_by_chat = _Asked(runs.open_runs_by_chat)
     runs_by_chat = _Asked(runs.runs_by_chat)
     own_models = _Asked(models.own_models)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from db.scopes import Reading, Row
-from db.statements import runs
+from db.statements import attempts, runs
 from db.statements.projections import Columns
 
 
@@ -45,6 +45,14 @@ async def runs_by_chat(scope: Reading, tenant_id: UUID, keys: list[RunsKey], col
     for page, chat_ids in asked.items():
         rows = await runs.pages_of_chats(scope, tenant_id, chat_ids, **page._asdict(), columns=columns)
         found |= {RunsKey(chat_id, page): of_chat for chat_id, of_chat in _by_chat(rows).items()}
+    return found
+
+
+async def attempts_by_run(scope: Reading, tenant_id: UUID, run_ids: list[UUID], columns: Columns | None = None) -> Mapping[UUID, list[Row]]:
+    """The calls of models that each run took, in order."""
+    found: dict[UUID, list[Row]] = {}
+    for row in await attempts.by_runs(scope, tenant_id, run_ids, columns):
+        found.setdefault(row["run_id"], []).append(row)
     return found
 
 

@@ -48,6 +48,14 @@ async def deployment_by_id(operation: Operation, id: UUID) -> Row | None:
     return None if place is None else place_row(operation, place)
 
 
+async def deployments_by_ids(operation: Operation, ids: Sequence[UUID | None], needed: object = None) -> list[Row | None]:  # noqa: ARG001 - a link's
+    """Find places where models can be asked, those that are drained among them."""
+    if not can_read_models(operation.viewer):
+        return [None] * len(ids)
+    places = (await offering(operation)).places
+    return [None if one is None or (place := places.get(one)) is None else place_row(operation, place) for one in ids]
+
+
 async def price_by_id(operation: Operation, id: UUID) -> Row | None:
     """Find a price, one that holds no more among them."""
     if not can_read_models(operation.viewer):

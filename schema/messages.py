@@ -66,6 +66,7 @@ class TextPart:
 
     id: strawberry.ID = _part_id()
     text: str = attribute("text", description="The text.")
+    incomplete: bool = attribute("incomplete", description="Whether it broke off and was begun anew after it; no model is given it.")
 
 
 @strawberry.type(description="What a model thought aloud before its answer.")
@@ -77,6 +78,7 @@ class ReasoningPart:
 
     id: strawberry.ID = _part_id()
     text: str = attribute("text", description="The thoughts.")
+    incomplete: bool = attribute("incomplete", description="Whether they broke off and were thought anew.")
 
 
 @strawberry.type(description="What PENNY itself has to say of an answer.")
@@ -177,6 +179,11 @@ def models_of(ids: Sequence[strawberry.ID] | None) -> list[UUID]:
     return [local_id(one, "Model", path=["modelIds"]) for one in ids or ()]
 
 
+def policy_of(id: strawberry.ID | None) -> UUID | None:
+    """Read the id of a routing policy."""
+    return None if id is None else local_id(id, "RoutingPolicy", path=["routingPolicyId"])
+
+
 def runs_of(sent: Sent) -> Any:
     """Dress the runs that were begun."""
     return [kinds()["Run"](row=run) for run in sent.runs]
@@ -207,6 +214,9 @@ class MessageSendInput:
     )
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
     model_ids: list[strawberry.ID] | None = strawberry.field(description=MODEL_IDS, default=None)
+    routing_policy_id: strawberry.ID | None = strawberry.field(
+        description="How models are asked and failures are followed; without it, each model where it is found first.", default=None
+    )
     max_output_tokens: int | None = strawberry.field(
         description="Longest answer, in tokens; without it, and at most, what the model's settings allow.", default=None
     )
@@ -236,6 +246,7 @@ async def _send(info: Info, input: Annotated[MessageSendInput, strawberry.argume
         max_output_tokens=input.max_output_tokens,
         background=input.background,
         model_ids=models_of(input.model_ids),
+        routing_policy_id=policy_of(input.routing_policy_id),
         if_busy=Busy(name_of(input.if_busy)),
     )
     sent = await messages.send(info.context, chat_id, draft, key=input.idempotency_key)

@@ -13,6 +13,7 @@ import strawberry
 from chat import events
 from chat.followers import Sink
 from chat.readers import RunReader
+from chat.routes import Taken
 from chat.turns import RunInProgress
 from chat.views import Told
 from db.scopes import Row
@@ -30,7 +31,9 @@ from schema.ids import global_id, ids_of, local_id
 from schema.jobs import ERROR_COLUMNS, JobError, errors_of
 from schema.links import link, visible
 from schema.messages import Message, MessagePart, PartInput, id_of_part, texts_of
+from schema.models import ModelDeployment
 from schema.nodes import Node
+from schema.routes import RouteAttempt, RouteDecision
 from schema.scalars import BigInt, Seq
 from schema.users import Principal
 from subscriptions import runs as streams
@@ -147,6 +150,9 @@ class Run(Node):
         multipliers=["first"],
         description="What the run has said so far, as `runEvents` tells it: with the same `seq`, and a snapshot for what is gone.",
     )
+    route: RouteDecision | None = batch(
+        runs.routes, needs=["id"], description="Who answers, why, and all attempts; null before anybody was asked."
+    )
     usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
 
     @classmethod
@@ -182,6 +188,14 @@ class RunQueued(RunEvent):
     position: int = column("position", description="How many runs of the tenant wait before it.")
 
 
+def _decision(taken: Taken) -> dict[str, Any]:
+    return {**msgspec.structs.asdict(taken), "attempts": []}
+
+
+async def _next_deployments(operation: Operation, following: Sequence[Taken], needed: object) -> list[Row | None]:  # noqa: ARG001 - a link's
+    return await models.deployments_by_ids(operation, [one.deployment_id for one in following])
+
+
 @strawberry.type(description="A worker has taken the run.")
 class RunStarted(RunEvent):
     output_message_ids: list[strawberry.ID] = column(
@@ -189,7 +203,21 @@ class RunStarted(RunEvent):
         convert=lambda ids: [global_id("Message", message_id) for message_id in ids],
         description="The messages that it will make.",
     )
-    model: str = column("model", description="The model that answers.")
+    model: str = column("model", description="The model that answers, by its name.")
+    route: RouteDecision | None = nested(
+        Column("route", _decision), description="Who was chosen first, and why; null where nobody could be."
+    )
+
+
+@strawberry.type(description="An attempt failed, and another one follows.")
+class RouteChanged(RunEvent):
+    attempt: RouteAttempt = nested(Column("failed", msgspec.structs.asdict), description="The attempt that failed.")
+    decision: RouteDecision = nested(Column("next", _decision), description="Who is asked next, and why.")
+    next: ModelDeployment | None = visible(
+        _next_deployments, column="next", description="Who is asked next; null where it is gone, or you may not see models."
+    )
+    continues_partial: bool = column("continues", description="Whether the text goes on where it broke off, in the same part.")
+    restarts: bool = column("restarts", description="Whether the answer begins anew, in new parts; those before stay, as `incomplete`.")
 
 
 @strawberry.type(description="A part of a message begins.")
@@ -261,6 +289,7 @@ class RunFinished(RunEvent):
 EVENTS: Final[dict[type[events.RunEvent], type[RunEvent]]] = {
     events.RunQueued: RunQueued,
     events.RunStarted: RunStarted,
+    events.RouteChanged: RouteChanged,
     events.PartStarted: PartStarted,
     events.TextDelta: TextDelta,
     events.ReasoningDelta: ReasoningDelta,

@@ -107,6 +107,10 @@ def environment(stack: Addresses, database: str, worker_id: str, tmp_path_factor
         "PENNY_CHAT_TITLES": "false",
         "PENNY_MODEL_PROVIDER": "scripted",
         "PENNY_MODEL_NAME": "scripted",
+        # Scripts that fail are many here, and all ask the same deployment.
+        "PENNY_MODEL_COOLDOWN_SECONDS": "0.05",
+        "PENNY_MODEL_COOLDOWN_MOST_SECONDS": "0.05",
+        "PENNY_MODEL_BACKOFF_MS": "10",
         "PENNY_LOG_LEVEL": "WARNING",
         "PENNY_RUN_SWEEP_SECONDS": "0.2",
         "PENNY_RUN_SAVE_MS": "50",

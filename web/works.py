@@ -62,12 +62,14 @@ from events.valkey import OUTAGES, open_valkey
 from inference.catalogue import Catalogue
 from inference.credentials import Credentials
 from inference.custom_models import CustomModels
-from inference.deployments import Capability
 from inference.embeddings import LazyEmbedder
 from inference.offers import Models
 from inference.platform import deployment_of_settings, platform_offering
 from inference.policies import RoutingPolicies
 from inference.providers import Providers
+from inference.routing import Router
+from inference.shared_standings import SharedStandings
+from inference.stickiness import Stickiness
 from knowledge.search import Search
 from resolvers.operations import Works
 from settings import Settings
@@ -219,14 +221,16 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with open_works(settings, application="penny worker") as process:
-        providers, deployment = Providers(settings), deployment_of_settings(settings)
+        standings, stickiness = SharedStandings(process.valkey, settings), Stickiness(process.valkey, settings)
+        providers = Providers(settings)
+        router = Router(providers, standings, stickiness, settings)
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
-            queue=process.queue, blocking=process.blocking, provider=providers.of(deployment),
-            prefills=Capability.PREFILL in deployment.model.capabilities, settings=settings,
+            queue=process.queue, blocking=process.blocking, router=router, models=process.works.models, settings=settings,
         )  # fmt: skip
-        titles = Titles(scopes=process.works.scopes, keyring=process.works.keyring, ask=providers.of(deployment).stream)
+        ask = providers.of(deployment_of_settings(settings)).stream
+        titles = Titles(scopes=process.works.scopes, keyring=process.works.keyring, ask=ask)
         labour = Labour(
             name=name, scopes=process.works.scopes, system=process.system, functions={TITLES: titles.write}, settings=settings
         )  # fmt: skip
@@ -249,6 +253,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
+            await router.close()
             await providers.close()
 
 

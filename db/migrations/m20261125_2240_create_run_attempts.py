@@ -18,7 +18,6 @@ FORWARDS = [
         run_id uuid NOT NULL,
         number int NOT NULL,
         step int NOT NULL DEFAULT 0,
-        epoch int NOT NULL DEFAULT 1,
         policy_id uuid,
         deployment_id uuid NOT NULL,
         model text NOT NULL,

@@ -9,6 +9,7 @@ import msgspec
 
 from db.scopes import Reading, Row, Writing
 from db.statements.projections import Columns, Projection
+from db.statements.steps import TOKENS
 from db.tables.runs import RunAttempt
 
 # Rows come as one JSON document: what a run writes at once is one statement, whatever its number of attempts.
@@ -27,6 +28,28 @@ _SAVE: Final = """
 async def save(scope: Writing, tenant_id: UUID, attempts: Sequence[Mapping[str, Any]]) -> None:
     """Write attempts, each with all its columns; one that is there already grows until it has ended, and is then left as it is."""
     await scope.run(_SAVE, tenant_id, msgspec.json.encode(attempts).decode())
+
+
+async def close(scope: Writing, tenant_id: UUID, run_id: UUID, step: int, *, usage: Mapping[str, Any]) -> None:
+    """End the attempt that a lost worker's step left open, with what it used; nobody has its price at hand."""
+    await scope.run(
+        """
+        UPDATE penny.run_attempts SET ended_at = now(), message = 'The worker that asked was lost.', input_tokens = $4,
+            output_tokens = $5, cache_read_tokens = $6, cache_write_tokens = $7, reasoning_tokens = $8, usage_estimated = $9
+        WHERE tenant_id = $1 AND run_id = $2 AND step = $3 AND ended_at IS NULL
+        """,
+        tenant_id,
+        run_id,
+        step,
+        *(usage[name] for name in TOKENS),
+        usage["estimated"],
+    )
+
+
+async def close_rest(scope: Writing, tenant_id: UUID, run_id: UUID) -> None:
+    """End what is open of a run that could not be read."""
+    statement = "UPDATE penny.run_attempts SET ended_at = now() WHERE tenant_id = $1 AND run_id = $2 AND ended_at IS NULL"
+    await scope.run(statement, tenant_id, run_id)
 
 
 _BY_RUNS: Final = Projection(

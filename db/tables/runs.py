@@ -72,7 +72,6 @@ class RunAttempt(Table, tablename="run_attempts", schema="penny"):
     run_id = UUID(primary_key=True, default=None)
     number = Integer(default=None)
     step = Integer(default=0)
-    epoch = Integer(default=1)
     policy_id = UUID(null=True, default=None)
     deployment_id = UUID(default=None)
     model = Text(default=None)

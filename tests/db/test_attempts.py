@@ -30,7 +30,7 @@ def attempt(run: dict[str, Any], number: int, deployment_id: UUID, **given: Any)
         ["policy_id", "region", "first_token_ms", "ended_at", "failure", "message", "price_version", "currency", "cost"]
     )
     values |= dict.fromkeys(["step", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"], 0)
-    values |= {"tenant_id": run["tenant_id"], "run_id": run["id"], "number": number, "deployment_id": deployment_id, "epoch": 1}
+    values |= {"tenant_id": run["tenant_id"], "run_id": run["id"], "number": number, "deployment_id": deployment_id}
     values |= {"model": "m", "wire": "openai", "credential_owner": "TENANT", "reason": "It is the only one.", "started_at": BEGAN}
     return values | {"continues_partial": False, "usage_estimated": False} | given
 

@@ -91,6 +91,7 @@ async def open_router(make_settings: Make, settings: Settings, valkey: Valkey) -
     yield make
     for router in opened:
         await router.close()
+        await router.providers.close()
 
 
 @pytest.fixture
@@ -403,7 +404,8 @@ async def test_an_answer_that_breaks_goes_on_where_it_broke(
 ) -> None:
     able = frozenset({Capability.TEXT, Capability.PREFILL} if prefills else {Capability.TEXT})
     fault_server.plan("one", BREAKS["an error"])
-    fault_server.plan("two", Fault(words=(" word3 ", *WORDS[4:])))  # the space is there already
+    strips = wire == "anthropic" or not prefills
+    fault_server.plan("two", Fault(words=(" word3 " if strips else "word3 ", *WORDS[4:])))  # the space is there already
     ways = policy(at("one", wire=wire), at("two", wire=wire, order=1, capabilities=able), mid_stream=MidStream.CONTINUE_PARTIAL)
     route = router.route(ways, asking("x"))
     heard = await told(route)
@@ -414,7 +416,7 @@ async def test_an_answer_that_breaks_goes_on_where_it_broke(
     said = [(message["role"], message["content"]) for message in body.get("messages") or body["input"]]
     texts = [(role, content if isinstance(content, str) else content[0]["text"]) for role, content in said]
     if prefills:
-        assert texts[-1] == ("assistant", HALF.rstrip())
+        assert texts[-1] == ("assistant", HALF.rstrip() if strips else HALF)
     else:
         assert texts[-2] == ("assistant", HALF.rstrip())
         assert texts[-1][0] == "user"
@@ -443,12 +445,12 @@ async def test_thoughts_alone_are_not_gone_on_with_but_thought_again(router: Rou
 
 async def test_an_answer_that_began_elsewhere_goes_on_only_where_the_model_can(router: Router, at: At, fault_server: FaultServer) -> None:
     able = at("able", order=1, capabilities=frozenset({Capability.TEXT, Capability.PREFILL}))
-    fault_server.plan("able", Fault(words=(" ", "there", ".")))
+    fault_server.plan("able", Fault(words=("there", ".")))
     request = ModelRequest(messages=(ModelMessage("user", "x"), ModelMessage("assistant", "Hello ")), max_output_tokens=9)
     route = router.route(policy(at("unable"), able), request)
     assert (await told(route)).text == "there."
     assert models(route) == ["able"]
-    assert fault_server.asked[0].body["messages"][-1] == {"role": "assistant", "content": "Hello"}
+    assert fault_server.asked[0].body["messages"][-1] == {"role": "assistant", "content": "Hello "}
 
 
 # What it counts.

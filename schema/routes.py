@@ -1,0 +1,68 @@
+"""How a run was routed: who was asked, why, and what came of each attempt."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Final
+
+import strawberry
+
+from db.scopes import Row
+from execution import Column
+from resolvers import models, policies
+from resolvers.batches import each
+from resolvers.operations import Operation
+from schema.fields import batch, column, nested
+from schema.links import visible
+from schema.models import CredentialOwner, ModelDeployment
+from schema.money import Money
+from schema.policies import FailureKind, RoutingPolicy
+
+_BILLED: Final = ("cost", "currency")
+
+
+def _billed(operation: Operation, rows: Sequence[Row], needed: object) -> list[Money | Exception | None]:  # noqa: ARG001 - a batch's arguments
+    return each(lambda row: None if row["cost"] is None else Money(amount=row["cost"], currency=row["currency"]), rows)
+
+
+@strawberry.type(description="One call of a model.")
+class RouteAttempt:
+    __source__: ClassVar[str] = "row"
+
+    row: strawberry.Private[Any]
+
+    number: int = column("number", description="Its place among the run's attempts, from 1.")
+    deployment: ModelDeployment | None = visible(
+        models.deployments_by_ids,
+        column="deployment_id",
+        description="Who was asked; null where it is gone, or you may not see models.",
+    )
+    model: str = column("model", description="The key of the model that was asked.")
+    region: str | None = column("region", description="Where it ran.")
+    reason: str = column("reason", description="Why it was asked, in words.")
+    started_at: datetime = column("started_at", description="When it was asked.")
+    failure: FailureKind | None = column("failure", convert=FailureKind, description="How it failed; null where it did not.")
+    message: str | None = column("message", description="One sentence on how it ended, unless it ended well.")
+    billed: Money | None = batch(_billed, needs=_BILLED, description="What it cost; null where no price is known or it goes on.")
+
+
+@strawberry.type(description="Who answers a run, and why.")
+class RouteDecision:
+    __source__: ClassVar[str] = "row"
+
+    row: strawberry.Private[Any]
+
+    policy: RoutingPolicy | None = visible(
+        policies.by_ids,
+        column="policy_id",
+        description="The policy that chose; null without one, or where it is gone or you may not see it.",
+    )
+    chosen: ModelDeployment | None = visible(
+        models.deployments_by_ids,
+        column="deployment_id",
+        description="Who was chosen last; null where it is gone, or you may not see models.",
+    )
+    model: str = column("model", description="The key of the model that was chosen.")
+    region: str | None = column("region", description="Where it runs.")
+    credential_owner: CredentialOwner = column("credential_owner", convert=CredentialOwner, description="Whose key pays.")
+    reason: str = column("reason", description="Why it was chosen, in words, and who was passed over.")
+    attempts: list[RouteAttempt] = nested(Column("attempts"), description="All that was tried so far, in order.")

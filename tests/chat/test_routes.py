@@ -1,0 +1,248 @@
+"""Runs are routed by their policy through a real worker; each change is told in the log, and each attempt is counted once."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from inference.models import FailureKind
+from stack.addresses import Addresses
+from tests.api.people import done
+from tests.chat.talking import Heard, ask, new_chat, say
+from tests.conftest import TEMPLATE
+from tests.db.databases import connected, made_database
+from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
+from tests.inference.speeches import USED
+from tests.running import Api, running_server
+
+TEXT, HALF = "".join(WORDS), "".join(WORDS[:3])
+ROUTE = "model region credentialOwner reason policy { id } chosen { id }"
+ATTEMPT = "number model region reason startedAt failure message billed { amount currency } deployment { id }"
+EVENTS = f"""
+subscription ($runId: ID!) {{
+  runEvents(runId: $runId) {{
+    __typename seq
+    ... on RunStarted {{ model route {{ {ROUTE} attempts {{ number }} }} }}
+    ... on RouteChanged {{ attempt {{ {ATTEMPT} }} next {{ id }} decision {{ {ROUTE} }} continuesPartial restarts }}
+    ... on PartStarted {{ partId kind }}
+    ... on TextDelta {{ partId offset text }}
+    ... on PartCompleted {{ part {{ ... on TextPart {{ id text incomplete }} }} }}
+    ... on RunFinished {{ run {{
+      id status error {{ code }} usage {{ inputTokens outputTokens cacheReadTokens reasoningTokens estimated }}
+      route {{ {ROUTE} attempts {{ {ATTEMPT} }} }} outputs {{ status parts {{ ... on TextPart {{ text incomplete }} }} }}
+    }} }}
+  }}
+}}
+"""
+
+
+@dataclass
+class House:
+    """A PENNY whose tenants may ask the fault server, an owner, and the models that they brought."""
+
+    api: Api
+    server: FaultServer
+    database: str
+    models: dict[str, str] = field(default_factory=dict)
+    deployments: dict[str, str] = field(default_factory=dict)
+
+    def name(self, letter: str) -> str:
+        return f"{letter}-{self.suffix}"
+
+    suffix: str = field(default_factory=lambda: uuid4().hex[:8])
+
+    def plan(self, letter: str, *faults: Fault) -> None:
+        self.server.plan(self.name(letter), *faults)
+
+    async def policy(self, *candidates: str, **given: Any) -> str:
+        values = {"name": uuid4().hex, "candidates": [self.deployments[one] for one in candidates], **given}
+        return str((await done(self.api, "routingPolicyUpsert", "policy { id }", **values))["policy"]["id"])
+
+    async def hear(self, policy_id: str, *, model: str = "a", chat_id: str | None = None) -> Heard:
+        chat_id = chat_id or await new_chat(self.api)
+        sent = await say(self.api, chat_id, "Tell me.", modelIds=[self.models[model]], routingPolicyId=policy_id)
+        assert sent["errors"] == [], sent["errors"]
+        heard = Heard()
+        async for payload in self.api.subscribe(EVENTS, runId=sent["runs"][0]["id"]):
+            assert "errors" not in payload, payload["errors"]
+            heard.events.append(payload["data"]["runEvents"])
+        return heard
+
+
+@pytest.fixture(scope="module")
+async def fault_server() -> AsyncIterator[FaultServer]:
+    async with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def opened(environment: dict[str, str], stack: Addresses, fault_server: FaultServer) -> AsyncIterator[tuple[Api, str]]:
+    """A web process and a worker on a database of their own, so that no other worker takes their runs."""
+    async with made_database(stack, f"routes_{uuid4().hex}", TEMPLATE) as name:
+        own = environment | {
+            "PENNY_DATABASE_URL": stack.database_url("penny_app", name),
+            "PENNY_DATABASE_SYSTEM_URL": stack.database_url("penny_system", name),
+            "PENNY_DATABASE_OWNER_URL": stack.database_url("penny_owner", name),
+            "PENNY_VALKEY_PREFIX": name,
+            "PENNY_MODEL_PRIVATE_ENDPOINTS": fault_server.base_url,
+        }
+        async with running_server(own) as server, Api(server.url) as api:
+            yield api, name
+
+
+@pytest.fixture
+async def house(opened: tuple[Api, str], fault_server: FaultServer) -> House:
+    api, database = opened
+    made = House(await api.sign_up(), fault_server, database)
+    values = {"key": "acme", "name": "Acme", "endpoint": fault_server.base_url, "needsKey": False}
+    provider = (await done(made.api, "providerUpsert", "provider { id }", **values))["provider"]["id"]
+    for letter, region in (("a", "eu"), ("b", "us")):
+        places = [{"remoteName": made.name(letter), "region": region, "order": 0}]
+        model = (
+            await done(
+                made.api,
+                "modelUpsert",
+                "model { id deployments { id } }",
+                providerId=provider,
+                key=letter,
+                name=f"Model {letter}",
+                contextTokens=8000,
+                capabilities=["TEXT"],
+                deployments=places,
+            )
+        )["model"]
+        made.models[letter], made.deployments[letter] = model["id"], model["deployments"][0]["id"]
+    return made
+
+
+def told(heard: Heard, name: str) -> list[dict[str, Any]]:
+    return [event for event in heard.events if event["__typename"] == name]
+
+
+def check_offsets(heard: Heard) -> None:
+    """No part is ever told anything but what follows."""
+    ends: dict[str, int] = {}
+    for event in told(heard, "TextDelta"):
+        assert event["offset"] == ends.get(event["partId"], 0)
+        ends[event["partId"]] = event["offset"] + len(event["text"])
+    assert heard.seqs == list(range(1, len(heard.seqs) + 1))
+
+
+async def attempts_of(stack: Addresses, house: House) -> list[Any]:
+    async with connected(stack, "postgres", house.database) as admin:
+        found: list[Any] = await admin.fetch(
+            "SELECT * FROM penny.run_attempts WHERE model LIKE 'acme/%' AND tenant_id = (SELECT tenant_id FROM penny.run_attempts"
+            " ORDER BY started_at DESC LIMIT 1) ORDER BY started_at"
+        )
+        return found
+
+
+async def test_a_run_says_who_answers_and_why(house: House) -> None:
+    policy_id = await house.policy("a")
+    heard = await house.hear(policy_id)
+    (started,) = told(heard, "RunStarted")
+    route = {
+        "model": "acme/a", "region": "eu", "credentialOwner": "TENANT", "reason": "It is the only one that fits.",
+        "policy": {"id": policy_id}, "chosen": {"id": house.deployments["a"]},
+    }  # fmt: skip
+    assert (started["model"], started["route"]) == ("Model a", route | {"attempts": []})
+    attempts = heard.end["route"].pop("attempts")
+    assert heard.end["route"] == route
+    assert [(one["number"], one["model"], one["failure"], one["message"]) for one in attempts] == [(1, "acme/a", None, None)]
+    assert (heard.text, heard.end["status"]) == (TEXT, "COMPLETED")
+    assert heard.end["usage"] == {
+        "inputTokens": USED.input_tokens, "outputTokens": USED.output_tokens, "cacheReadTokens": USED.cache_read_tokens,
+        "reasoningTokens": USED.reasoning_tokens, "estimated": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FailureKind)
+async def test_a_failure_before_the_first_token_is_followed_and_told(house: House, kind: FailureKind) -> None:
+    house.plan("a", Fault(refuse=kind))
+    policy_id = await house.policy("a", fallbacks=[{"on": [kind.value], "to": [house.models["b"]]}])
+    heard = await house.hear(policy_id)
+    assert (heard.text, heard.end["status"]) == (TEXT, "COMPLETED")
+    (change,) = told(heard, "RouteChanged")
+    assert (change["attempt"]["failure"], change["attempt"]["deployment"]["id"]) == (kind.value, house.deployments["a"])
+    assert (change["next"]["id"], change["decision"]["model"]) == (house.deployments["b"], "acme/b")
+    assert change["decision"]["reason"] == f"The policy falls back to it after {kind}."
+    assert (change["continuesPartial"], change["restarts"]) == (False, False)
+    assert [(one["number"], one["failure"]) for one in heard.end["route"]["attempts"]] == [(1, kind.value), (2, None)]
+    assert heard.end["usage"]["outputTokens"] == USED.output_tokens
+    check_offsets(heard)
+
+
+@pytest.mark.parametrize("mode", ["TERMINATE", "RESTART", "CONTINUE_PARTIAL"])
+@pytest.mark.parametrize("kind", FailureKind)
+async def test_a_failure_in_mid_answer_is_dealt_with_as_the_policy_says(
+    house: House, stack: Addresses, kind: FailureKind, mode: str
+) -> None:
+    house.plan("a", Fault(error_at=(3, kind)))
+    house.plan("b", Fault(words=WORDS[3:]) if mode == "CONTINUE_PARTIAL" else WELL)
+    policy_id = await house.policy("a", fallbacks=[{"on": [kind.value], "to": [house.models["b"]]}], midStream=mode)
+    heard = await house.hear(policy_id)
+    check_offsets(heard)
+    (output,) = heard.end["outputs"]
+    changes = [(one["continuesPartial"], one["restarts"]) for one in told(heard, "RouteChanged")]
+    if mode == "TERMINATE":
+        assert (heard.end["status"], changes) == ("FAILED", [])
+        assert output["parts"] == [{"text": HALF, "incomplete": False}]
+    elif mode == "RESTART":
+        assert (heard.end["status"], changes) == ("COMPLETED", [(False, True)])
+        assert output["parts"] == [{"text": HALF, "incomplete": True}, {"text": TEXT, "incomplete": False}]
+        assert [one["part"]["incomplete"] for one in told(heard, "PartCompleted")] == [True, False]
+    else:
+        assert (heard.end["status"], changes) == ("COMPLETED", [(True, False)])
+        assert output["parts"] == [{"text": TEXT, "incomplete": False}]
+    rows = await attempts_of(stack, house)
+    assert [row["failure"] for row in rows] == ([kind] if mode == "TERMINATE" else [kind, None])
+    assert all(row["ended_at"] is not None and row["output_tokens"] > 0 for row in rows)
+    assert sum(row["output_tokens"] for row in rows) == heard.end["usage"]["outputTokens"]
+    assert sum(row["input_tokens"] for row in rows) == heard.end["usage"]["inputTokens"]
+
+
+async def test_what_broke_off_is_not_told_to_the_next_model(house: House) -> None:
+    house.plan("a", Fault(error_at=(3, FailureKind.SERVER_ERROR)))
+    rule = {"on": ["SERVER_ERROR"], "to": [house.models["b"]]}
+    policy_id, chat_id = await house.policy("a", fallbacks=[rule], midStream="RESTART"), await new_chat(house.api)
+    await house.hear(policy_id, chat_id=chat_id)
+    await house.hear(policy_id, chat_id=chat_id, model="b")
+    said = [message["content"] for message in house.server.of(house.name("b"))[-1].body["messages"]]
+    assert said == ["Tell me.", TEXT, "Tell me."]
+
+
+async def test_a_run_that_nobody_can_answer_fails_with_all_that_was_tried(house: House) -> None:
+    house.plan("a", Fault(status=503))
+    heard = await house.hear(await house.policy("a", maxRetries=2))
+    assert (heard.end["status"], heard.end["error"]["code"]) == ("FAILED", "MODEL_UNAVAILABLE")
+    assert [one["failure"] for one in heard.end["route"]["attempts"]] == ["SERVER_ERROR"] * 3
+    assert [one["reason"] for one in heard.end["route"]["attempts"][1:]] == ["It is asked again."] * 2
+    assert len(told(heard, "RouteChanged")) == 2
+
+
+async def test_a_region_that_is_not_allowed_is_not_asked(house: House) -> None:
+    heard = await house.hear(await house.policy("a", allowedRegions=["us"]))
+    assert (heard.end["status"], heard.end["route"]) == ("FAILED", None)
+    assert told(heard, "RunStarted")[0]["route"] is None
+    assert house.server.count(house.name("a")) == 0
+
+
+async def test_a_policy_of_another_tenant_is_not_found_and_nothing_is_sent(house: House, opened: tuple[Api, str]) -> None:
+    policy_id = await house.policy("a")
+    eve = await opened[0].sign_up()
+    chat_id = await new_chat(eve)
+    payload = await say(eve, chat_id, "x", routingPolicyId=policy_id)
+    assert [(error["__typename"], error["path"]) for error in payload["errors"]] == [("NotFoundError", ["routingPolicyId"])]
+    assert payload["runs"] is None
+
+
+async def test_without_a_policy_the_platform_s_own_model_answers(house: House) -> None:
+    chat_id = await new_chat(house.api)
+    run_id = await ask(house.api, chat_id, "!script tokens=2")
+    heard = Heard()
+    async for payload in house.api.subscribe(EVENTS, runId=run_id):
+        heard.events.append(payload["data"]["runEvents"])
+    assert heard.end["route"]["model"] == "platform/scripted"
+    assert heard.end["route"]["credentialOwner"] == "PLATFORM"
