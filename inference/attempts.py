@@ -30,6 +30,11 @@ class Attempt(msgspec.Struct, kw_only=True):
     message: str | None = None
     usage: Usage = NOTHING
 
+    @classmethod
+    def imagined(cls, deployment: Deployment, reason: str) -> "Attempt":
+        """One that nobody makes, for who wants to know who would be asked."""
+        return cls(number=0, deployment=deployment, reason=reason, started_at=datetime.now(UTC))
+
     @property
     def cost(self) -> Decimal | None:
         """What it cost by the price that was in force; None where no price is known."""

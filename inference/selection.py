@@ -108,7 +108,8 @@ class Selection:
         alone = len(fitting) == 1
         known: dict[UUID, Standing] = {}
         if not alone and policy.strategy in LIVE:
-            known = dict(zip((one.id for one in fitting), await self._standings.look(fitting), strict=True))
+            ids = [one.id for one in fitting]
+            known = dict(zip(ids, await self._standings.look(ids), strict=True))
         sticky = None if alone or chat_id is None or not policy.sticky else await self._stickiness.last(chat_id)
         return ordered(fitting, policy, need, known, sticky=sticky, chance=self._chance)
 

@@ -111,7 +111,7 @@ class Standings(Protocol):
     async def ended(self, deployment: Deployment, attempt: UUID, *, tokens: int, failure: ProviderFailed | None = None) -> None:
         """Note an attempt's end, whatever it was; `tokens` is how many more it took than were booked."""
 
-    async def look(self, deployments: Sequence[Deployment]) -> list[Standing]:
+    async def look(self, deployment_ids: Sequence[UUID]) -> list[Standing]:
         """How each stands, in order; nothing changes."""
 
 
@@ -200,9 +200,9 @@ class LocalStandings:
             state.until = now + min(self._rules.longest_pause_ms, self._rules.pause_ms * 2**state.cooldowns)
             state.cooldowns += 1
 
-    async def look(self, deployments: Sequence[Deployment]) -> list[Standing]:
+    async def look(self, deployment_ids: Sequence[UUID]) -> list[Standing]:
         now = self._clock() * 1000
-        return [self._standing(self._states[deployment.id], now) for deployment in deployments]
+        return [self._standing(self._states[deployment_id], now) for deployment_id in deployment_ids]
 
     def _standing(self, state: _State, now: float) -> Standing:
         minute, tokens = state.minute

@@ -15,6 +15,7 @@ from chat.assistants import Assistants
 from chat.conversations import Conversations
 from chat.exports import Exports
 from chat.feedback import Opinions
+from chat.forecasts import Forecasts
 from chat.forks import Forks
 from chat.guests import Guests
 from chat.interventions import Interventions
@@ -32,6 +33,7 @@ from inference.credentials import Credentials
 from inference.custom_models import CustomModels
 from inference.offers import Models
 from inference.policies import RoutingPolicies
+from inference.routing import Router
 from knowledge.search import Search
 from loaders.loaders import Loaders
 from settings import Settings
@@ -69,6 +71,8 @@ class Works:
     credentials: Credentials
     custom_models: CustomModels
     policies: RoutingPolicies
+    router: Router
+    forecasts: Forecasts
     replica: Replica | None = None
 
 

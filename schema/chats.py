@@ -29,6 +29,7 @@ from schema.nodes import Node
 from schema.participants import ChatParticipant, participants_of_chats
 from schema.runs import Run, active_runs, runs_of_chats
 from schema.shares import ChatShare, shares_of_chats
+from schema.spans import TimeRange
 from schema.users import User
 
 
@@ -39,12 +40,6 @@ class Visibility(enum.Enum):
     TENANT = strawberry.enum_value(
         "TENANT", description="Every member of the tenant who may read chats; its participants may do what their role says."
     )
-
-
-@strawberry.input(description="A span of time.")
-class TimeRange:
-    from_: datetime = strawberry.field(name="from", description="Its beginning, which belongs to it.")
-    to: datetime = strawberry.field(description="Its end, which does not.")
 
 
 async def _messages(  # noqa: PLR0913 - the arguments of the field

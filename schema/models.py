@@ -4,7 +4,7 @@ import enum
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import strawberry
@@ -12,13 +12,14 @@ import strawberry
 from db.scopes import Row
 from inference.deployments import Capability
 from loaders.pages import Page
-from resolvers import credentials, models
+from resolvers import credentials, deployments, models
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
 from schema.nodes import Node
-from schema.scalars import URL
+from schema.scalars import URL, BigInt
+from schema.spans import TimeRange
 
 if TYPE_CHECKING:
     from schema.credentials import ProviderCredential
@@ -104,6 +105,45 @@ class ModelPrice(Node):
         return cls.of(await models.price_by_id(operation, id))
 
 
+@strawberry.enum(description="How something that is asked over a network is.")
+class Health(enum.Enum):
+    HEALTHY = strawberry.enum_value("HEALTHY", description="It answers.")
+    DEGRADED = strawberry.enum_value("DEGRADED", description="It failed of late, or is being tried again.")
+    COOLDOWN = strawberry.enum_value("COOLDOWN", description="It is left alone for a while, after failures or because it asked for that.")
+    DOWN = strawberry.enum_value("DOWN", description="It is left alone, and was so several times in a row.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Nobody has asked it of late.")
+
+
+@strawberry.type(description="What runs have measured of a place where a model is asked.")
+class DeploymentStats:
+    __source__: ClassVar[str] = "row"
+
+    row: strawberry.Private[Any]
+
+    requests: BigInt = column("requests", description="How often it was asked.")
+    error_rate: float = column("error_rate", description="Which share of that failed, from 0 to 1.")
+    ttft_p50_ms: int | None = column("ttft_p50_ms", description="How long its first token takes in the middle of all, in milliseconds.")
+    ttft_p95_ms: int | None = column("ttft_p95_ms", description="How long its first token takes at most in 95 of 100, in milliseconds.")
+    tokens_per_second_p50: float | None = column("tokens_per_second_p50", description="How fast it writes in the middle of all.")
+    cost_per_m_tok_out: Decimal | None = column(
+        "cost_per_m_tok_out", description="What all of it cost, for a million tokens that it wrote; null where no price is known."
+    )
+
+
+async def _healths(operation: Operation, rows: Sequence[Row], needed: object) -> list[Health]:  # noqa: ARG001 - a batch's arguments
+    return [Health(one.value) for one in await deployments.healths(operation, rows)]
+
+
+async def _stats(
+    operation: Operation,
+    rows: Sequence[Row],
+    needed: object,  # noqa: ARG001 - a batch's arguments
+    range: Annotated[TimeRange | None, strawberry.argument(description="When it was asked; without it, in the last 24 hours.")] = None,
+) -> list[Row]:
+    since, until = (None, None) if range is None else (range.from_, range.to)
+    return await deployments.stats(operation, rows, since=since, until=until)
+
+
 @strawberry.type(description="A place where a model can be asked.")
 class ModelDeployment(Node):
     model: Annotated["Model", strawberry.lazy("schema.models")] = visible(
@@ -120,6 +160,13 @@ class ModelDeployment(Node):
     credential_owner: CredentialOwner = column(
         "owner", convert=lambda owner: CredentialOwner(owner.value), description="Whose key pays for what is asked there."
     )
+    health: Health = batch(_healths, needs=["id"], description="How it is now, as all processes have seen.")
+    cooldown_until: datetime | None = batch(
+        deployments.cooldowns,
+        needs=["id"],
+        description="Until when it is not asked, after failures or because it asked for a pause; else null.",
+    )
+    stats: DeploymentStats = batch(_stats, needs=["id"], description="What the tenant's own runs have measured there.")
     draining: bool = column("drained", description="Whether the tenant asks nothing more there.")
 
     @classmethod

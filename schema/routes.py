@@ -2,17 +2,21 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
+from uuid import UUID
 
 import strawberry
 
+from chat.forecasts import Question
 from db.scopes import Row
 from execution import Column
-from resolvers import models, policies
+from resolvers import forecasts, models, policies
 from resolvers.batches import each
 from resolvers.operations import Operation
-from schema.fields import batch, column, nested
+from schema.fields import batch, column, nested, query
+from schema.ids import local_id
 from schema.links import visible
+from schema.messages import PartInput, policy_of, texts_of
 from schema.models import CredentialOwner, ModelDeployment
 from schema.money import Money
 from schema.policies import FailureKind, RoutingPolicy
@@ -22,6 +26,22 @@ _BILLED: Final = ("cost", "currency")
 
 def _billed(operation: Operation, rows: Sequence[Row], needed: object) -> list[Money | Exception | None]:  # noqa: ARG001 - a batch's arguments
     return each(lambda row: None if row["cost"] is None else Money(amount=row["cost"], currency=row["currency"]), rows)
+
+
+@strawberry.input(description="A question that is not asked yet.")
+class RunEstimateInput:
+    chat_id: strawberry.ID | None = strawberry.field(description="The chat that it would be asked in.", default=None)
+    parent_message_id: strawberry.ID | None = strawberry.field(
+        description="The message that it would follow; without it, the chat's head.", default=None
+    )
+    content: list[PartInput] = strawberry.field(description="What it would say: at least one part.")
+    model_id: strawberry.ID | None = strawberry.field(
+        description="The model that would answer; without it, the one by default.", default=None
+    )
+    routing_policy_id: strawberry.ID | None = strawberry.field(
+        description="The policy that would choose; without it, the model where it is found first.", default=None
+    )
+    max_output_tokens: int | None = strawberry.field(description="Longest answer, in tokens.", default=None)
 
 
 @strawberry.type(description="One call of a model.")
@@ -66,3 +86,31 @@ class RouteDecision:
     credential_owner: CredentialOwner = column("credential_owner", convert=CredentialOwner, description="Whose key pays.")
     reason: str = column("reason", description="Why it was chosen, in words, and who was passed over.")
     attempts: list[RouteAttempt] = nested(Column("attempts"), description="All that was tried so far, in order.")
+
+
+async def _explain(
+    operation: Operation, _: object, input: Annotated[RunEstimateInput, strawberry.argument(description="The question.")]
+) -> Row:
+    question = Question(
+        texts=texts_of(input.content),
+        chat_id=_id(input.chat_id, "Chat", "chatId"),
+        parent_id=_id(input.parent_message_id, "Message", "parentMessageId"),
+        model_id=_id(input.model_id, "Model", "modelId"),
+        policy_id=policy_of(input.routing_policy_id),
+        max_output_tokens=input.max_output_tokens,
+    )
+    return await forecasts.route(operation, question)
+
+
+def _id(given: strawberry.ID | None, kind: str, path: str) -> UUID | None:
+    return None if given is None else local_id(given, kind, path=[path])
+
+
+@strawberry.type
+class Query:
+    explain_route: RouteDecision = query(
+        _explain,
+        scopes=["models:read"],
+        description="Who would answer a question now, and why. Nothing is asked.",
+        cost=10,
+    )

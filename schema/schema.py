@@ -28,6 +28,7 @@ from schema import (
     policies,
     redactions,
     roles,
+    routes,
     runs,
     search,
     sessions,
@@ -54,6 +55,7 @@ QUERIES: Final = (
     assistants.Query,
     policies.Query,
     events.Query,
+    routes.Query,
 )
 MUTATIONS: Final = (
     accounts.Mutation,

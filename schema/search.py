@@ -13,11 +13,12 @@ from knowledge.search import CHAT, MESSAGE, Question
 from loaders.pages import Page
 from resolvers import search
 from resolvers.operations import Operation
-from schema.chats import Chat, TimeRange
+from schema.chats import Chat
 from schema.connections import After, PageInfo, asked
 from schema.fields import Columns, attribute, batch, column, name_of, nested
 from schema.ids import local_id
 from schema.messages import Message
+from schema.spans import TimeRange
 
 
 @strawberry.enum(description="What may be found.")

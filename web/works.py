@@ -33,6 +33,7 @@ from chat.conversations import Conversations
 from chat.dispatch import Dispatch
 from chat.exports import Exports
 from chat.feedback import Opinions
+from chat.forecasts import Forecasts
 from chat.forks import Forks
 from chat.guests import Guests
 from chat.interventions import Interventions
@@ -145,8 +146,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         models = Models(
             platform_offering(Catalogue.read(), settings), scopes=scopes, keyring=keyring, revocations=revocations, settings=settings
         )
-        trials = Providers(settings)
-        closing.push_async_callback(trials.close)
+        router = _open_router(valkey, settings, closing)
         choices = Choices(models, settings)
         embedder = _open_embedder(settings, closing)
         works = Works(
@@ -178,13 +178,23 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             feeds=feeds,
             rates=rates,
             models=models,
-            credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=trials, settings=settings),
+            credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=router.providers, settings=settings),
             custom_models=CustomModels(models, settings),
             policies=RoutingPolicies(models, settings),
+            router=router,
+            forecasts=Forecasts(scopes=scopes, keyring=keyring, models=models, router=router, settings=settings),
             search=Search(embedder=embedder, settings=settings),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
+
+
+def _open_router(valkey: Valkey, settings: Settings, closing: contextlib.AsyncExitStack) -> Router:
+    providers = Providers(settings)
+    closing.push_async_callback(providers.close)
+    router = Router(providers, SharedStandings(valkey, settings), Stickiness(valkey, settings), settings)
+    closing.push_async_callback(router.close)
+    return router
 
 
 def _open_embedder(settings: Settings, closing: contextlib.AsyncExitStack) -> LazyEmbedder | None:
@@ -221,15 +231,13 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
     async with open_works(settings, application="penny worker") as process:
-        standings, stickiness = SharedStandings(process.valkey, settings), Stickiness(process.valkey, settings)
-        providers = Providers(settings)
-        router = Router(providers, standings, stickiness, settings)
+        router = process.works.router
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
             queue=process.queue, blocking=process.blocking, router=router, models=process.works.models, settings=settings,
         )  # fmt: skip
-        ask = providers.of(deployment_of_settings(settings)).stream
+        ask = router.providers.of(deployment_of_settings(settings)).stream
         titles = Titles(scopes=process.works.scopes, keyring=process.works.keyring, ask=ask)
         labour = Labour(
             name=name, scopes=process.works.scopes, system=process.system, functions={TITLES: titles.write}, settings=settings
@@ -253,8 +261,6 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             for chore in chores:
                 chore.cancel()
             await asyncio.gather(*chores, return_exceptions=True)
-            await router.close()
-            await providers.close()
 
 
 async def _hear_of_models(process: Process) -> None:

@@ -469,7 +469,7 @@ async def test_leaving_ends_the_attempt_with_what_was_said(router: Router, at: A
     assert (attempt.usage.output_tokens, attempt.usage.estimated) == (-(-len(HALF) // 4), True)
     async with asyncio.timeout(1):
         await fault_server.asked[0].left.wait()
-    assert (await router.standings.look([one]))[0].busy == 0
+    assert (await router.standings.look([one.id]))[0].busy == 0
 
 
 async def test_a_choice_that_is_never_asked_is_given_back(router: Router, at: At, fault_server: FaultServer) -> None:
@@ -478,7 +478,7 @@ async def test_a_choice_that_is_never_asked_is_given_back(router: Router, at: At
     assert await route.begin() is route.attempts[0]
     route.leave()
     await asyncio.gather(*router._telling)
-    assert (await router.standings.look([one]))[0].busy == 0
+    assert (await router.standings.look([one.id]))[0].busy == 0
     assert fault_server.asked == []
     assert (await told(router.route(policy(one), asking("x")))).text == TEXT
 

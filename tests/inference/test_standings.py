@@ -37,7 +37,7 @@ class Kept:
         return await self.standings.book(deployment, attempt or uuid4(), tokens=tokens)
 
     async def health(self, deployment: Deployment) -> Health:
-        return (await self.standings.look([deployment]))[0].health
+        return (await self.standings.look([deployment.id]))[0].health
 
 
 @pytest.fixture
@@ -95,9 +95,9 @@ async def test_a_probe_that_fails_makes_a_pause_twice_as_long_up_to_the_longest(
     one = deployment_named("one")
     await kept.fails(one, times=3)
     for longer in (2, 4, 4):
-        await kept.passes((await kept.standings.look([one]))[0].cools_for_ms / 1000 + 0.01)
+        await kept.passes((await kept.standings.look([one.id]))[0].cools_for_ms / 1000 + 0.01)
         await kept.fails(one)
-        pause = (await kept.standings.look([one]))[0].cools_for_ms
+        pause = (await kept.standings.look([one.id]))[0].cools_for_ms
         assert PAUSE * 1000 * (longer - 1) < pause <= PAUSE * 1000 * longer
     assert await kept.health(one) is Health.DOWN
 
@@ -155,7 +155,7 @@ async def test_tokens_are_limited_and_what_was_not_used_comes_back(kept: Kept) -
     assert 20_000 < refused.wait_ms <= 24_000
     await kept.standings.ended(one, attempt, tokens=-800)
     assert await kept.asked(one, tokens=500) == Booking()
-    assert (await kept.standings.look([one]))[0].tokens == 600
+    assert (await kept.standings.look([one.id]))[0].tokens == 600
 
 
 async def test_a_question_larger_than_the_limit_waits_for_all_of_it_and_not_for_ever(kept: Kept) -> None:
@@ -171,7 +171,7 @@ async def test_it_is_known_how_busy_and_how_fast_each_is(kept: Kept) -> None:
     await kept.standings.answered(one, after_ms=100)
     await kept.standings.answered(one, after_ms=200)
     await kept.standings.ended(one, attempts[0], tokens=0)
-    mine, theirs = await kept.standings.look([one, other])
+    mine, theirs = await kept.standings.look([one.id, other.id])
     assert (mine.busy, mine.first_token_ms) == (1, 130)
     assert (theirs.busy, theirs.first_token_ms) == (0, None)
 
@@ -208,7 +208,7 @@ async def test_nothing_is_refused_because_valkey_is_away(short: Settings) -> Non
         assert await standings.book(one, attempt, tokens=1) == Booking()
         await standings.ended(one, attempt, tokens=0, failure=BROKEN)
     assert (await standings.book(one, uuid4(), tokens=1)).hindrance is Hindrance.COOLDOWN
-    assert [standing.health for standing in await standings.look([one])] == [Health.COOLDOWN]
+    assert [standing.health for standing in await standings.look([one.id])] == [Health.COOLDOWN]
     await valkey.aclose()
 
 
