@@ -18,6 +18,12 @@ from tests.running import ROOT, free_port, ready
 PEERS = Path("bench/peers").resolve()
 PYTHON = PEERS / ".venv" / "bin" / "python"
 PENNY = (sys.executable, "-m", "cli.main", "serve")
+# A load asks far more than people may. It is charged all the same, from buckets that it cannot empty.
+LIMITS = {
+    "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000000",
+    "PENNY_RATE_LIMIT_TENANT_POINTS": "1000000000",
+    "PENNY_RATE_LIMIT_ADDRESS_POINTS": "1000000000",
+}
 READY_SECONDS = 30.0
 STOP_SECONDS = 15.0
 
@@ -120,7 +126,7 @@ async def process(command: Sequence[str], given: Mapping[str, str]) -> AsyncIter
 
 def penny(servers: Servers, port: int, variables: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """The settings of a web process."""
-    return {**servers.variables, "PENNY_PORT": str(port), "PENNY_PUBLIC_URL": f"http://127.0.0.1:{port}", **dict(variables)}
+    return {**servers.variables, **LIMITS, "PENNY_PORT": str(port), "PENNY_PUBLIC_URL": f"http://127.0.0.1:{port}", **dict(variables)}
 
 
 def _peer(servers: Servers, port: int, tokens: int) -> dict[str, str]:
