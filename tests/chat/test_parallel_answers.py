@@ -13,7 +13,7 @@ from tests.running import Api, running, running_web
 async def test_several_models_answer_side_by_side(lonely: dict[str, str], tmp_path: Path) -> None:
     """Each model's run makes an answer of its own, and the chat goes on from the first one's."""
     more = "\n".join(
-        f'[[deployments]]\nkey = "d{n}"\nmodel = "openai/gpt-{name}"\nbase_url = "http://127.0.0.1:9/v1"\n'
+        f'[[deployments]]\nkey = "d{n}"\nmodel = "openai/gpt-{name}"\nbase_url = "http://127.0.0.1:9/v1"\nwire = "scripted"\n'
         for n, name in enumerate(("5", "4o"))
     )
     (tmp_path / "models.toml").write_text(more)
