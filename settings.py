@@ -161,6 +161,12 @@ class Settings:
         "where it was, and else ends as INCOMPLETE with what was said.",
         default=False,
     )
+    estimate_output_tokens: int = setting(
+        "How long an answer is taken to be for an estimate, in tokens, where its person had none of its model before.",
+        default=500,
+        minimum=1,
+        maximum=1_000_000,
+    )
     model_private_endpoints: tuple[str, ...] = setting(
         "Origins inside your network, such as `http://vllm.internal:8000`, that tenants may name as model endpoints, separated by commas; "
         "all others must be public https addresses.",

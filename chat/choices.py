@@ -5,7 +5,6 @@ from uuid import UUID
 
 from auth.viewers import Viewer
 from errors import Invalid, NotFound
-from inference.deployments import Capability
 from inference.offers import Models
 from settings import Settings
 
@@ -32,7 +31,4 @@ class Choices:
         offering = await self._models.offering(viewer.tenant_id, viewer.user_id)
         if any(model_id not in offering.models for model_id in model_ids):
             raise NotFound("There is no Model with this id.", path=_PATH)
-        chosen = [offering.models[model_id] for model_id in model_ids]
-        if unusable := [model.name for model in chosen if Capability.TEXT not in model.capabilities or not offering.usable(model.id)]:
-            raise Invalid(f"You cannot ask {', '.join(unusable)} for an answer.", path=_PATH, constraint="usable")
-        return tuple(model_ids)
+        return tuple(await self._models.usable(viewer.tenant_id, viewer.user_id, model_ids))

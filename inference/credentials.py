@@ -19,7 +19,7 @@ from errors import Conflict, Invalid, NotFound, PermissionDenied
 from inference.deployments import CredentialOwner, Deployment, Model
 from inference.models import FailureKind, ProviderFailed
 from inference.offerings import SECRET_PLACE, ModelProvider, Offering
-from inference.offers import Models
+from inference.offers import ModelIsUnavailable, Models
 from inference.providers import Providers, origin_of
 from inference.rules import check_room, checked_secret
 from settings import Secret, Settings
@@ -34,10 +34,8 @@ class KeyWasRefused(Invalid):
     code = "CREDENTIAL_INVALID"
 
 
-class KeyCouldNotBeTried(Conflict):
+class KeyCouldNotBeTried(ModelIsUnavailable):
     """The provider did not answer, so that nobody knows whether it takes the key; nothing was kept."""
-
-    code = "MODEL_UNAVAILABLE"
 
 
 @dataclass(frozen=True, kw_only=True)

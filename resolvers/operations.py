@@ -13,6 +13,7 @@ from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.assistants import Assistants
 from chat.conversations import Conversations
+from chat.estimates import Estimates
 from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.forecasts import Forecasts
@@ -70,6 +71,7 @@ class Works:
     search: Search
     credentials: Credentials
     custom_models: CustomModels
+    estimates: Estimates
     policies: RoutingPolicies
     router: Router
     forecasts: Forecasts

@@ -11,10 +11,12 @@ import strawberry
 
 from db.scopes import Row
 from inference.deployments import Capability
+from inference.offers import ModelIsUnavailable
 from loaders.pages import Page
 from resolvers import credentials, deployments, models
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
+from schema.errors import UserError, shown_as
 from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
 from schema.nodes import Node
@@ -53,6 +55,14 @@ class PriceSource(enum.Enum):
     CATALOGUE = strawberry.enum_value("CATALOGUE", description="The provider's public price list, as PENNY's catalogue knows it.")
     PLATFORM = strawberry.enum_value("PLATFORM", description="The operator, for what is asked with the operator's key.")
     TENANT_CONTRACT = strawberry.enum_value("TENANT_CONTRACT", description="The tenant, for what is asked with its own or a member's key.")
+
+
+@strawberry.type(description="A model cannot be asked: nobody's key is there for it, no place is left, or its provider does not answer.")
+class ModelUnavailableError(UserError):
+    pass
+
+
+shown_as(ModelIsUnavailable, ModelUnavailableError)
 
 
 async def _credentials(

@@ -31,6 +31,7 @@ from chat.assistants import Assistants
 from chat.choices import Choices
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
+from chat.estimates import Estimates
 from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.forecasts import Forecasts
@@ -180,6 +181,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             models=models,
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=router.providers, settings=settings),
             custom_models=CustomModels(models, settings),
+            estimates=Estimates(scopes=scopes, keyring=keyring, models=models, settings=settings),
             policies=RoutingPolicies(models, settings),
             router=router,
             forecasts=Forecasts(scopes=scopes, keyring=keyring, models=models, router=router, settings=settings),

@@ -256,3 +256,22 @@ async def saved(scope: Reading, tenant_id: UUID, run_id: UUID) -> Row | None:
         tenant_id,
         run_id,
     )
+
+
+async def usual_output(scope: Reading, tenant_id: UUID, user_id: UUID, model_id: UUID | None, *, latest: int) -> int | None:
+    """How long a person's answers of a model are on average, in tokens, by those among their latest runs; None where there is none."""
+    usual = await scope.value(
+        """
+        SELECT round(avg(output_tokens + reasoning_tokens)) FROM (
+            SELECT model_id, output_tokens, reasoning_tokens FROM penny.runs
+            WHERE tenant_id = $1 AND created_by = $2 AND status IN ('COMPLETED', 'INCOMPLETE')
+            ORDER BY created_at DESC, id DESC LIMIT $4
+        ) run
+        WHERE model_id IS NOT DISTINCT FROM $3
+        """,
+        tenant_id,
+        user_id,
+        model_id,
+        latest,
+    )
+    return None if usual is None else int(str(usual))

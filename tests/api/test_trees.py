@@ -282,7 +282,7 @@ async def test_models_that_cannot_be_asked_are_refused(api: Api) -> None:
         for node in (await ada.data(MODELS.replace("first: 100", "first: 100, usableByViewer: false")))["models"]["nodes"]
     }
     scripted, words_only, rented = usable["platform/scripted"], usable["embedded/wordllama"], known["openai/gpt-5"]
-    cases = [([scripted, scripted], "ValidationError"), ([rented], "ValidationError"), ([words_only], "ValidationError"),
+    cases = [([scripted, scripted], "ValidationError"), ([rented], "ModelUnavailableError"), ([words_only], "ValidationError"),
              (["mdl_" + "0" * 32], "NotFoundError"), ([said[0]], "NotFoundError")]  # fmt: skip
     for chosen, kind in cases:
         error = await refused(ada, "messageRegenerate", messageId=said[1], modelIds=chosen, idempotencyKey=uuid4().hex)
