@@ -334,6 +334,14 @@ class Settings:
     feedback_tag_max_length: int = setting("Longest tag of a feedback, in characters.", default=50, minimum=1, maximum=1000)
     feedback_max_bytes: int = setting("Longest comment of a feedback, in bytes of UTF-8.", default=4000, minimum=1, maximum=1_048_576)
     metadata_max_bytes: int = setting("Longest `metadata`, in bytes of JSON.", default=16_384, minimum=2, maximum=1_048_576)
+    context_compact_percent: int = setting(
+        "A branch is summarised when it takes more than this share of what the model can be given, in percent; 100 never.",
+        default=80,
+        minimum=1,
+        maximum=100,
+    )
+    context_keep_messages: int = setting("Latest messages that no summary covers.", default=6, minimum=0, maximum=10_000)
+    context_summary_tokens: int = setting("Longest summary, in tokens.", default=1024, minimum=1, maximum=1_000_000)
     chat_titles: bool = setting("Have a model write a title after the first answer of a chat that nobody has named.", default=True)
     assistants_per_tenant: int = setting("Most assistants of a tenant.", default=500, minimum=0, maximum=10_000)
     assistant_max_bytes: int = setting(

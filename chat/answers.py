@@ -13,6 +13,7 @@ import structlog
 
 from auth.encryption.ciphers import TenantCipher
 from chat import records, titles
+from chat.contexts import room_among
 from chat.events import Event, RouteChanged, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
@@ -60,7 +61,9 @@ class Answer:
         self, task: Task, *, router: Router, cipher: TenantCipher, run_log: RunLog, scopes: TenantScopes, settings: Settings
     ) -> None:
         self._run = task.run
+        self.request = task.request
         self._policy = task.policy
+        self.limit = room_among(task.policy, task.request.max_output_tokens, settings).limit
         self._route = router.route(task.policy, task.request, chat_id=task.run["chat_id"], first=task.attempts_before + 1)
         self._speech = task.speech
         self._step = task.step

@@ -34,7 +34,16 @@ class NoticePart(msgspec.Struct, frozen=True, tag="notice"):
     text: str
 
 
-Part = TextPart | ReasoningPart | NoticePart
+class SummaryPart(msgspec.Struct, frozen=True, tag="summary"):
+    """What was said up to a message, in short: a model is given it in place of all that it covers."""
+
+    id: UUID
+    text: str
+    covers_through: UUID
+    tokens_saved: int
+
+
+Part = TextPart | ReasoningPart | NoticePart | SummaryPart
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(list[Part])
@@ -45,9 +54,20 @@ def text_parts(texts: list[str]) -> list[Part]:
     return [TextPart(uuid7(), text) for text in texts]
 
 
-def copied(parts: Sequence[Part]) -> list[Part]:
-    """Say the same in parts of another message, which have ids of their own."""
-    return [msgspec.structs.replace(part, id=uuid7()) for part in parts]
+def copied(parts: Sequence[Part], messages: Mapping[UUID, UUID] | None = None) -> list[Part]:
+    """Say the same in parts of another message, which have ids of their own; `messages` leads from those they name to copies of them."""
+    return [_copied(part, messages or {}) for part in parts]
+
+
+def _copied(part: Part, messages: Mapping[UUID, UUID]) -> Part:
+    if isinstance(part, SummaryPart):
+        return msgspec.structs.replace(part, id=uuid7(), covers_through=messages.get(part.covers_through, part.covers_through))
+    return msgspec.structs.replace(part, id=uuid7())
+
+
+def summary_of(parts: Sequence[Part]) -> SummaryPart | None:
+    """Return the summary that a message holds."""
+    return next((part for part in parts if isinstance(part, SummaryPart)), None)
 
 
 def plain_text(parts: list[Part]) -> str:

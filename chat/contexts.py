@@ -1,55 +1,134 @@
-"""What a model is given: the branch up to the question, trimmed from its old end to what the model can read."""
+"""What a model is given: the assistant's instructions, the latest summary, and the messages after what it covers, as many as fit."""
 
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from auth.encryption.ciphers import TenantCipher
 from chat.assistants import Content, Parameters
-from chat.contents import opened, plain_text
+from chat.contents import Part, SummaryPart, opened, plain_text, summary_of
 from db.scopes import Reading, Row
 from db.statements import messages
 from inference.deployments import Policy
 from inference.models import ModelMessage, ModelRequest
 from settings import Settings
 
-_ROLES = {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system"}
+_ROLES: Final = {"USER": "user", "ASSISTANT": "assistant", "SYSTEM": "system"}
+_IN_SHORT: Final = "What was said before, in short:\n\n"
 # OpenAI's rule of thumb for English; a message costs four tokens more than its text.
-BYTES_PER_TOKEN = 4
-MESSAGE_TOKENS = 4
+BYTES_PER_TOKEN: Final = 4
+MESSAGE_TOKENS: Final = 4
 BEGINNING, END = -1, 2_147_483_647
 
 
-async def read_branch(scope: Reading, tenant_id: UUID, run: Row, settings: Settings) -> list[Row]:
-    """Read the messages that lead to the run's question, the oldest first."""
-    asked = (run["chat_id"], run["input_message_id"])
+class Heard(NamedTuple):
+    """A message of a branch, decrypted."""
+
+    id: UUID
+    role: str
+    parts: list[Part]
+
+    @property
+    def said(self) -> ModelMessage | None:
+        """The message as a model is given it; None where it holds nothing for one."""
+        text = plain_text(self.parts)
+        return ModelMessage(_ROLES[self.role], text) if text and self.role in _ROLES else None  # type: ignore[arg-type] # the literals
+
+
+class Window(NamedTuple):
+    """What of a branch a model is given: `told` before all, the summary, and what was `heard` after that which it covers.
+
+    The oldest of what was heard gives way where all is more than `limit` tokens.
+    """
+
+    told: tuple[ModelMessage, ...]
+    summary: SummaryPart | None
+    heard: tuple[Heard, ...]
+    limit: int
+
+    @property
+    def before(self) -> tuple[ModelMessage, ...]:
+        """What comes before the messages."""
+        return self.told if self.summary is None else (*self.told, ModelMessage("system", _IN_SHORT + self.summary.text))
+
+    @property
+    def system_tokens(self) -> int:
+        """What is told and summarised, in tokens."""
+        return sum(tokens_of(message.text) for message in self.before)
+
+    @property
+    def tokens(self) -> int:
+        """All of it in tokens, fitting or not."""
+        return self.system_tokens + sum(tokens_of(said.text) for one in self.heard if (said := one.said) is not None)
+
+    def messages(self) -> tuple[ModelMessage, ...]:
+        """Return what fits: the latest messages, and the last one in any case."""
+        room, chosen = self.limit - self.system_tokens, list[ModelMessage]()
+        for one in reversed(self.heard):
+            if (said := one.said) is None:
+                continue
+            room -= tokens_of(said.text)
+            if chosen and room < 0:
+                break
+            chosen.append(said)
+        return (*self.before, *reversed(chosen))
+
+
+async def read_branch(scope: Reading, tenant_id: UUID, chat_id: UUID, leaf_id: UUID, settings: Settings) -> list[Row]:
+    """Read the messages that lead to a leaf, the oldest first, as many as a model is ever given."""
+    asked = (chat_id, leaf_id)
     pages = await messages.pages_of_branches(
         scope, tenant_id, [asked], newest_first=True, above=BEGINNING, below=END, roles=None, limit=settings.run_context_messages
     )
     return list(reversed(pages.get(asked, [])))
 
 
-def request_for(  # noqa: PLR0913 - what a request is made of
-    run: Row, branch: list[Row], version: Content | None, cipher: TenantCipher, *, policy: Policy, settings: Settings
-) -> ModelRequest:
-    """Make the request: the assistant's instructions, as many of the latest messages as fit beside the answer, and the question.
-
-    The model that reads most of those that may be asked says how much fits.
-    """
-    parameters = version.parameters if version else Parameters()
-    widest = max((one.model for one in policy.candidates), key=lambda model: model.context_tokens)
-    asked = run["max_output_tokens"] or parameters.max_output_tokens or settings.model_max_output_tokens
-    most = min(asked, widest.max_output_tokens)
-    room = widest.context_tokens - most
-    told = [] if version is None else [ModelMessage("system", version.instructions)]
-    room -= sum(tokens_of(message.text) for message in told)
-    chosen: list[ModelMessage] = []
+def window_of(branch: Sequence[Row], version: Content | None, cipher: TenantCipher, *, limit: int) -> Window:
+    """Look back along a branch to the last summary, and beyond it to what it covers."""
+    heard: list[Heard] = []
+    summary: SummaryPart | None = None
     for row in reversed(branch):
-        text = plain_text(opened(cipher, row["id"], row["content"]))
-        room -= tokens_of(text)
-        if chosen and room < 0:
+        if summary is not None and row["id"] == summary.covers_through:
             break
-        if text and row["role"] in _ROLES:
-            chosen.append(ModelMessage(_ROLES[row["role"]], text))  # type: ignore[arg-type] # the table holds the literals
-    return ModelRequest(messages=(*told, *reversed(chosen)), max_output_tokens=most, temperature=parameters.temperature)
+        one = Heard(row["id"], row["role"], opened(cipher, row["id"], row["content"]))
+        summary = summary or summary_of(one.parts)
+        heard.append(one)
+    told = () if version is None else (ModelMessage("system", version.instructions),)
+    return Window(told, summary, tuple(reversed(heard)), limit)
+
+
+class Room(NamedTuple):
+    """How a model's context is divided, in tokens: what it can be given, and the longest answer."""
+
+    limit: int
+    most: int
+
+
+def room_of(context_tokens: int, longest: int, asked: int) -> Room:
+    """Leave room for an answer as long as was asked for, as far as the model gives one."""
+    most = min(asked, longest)
+    return Room(context_tokens - most, most)
+
+
+def usual_room(settings: Settings) -> Room:
+    """The room of the operator's own model, which writes titles and summaries."""
+    return room_of(settings.model_context_tokens, settings.model_max_output_tokens, settings.model_max_output_tokens)
+
+
+def room_among(policy: Policy, asked: int | None, settings: Settings) -> Room:
+    """The room of the model that reads most of those that may be asked."""
+    widest = max((one.model for one in policy.candidates), key=lambda model: model.context_tokens)
+    return room_of(widest.context_tokens, widest.max_output_tokens, asked or settings.model_max_output_tokens)
+
+
+def request_for(  # noqa: PLR0913 - what a request is made of
+    run: Row, branch: Sequence[Row], version: Content | None, cipher: TenantCipher, *, policy: Policy, settings: Settings
+) -> ModelRequest:
+    """Make the request that answers a run's question."""
+    parameters = version.parameters if version else Parameters()
+    room = room_among(policy, run["max_output_tokens"] or parameters.max_output_tokens, settings)
+    window = window_of(branch, version, cipher, limit=room.limit)
+    return ModelRequest(messages=window.messages(), max_output_tokens=room.most, temperature=parameters.temperature)
 
 
 def tokens_of(text: str) -> int:

@@ -12,13 +12,13 @@ from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from chat.assistants import Content, opened_content, version_of_chat
-from chat.contents import opened, plain_text, sealed, text_parts
-from chat.contexts import BYTES_PER_TOKEN, MESSAGE_TOKENS, read_branch
+from chat.contents import sealed, text_parts
+from chat.contexts import MESSAGE_TOKENS, read_branch, room_of, window_of
 from chat.drafts import check_length, check_texts
 from db.scopes import Row, TenantScopes
-from db.statements import runs
+from db.statements import assistants, runs
 from inference.deployments import Policy, Price
-from inference.models import ModelMessage, ModelRequest, Usage, estimated_usage
+from inference.models import ModelRequest, Usage, estimated_usage
 from inference.offers import Models
 from settings import Settings
 
@@ -94,10 +94,10 @@ class Estimates:
         version: Row | None = None
         if idea.chat_id is not None:
             async with self._scopes.reading(viewer.tenant_id) as scope:
-                version = await version_of_chat(scope, viewer.tenant_id, idea.chat_id)
+                if (using := await version_of_chat(scope, viewer.tenant_id, idea.chat_id)) is not None:
+                    (version,) = await assistants.versions_by_ids(scope, viewer.tenant_id, [using["id"]])
                 if idea.leaf_id is not None:
-                    leaf = {"chat_id": idea.chat_id, "input_message_id": idea.leaf_id}
-                    branch = await read_branch(scope, viewer.tenant_id, leaf, self._settings)
+                    branch = await read_branch(scope, viewer.tenant_id, idea.chat_id, idea.leaf_id, self._settings)
         chosen = idea.model_id or (version["model_id"] if version is not None else None)
         who = (viewer.tenant_id, viewer.user_id)
         (model_id,) = await self._models.usable(*who, () if chosen is None else (chosen,), idea.policy_id)
@@ -112,21 +112,9 @@ class Estimates:
         model, settings = policy.candidates[0].model, self._settings
         asked = idea.max_output_tokens or (content.parameters.max_output_tokens if content else None) or settings.model_max_output_tokens
         longest = min(asked, settings.model_max_output_tokens, model.max_output_tokens)
-        told = [] if content is None else [ModelMessage("system", content.instructions)]
-        texts = [(row["role"], plain_text(opened(cipher, row["id"], row["content"]))) for row in rows]
-        said = [ModelMessage(ROLES[role], text) for role, text in texts if text and role in ROLES]  # type: ignore[arg-type] # they are literals
-        room = model.context_tokens - longest - sum(map(_tokens, told))
-        kept: list[ModelMessage] = []
-        for message in reversed(said):
-            room -= _tokens(message)
-            if kept and room < 0:
-                break
-            kept.append(message)
-        return ModelRequest(messages=(*told, *reversed(kept)), max_output_tokens=longest)
-
-
-def _tokens(message: ModelMessage) -> int:
-    return len(message.text.encode()) // BYTES_PER_TOKEN + MESSAGE_TOKENS
+        room = room_of(model.context_tokens, longest, longest)
+        window = window_of(rows, content, cipher, limit=room.limit)
+        return ModelRequest(messages=window.messages(), max_output_tokens=room.most)
 
 
 def most_input_tokens(request: ModelRequest) -> int:

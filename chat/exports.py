@@ -11,7 +11,7 @@ from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
-from chat.contents import NoticePart, Part, ReasoningPart, TextPart, opened
+from chat.contents import NoticePart, Part, ReasoningPart, SummaryPart, TextPart, opened
 from chat.contexts import END
 from chat.headings import opened_metadata, opened_titles
 from db.scopes import Reads, Row
@@ -22,7 +22,8 @@ from settings import Settings
 FORMAT: Final = "penny.chat"
 VERSION: Final = 1
 PAGE: Final = 500
-_SPEAKERS: Final = {"ASSISTANT": "Assistant", "SYSTEM": "System", "TOOL": "Tool"}
+_SPEAKERS: Final = {"ASSISTANT": "Assistant", "SUMMARY": "Summary", "SYSTEM": "System", "TOOL": "Tool"}
+_QUOTED: Final = ("notice", "summary")
 
 
 class Export(NamedTuple):
@@ -131,7 +132,7 @@ def _description(cipher: TenantCipher, row: Row, names: dict[UUID, str], models:
     }  # fmt: skip
 
 
-def _part(part: Part) -> dict[str, str]:
+def _part(part: Part) -> dict[str, Any]:
     match part:
         case TextPart():
             return {"type": "text", "text": part.text}
@@ -139,14 +140,20 @@ def _part(part: Part) -> dict[str, str]:
             return {"type": "reasoning", "text": part.text}
         case NoticePart():
             return {"type": "notice", "kind": part.kind, "text": part.text}
+        case SummaryPart():
+            return {"type": "summary", "coversThrough": part.covers_through, "text": part.text}
 
 
 def _section(message: dict[str, Any]) -> str:
     """Write a message for people: who speaks and when, then the text; a model's thoughts are left out."""
     speaker = _one_line(message["author"] or message["model"]) or _SPEAKERS.get(message["role"], "Somebody")
     at = message["createdAt"].astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    said = [f"> {part['text']}" if part["type"] == "notice" else part["text"] for part in message["parts"] if part["type"] != "reasoning"]
+    said = [_quoted(part["text"]) if part["type"] in _QUOTED else part["text"] for part in message["parts"] if part["type"] != "reasoning"]
     return "\n\n".join([f"## {speaker}, {at}", *said])
+
+
+def _quoted(text: str) -> str:
+    return "\n".join(f"> {line}" for line in text.splitlines())
 
 
 def _one_line(text: str | None) -> str:

@@ -12,7 +12,7 @@ from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
 from chat.contexts import read_branch, request_for
 from chat.routes import Taken, taken
-from db.scopes import TenantScopes
+from db.scopes import Row, TenantScopes
 from db.statements import chats
 from errors import NotFound
 from inference.attempts import Attempt
@@ -52,14 +52,14 @@ class Forecasts:
         policy = await self._models.policy_for(viewer.tenant_id, viewer.user_id, question.model_id, question.policy_id)
         cipher = await self._keyring.cipher(viewer.tenant_id)
         run: dict[str, Any] = {"max_output_tokens": question.max_output_tokens, "chat_id": question.chat_id}
-        branch = []
+        branch: list[Row] = []
         if question.chat_id is not None:
             async with self._scopes.reading(viewer.tenant_id) as scope:
                 chat = await chats.by_id(scope, viewer.tenant_id, question.chat_id)
                 if chat is None or not can_read_chat(viewer, chat):
                     raise NotFound("There is no Chat with this id.", path=("chatId",))
-                run["input_message_id"] = question.parent_id or chat["head_message_id"]
-                branch = await read_branch(scope, viewer.tenant_id, run, self._settings)
+                if (leaf_id := question.parent_id or chat["head_message_id"]) is not None:
+                    branch = await read_branch(scope, viewer.tenant_id, question.chat_id, leaf_id, self._settings)
         request = request_for(run, branch, None, cipher, policy=policy, settings=self._settings)
         said = tuple(ModelMessage("user", text) for text in question.texts)
         request = msgspec.structs.replace(request, messages=(*request.messages, *said))

@@ -61,8 +61,9 @@ class Forks:
             if kept is not None:
                 await terms.keep_titles(act.scope, act.cipher, {made.chat: kept})
             place = await place_after(act.scope, act.tenant_id, made.chat, None)
+            copies: dict[UUID, UUID] = {}
             async for rows in _path_to(act, message):
-                said = _copies(act, rows, place)
+                said = _copies(act, rows, place, copies)
                 await records.write(act.scope, act.cipher, made.chat, *said, by=None)
                 place = Place(place.branch_id, said[-1].place.depth + 1, said[-1].id)
             assert place.parent_id is not None, "a path has at least the message that it leads to"
@@ -110,13 +111,14 @@ async def _path_to(act: Act, message: Row) -> AsyncIterator[list[Row]]:
         above = pages[asked][-1]["depth"]
 
 
-def _copies(act: Act, rows: Sequence[Row], place: Place) -> list[Said]:
-    """Say the same again from a place on, by the same people and models; the runs stay with the other chat."""
+def _copies(act: Act, rows: Sequence[Row], place: Place, copies: dict[UUID, UUID]) -> list[Said]:
+    """Say the same again from a place on, by the same people and models; the runs stay with the other chat. `copies` grows."""
     said: list[Said] = []
     for row in rows:
+        copies[row["id"]] = uuid7()
         copy = Said(
-            id=uuid7(), place=place, role=row["role"], status=_STATUSES.get(str(row["status"])) or row["status"],
-            parts=copied(opened(act.cipher, row["id"], row["content"])), author_id=row["author_id"], model_id=row["model_id"],
+            id=copies[row["id"]], place=place, role=row["role"], status=_STATUSES.get(str(row["status"])) or row["status"],
+            parts=copied(opened(act.cipher, row["id"], row["content"]), copies), author_id=row["author_id"], model_id=row["model_id"],
             created_at=row["created_at"], edited_at=row["edited_at"], copied_from_id=row["id"],
         )  # fmt: skip
         said.append(copy)

@@ -18,7 +18,7 @@ from knowledge import terms
 
 
 class Redactions:
-    """Redacts messages: rows, those of forks among them, run logs, index and opinions. Links show a chat's own rows, so none has a copy."""
+    """Redacts messages: rows, those of forks and summaries among them, run logs, index and opinions. Links show a chat's own rows."""
 
     def __init__(self, *, acts: Acts, logs: RunLogs) -> None:
         self._acts = acts
@@ -43,6 +43,9 @@ class Redactions:
             message = await _redacted(act, found) or found
             for copy in copies:
                 await _redacted(act, copy)
+            for chat_id in {found["chat_id"], *(copy["chat_id"] for copy in copies)}:  # a copy lies as deep as its original
+                for summary in await messages.summaries_after(act.scope, act.tenant_id, chat_id, found["depth"]):
+                    await _redacted(act, summary)
         told_by = [run["id"] for run in concerned if run["output_message_id"] == message_id]
         try:
             await self._logs.forget(viewer.tenant_id, told_by)

@@ -73,7 +73,7 @@ class Preparation:
     async def _found(self) -> Found:
         run = self._run
         async with self._scopes.reading(run["tenant_id"]) as scope:
-            branch = await read_branch(scope, run["tenant_id"], run, self._settings)
+            branch = await read_branch(scope, run["tenant_id"], run["chat_id"], run["input_message_id"], self._settings)
             saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
             versions = await assistants.versions_by_ids(scope, run["tenant_id"], [asked]) if (asked := run["assistant_version_id"]) else []
             earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []

@@ -15,6 +15,7 @@ from chat.headings import sealed_title
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import chats, messages
 from errors import Conflict
+from events.facts import ChatUpdated, record
 from events.jobs import JobRun, Jobs
 from inference.models import ModelEvent, ModelMessage, ModelRequest, ProviderFailed, TextDelta
 from knowledge import terms
@@ -94,6 +95,7 @@ class Titles:
             return
         await terms.keep_titles(scope, cipher, {chat_id: title})
         await chats.title(scope, cipher.tenant_id, chat_id, sealed_title(cipher, chat_id, title), by=MODEL)
+        await record(scope, cipher.tenant_id, ChatUpdated(chat_id=chat_id))
 
 
 def as_title(said: str) -> str:

@@ -13,6 +13,7 @@ from valkey.asyncio import Valkey
 from auth.encryption.keyring import Keyring
 from chat import records
 from chat.answers import Answer
+from chat.compactions import Compactions
 from chat.dispatch import Dispatch
 from chat.logs import RunLogs, RunWasTaken
 from chat.outcomes import BROKEN, Outcome, unavailable
@@ -53,6 +54,7 @@ class Worker:
         blocking: Valkey,
         router: Router,
         models: Models,
+        compactions: Compactions,
         settings: Settings,
     ) -> None:
         self._name = name
@@ -65,6 +67,7 @@ class Worker:
         self._blocking = blocking
         self._router = router
         self._models = models
+        self._compactions = compactions
         self._settings = settings
         self._lease = timedelta(seconds=settings.run_lease_seconds)
         self._answers: dict[UUID, Answer] = {}
@@ -156,6 +159,7 @@ class Worker:
                     answer.stop(how)
                 await (answer.make() if ended is None else answer.end(ended))
                 await self._dispatch.wake_next(tenant_id, run["chat_id"])
+                await self._consider(run, answer)
         except RunWasTaken:
             log.info("run_was_taken", run_id=str(run_id))
         except (*OUTAGES, Unavailable) as error:
@@ -177,6 +181,15 @@ class Worker:
             if run is not None and run["epoch"] == 1:
                 await record(scope, tenant_id, RunStarted(chat_id=run["chat_id"], run_id=run_id))
         return run
+
+    async def _consider(self, run: Row, answer: Answer) -> None:
+        """Have a long branch summarised; where that cannot be begun now, it is after the next answer."""
+        try:
+            await self._compactions.consider(run, answer.request, answer.limit)
+        except (*OUTAGES, Unavailable) as error:
+            log.warning("compaction_not_begun", run_id=str(run["id"]), error=type(error).__name__)
+        except Exception:
+            log.exception("compaction_broke", run_id=str(run["id"]))
 
     async def _prepared(self, tenant_id: UUID, run: Row) -> tuple[Answer, Outcome | None]:
         """Make ready to answer; the outcome is given where nothing is left to be said."""

@@ -12,6 +12,7 @@ from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
 from auth.viewers import Viewer
 from chat.assistants import Assistants
+from chat.compactions import Compactions
 from chat.conversations import Conversations
 from chat.estimates import Estimates
 from chat.exports import Exports
@@ -56,6 +57,7 @@ class Works:
     trees: Trees
     forks: Forks
     assistants: Assistants
+    compactions: Compactions
     participants: Participants
     interventions: Interventions
     opinions: Opinions

@@ -19,9 +19,10 @@ from resolvers.operations import Operation
 from schema.assistants import Assistant
 from schema.branches import Branch, branches_of_chats
 from schema.connections import After, Before, Connection, First, Last, asked
+from schema.contexts import ContextWindow, context_of_chat
 from schema.errors import Payload
 from schema.exports import ChatExport, exports_of_chats
-from schema.fields import Columns, Idempotent, Info, batch, column, mutation, name_of, names_of
+from schema.fields import Columns, Idempotent, Info, batch, column, mutation, name_of, names_of, query
 from schema.ids import global_id, local_id
 from schema.links import link, visible
 from schema.messages import MODEL_IDS, Message, MessageRole, PartInput, models_of, texts_of
@@ -138,6 +139,9 @@ class Chat(Node):
     )
     active_runs: list[Run] = batch(
         active_runs, needs=["id"], scopes=["chats:read"], description="The runs that answer in it now, the oldest first."
+    )
+    context: ContextWindow = query(
+        context_of_chat, scopes=["chats:read"], cost=20, description="What a model would be given for the next answer."
     )
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
     viewer_can: list[str] = batch(

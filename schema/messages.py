@@ -37,6 +37,7 @@ class MessageRole(enum.Enum):
     USER = strawberry.enum_value("USER", description="A person.")
     ASSISTANT = strawberry.enum_value("ASSISTANT", description="A model.")
     TOOL = strawberry.enum_value("TOOL", description="A tool that a model called.")
+    SUMMARY = strawberry.enum_value("SUMMARY", description="PENNY, with a summary of what was said before.")
 
 
 @strawberry.enum(description="How far a message has come.")
@@ -93,8 +94,25 @@ class NoticePart:
     text: str = attribute("text", description="One sentence for people.")
 
 
+async def _covers(operation: Operation, parts: Sequence[contents.SummaryPart], needed: Columns | None) -> list[Row | None]:
+    return await messages.visible_by_ids(operation, [part.covers_through for part in parts], needed)
+
+
+@strawberry.type(description="What was said up to a message, in short: models are given it in place of all that it covers.")
+class SummaryPart:
+    __source__: ClassVar[str] = "part"
+    __sources__: ClassVar[tuple[type, ...]] = (contents.SummaryPart,)
+
+    part: strawberry.Private[contents.SummaryPart]
+
+    id: strawberry.ID = _part_id()
+    text: str = attribute("text", description="The summary.")
+    covers_through: "Message | None" = batch(_covers, needs=None, description="The last message that it covers.")
+    tokens_saved: int = attribute("tokens_saved", description="How many tokens less a model is given for it, as an estimate.")
+
+
 MessagePart: TypeAlias = Annotated[
-    TextPart | ReasoningPart | NoticePart, strawberry.union("MessagePart", description="One part of what a message says.")
+    TextPart | ReasoningPart | NoticePart | SummaryPart, strawberry.union("MessagePart", description="One part of what a message says.")
 ]
 
 

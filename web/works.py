@@ -29,6 +29,8 @@ from auth.throttle import Throttle
 from chat.acts import Acts
 from chat.assistants import Assistants
 from chat.choices import Choices
+from chat.compactions import KIND as SUMMARIES
+from chat.compactions import Compactions, Summaries
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
 from chat.estimates import Estimates
@@ -150,6 +152,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         router = _open_router(valkey, settings, closing)
         choices = Choices(models, settings)
         embedder = _open_embedder(settings, closing)
+        jobs = Jobs(scopes)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -166,6 +169,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             forks=Forks(acts=acts, settings=settings),
+            compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, jobs=jobs, settings=settings),
             assistants=Assistants(scopes=scopes, keyring=keyring, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
@@ -175,7 +179,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             guests=Guests(scopes=scopes, keyring=keyring, valkey=valkey, settings=settings),
             redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
-            jobs=Jobs(scopes),
+            jobs=jobs,
             feeds=feeds,
             rates=rates,
             models=models,
@@ -237,13 +241,14 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(
             name=name, scopes=process.works.scopes, system=process.system, keyring=process.works.keyring, logs=process.works.logs,
-            queue=process.queue, blocking=process.blocking, router=router, models=process.works.models, settings=settings,
+            queue=process.queue, blocking=process.blocking, router=router, models=process.works.models,
+            compactions=process.works.compactions, settings=settings,
         )  # fmt: skip
-        ask = router.providers.of(deployment_of_settings(settings)).stream
-        titles = Titles(scopes=process.works.scopes, keyring=process.works.keyring, ask=ask)
-        labour = Labour(
-            name=name, scopes=process.works.scopes, system=process.system, functions={TITLES: titles.write}, settings=settings
-        )  # fmt: skip
+        ask, scopes, keyring = router.providers.of(deployment_of_settings(settings)).stream, process.works.scopes, process.works.keyring
+        summaries = Summaries(scopes=scopes, keyring=keyring, ask=ask, settings=settings)
+        titles = Titles(scopes=scopes, keyring=keyring, ask=ask)
+        functions = {TITLES: titles.write, SUMMARIES: summaries.write}
+        labour = Labour(name=name, scopes=scopes, system=process.system, functions=functions, settings=settings)
         chores = [
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
             asyncio.create_task(labour.work(), name="jobs"),

@@ -152,6 +152,12 @@ async def redact(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: 
     )
 
 
+async def summaries_after(scope: Reading, tenant_id: UUID, chat_id: UUID, depth: int) -> list[Row]:
+    """Find the summaries of a chat, on whatever branch, that may hold something of a message at this depth."""
+    statement = "SELECT * FROM penny.messages WHERE tenant_id = $1 AND chat_id = $2 AND role = 'SUMMARY' AND depth > $3 ORDER BY id"
+    return await scope.rows(statement, tenant_id, chat_id, depth)
+
+
 async def count_up(scope: Writing, tenant_id: UUID, message_id: UUID, expected_revision: int | None) -> int | None:
     """Count a message's revision up; None where it is another one than expected."""
     found = await scope.value(

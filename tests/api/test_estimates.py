@@ -9,6 +9,7 @@ import pytest
 from chat.estimates import highest_cost
 from inference.deployments import LongRates, Price
 from tests.api.people import code_of, done, member
+from tests.api.test_assistants import chat_with, released
 from tests.api.test_models import model_named
 from tests.chat.talking import hear, new_chat, say
 from tests.running import Api
@@ -63,6 +64,14 @@ async def test_what_was_said_before_is_read_again(api: Api) -> None:
     used = await owner.data("query ($id: ID!) { node(id: $id) { ... on Run { usage { outputTokens } } } }", id=sent["runs"][0]["id"])
     assert after["expectedOutputTokens"] == used["node"]["usage"]["outputTokens"]
     assert (after["maxCost"], after["expectedCost"], after["price"]) == (None, None, None)
+
+
+async def test_an_assistant_s_instructions_are_read_as_well(api: Api) -> None:
+    owner = await api.sign_up()
+    plain = await estimated(owner, chatId=await new_chat(owner))
+    version = await released(owner, "pirate", instructions="z" * 400)
+    with_it = await estimated(owner, chatId=await chat_with(owner, version["assistant"]["id"]))
+    assert with_it["inputTokens"] - plain["inputTokens"] == 400 // 4 + 4
 
 
 async def test_only_who_reads_a_chat_has_it_estimated(api: Api, process: Process) -> None:

@@ -1,0 +1,186 @@
+"""Compaction: what was said long ago gives way to a summary, which stands in the chat for everybody to see.
+
+A summary is a message of its own at the end of the branch. Models are given it in place of all that it covers; nothing of the tree
+goes away. It is written by a job, so nobody waits for it: until it is there, the oldest messages give way as they always did.
+"""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+from uuid import UUID
+
+import msgspec
+import structlog
+from uuid_utils.compat import uuid7
+
+from auth.encryption.ciphers import TenantCipher
+from auth.encryption.keyring import Keyring
+from auth.viewers import Viewer
+from chat import records
+from chat.acts import Acts
+from chat.branches import place_after
+from chat.contents import NoticePart, SummaryPart
+from chat.contexts import Heard, Window, read_branch, tokens_of, usual_room, window_of
+from chat.locks import speakable
+from chat.records import Said
+from chat.turns import take_turn
+from db.scopes import Row, TenantScopes, Writing
+from db.statements import chats, messages, runs
+from errors import Conflict
+from events.facts import Actor, ChatUpdated, MessageUpdated, Person, record
+from events.jobs import JobRun, Jobs
+from inference.models import FailureKind, ModelEvent, ModelMessage, ModelRequest, ProviderFailed, TextDelta
+from settings import Settings
+
+log = structlog.get_logger()
+
+KIND: Final = "context_compact"
+NEVER: Final = 100  # percent
+_ASKED: Final = (
+    "Summarise the conversation below for the model that will go on with it and reads nothing else of it: facts, names, numbers, "
+    "decisions, wishes, and questions that are still open. Write in the language of the conversation, and nothing but the summary."
+)
+
+Ask = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
+
+
+class NothingToCompact(Conflict):
+    """The branch is as short as a summary would leave it."""
+
+    def __init__(self) -> None:
+        super().__init__("There is nothing to compact yet.", path=("chatId",))
+
+
+class Compacting(msgspec.Struct):
+    """The summary to write, the message after which it stands, and the chat."""
+
+    chat: UUID
+    summary: UUID
+    leaf: UUID
+
+
+class Compactions:
+    """Begins compactions: for viewers who ask, and by itself when a branch grows long."""
+
+    def __init__(self, *, acts: Acts, scopes: TenantScopes, keyring: Keyring, jobs: Jobs, settings: Settings) -> None:
+        self._acts = acts
+        self._scopes = scopes
+        self._keyring = keyring
+        self._jobs = jobs
+        self._settings = settings
+
+    async def compact(self, viewer: Viewer, chat_id: UUID) -> Row:
+        """Put a summary that is still to be written at the end of a chat's branch; raises `NothingToCompact` and `RunInProgress`."""
+        async with self._acts.begun(viewer) as act:
+            chat = await speakable(act.scope, viewer, chat_id)
+            await take_turn(act, chat_id)
+            return await self._begin(act.scope, act.cipher, chat, by=viewer)
+
+    async def consider(self, run: Row, request: ModelRequest, limit: int) -> None:
+        """Begin a compaction after an answer if the branch has become long and nobody has gone on from it yet.
+
+        `request` is what the model was given, of at most `limit` tokens.
+        """
+        if not self._may_be_long(request, limit):
+            return
+        tenant_id, cipher = run["tenant_id"], await self._keyring.cipher(run["tenant_id"])
+        async with self._scopes.reading(tenant_id) as scope:
+            branch = await read_branch(scope, tenant_id, run["chat_id"], run["output_message_id"], self._settings)
+        if not self._is_long(window_of(branch, None, cipher, limit=limit), len(branch)):
+            return
+        async with self._scopes.writing(tenant_id) as scope:
+            chat = await chats.locked(scope, tenant_id, run["chat_id"])
+            if chat is None or chat["head_message_id"] != run["output_message_id"]:
+                return
+            if not await runs.open_by_chats(scope, tenant_id, [chat["id"]], frozenset(["id"])):
+                await self._begin(scope, cipher, chat, by=Person(run["created_by"]))
+
+    def _may_be_long(self, request: ModelRequest, limit: int) -> bool:
+        """Look at what a model was just given, before the branch is read for it: most branches are short."""
+        if self._settings.context_compact_percent == NEVER:
+            return False
+        given = sum(tokens_of(message.text) for message in request.messages)
+        return given > compacts_at(limit, self._settings) // 2 or len(request.messages) * 2 > self._settings.run_context_messages
+
+    def _is_long(self, window: Window, read: int) -> bool:
+        if not covered(window, self._settings):
+            return False
+        return window.tokens > compacts_at(window.limit, self._settings) or read >= self._settings.run_context_messages
+
+    async def _begin(self, scope: Writing, cipher: TenantCipher, chat: Row, *, by: Actor) -> Row:
+        leaf_id = chat["head_message_id"]
+        branch = [] if leaf_id is None else await read_branch(scope, chat["tenant_id"], chat["id"], leaf_id, self._settings)
+        if (
+            not branch
+            or branch[-1]["role"] == "SUMMARY"
+            or not covered(window_of(branch, None, cipher, limit=usual_room(self._settings).limit), self._settings)
+        ):
+            raise NothingToCompact
+        summary = Said(id=uuid7(), place=await place_after(scope, chat["tenant_id"], chat["id"], leaf_id), role="SUMMARY", status="PENDING")
+        (row,) = await records.write(scope, cipher, chat["id"], summary, by=by)
+        await chats.move_head(scope, chat["tenant_id"], chat["id"], summary.id)
+        await record(scope, chat["tenant_id"], ChatUpdated(chat_id=chat["id"]), by=by)
+        wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id)
+        await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id)
+        return row
+
+
+class Summaries:
+    """Writes the summaries that were begun; `ask` is the model that does."""
+
+    def __init__(self, *, scopes: TenantScopes, keyring: Keyring, ask: Ask, settings: Settings) -> None:
+        self._scopes = scopes
+        self._keyring = keyring
+        self._ask = ask
+        self._settings = settings
+
+    async def write(self, job: JobRun) -> None:
+        """Do the job; where no model gives a summary, a notice says so, and models are given what they were before."""
+        wanted, cipher = job.arguments(Compacting), await self._keyring.cipher(job.tenant_id)
+        async with self._scopes.reading(job.tenant_id) as scope:
+            branch = await read_branch(scope, job.tenant_id, wanted.chat, wanted.leaf, self._settings)
+        if not branch:  # the chat was deleted
+            return
+        window = window_of(branch, None, cipher, limit=usual_room(self._settings).limit)
+        old = covered(window, self._settings)
+        try:
+            text = await self._summary(window, old)
+        except ProviderFailed as failure:
+            await self._keep(cipher, wanted, [NoticePart(uuid7(), "not_compacted", failure.message)], "FAILED")
+            return
+        before = sum(tokens_of(said.text) for one in old if (said := one.said) is not None)
+        before += 0 if window.summary is None else tokens_of(window.summary.text)
+        part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(text)))
+        await self._keep(cipher, wanted, [part], "COMPLETE")
+
+    async def _summary(self, window: Window, old: tuple[Heard, ...]) -> str:
+        most = self._settings.context_summary_tokens
+        begun = [] if window.summary is None else [f"SUMMARY: {window.summary.text}"]
+        lines = [f"{one.role}: {said.text}" for one in old if (said := one.said) is not None]
+        # What is too long for the model loses its beginning, as it would without a summary.
+        read = "\n\n".join([*begun, *lines]).encode()[-4 * (window.limit - most) :].decode(errors="ignore")
+        request = ModelRequest(messages=(ModelMessage("system", _ASKED), ModelMessage("user", read)), max_output_tokens=most)
+        async with aclosing(self._ask(request)) as events:
+            text = "".join([event.text async for event in events if isinstance(event, TextDelta)]).strip()
+        if not text:
+            raise ProviderFailed(FailureKind.SERVER_ERROR)
+        return text
+
+    async def _keep(self, cipher: TenantCipher, wanted: Compacting, parts: list[SummaryPart] | list[NoticePart], status: str) -> None:
+        async with self._scopes.writing(cipher.tenant_id) as scope:
+            row = await messages.by_id(scope, cipher.tenant_id, wanted.summary)
+            # Redacted meanwhile, or written by an attempt whose worker was lost: what is there stays.
+            if row is not None and row["status"] == "PENDING":
+                await records.save(scope, cipher, wanted.summary, list(parts), status=status)
+                await record(scope, cipher.tenant_id, MessageUpdated(chat_id=wanted.chat, message_id=wanted.summary))
+
+
+def covered(window: Window, settings: Settings) -> tuple[Heard, ...]:
+    """Return what a summary would cover: all but the latest messages, from two on that hold something for a model."""
+    old = window.heard[: max(0, len(window.heard) - settings.context_keep_messages)]
+    return old if sum(one.said is not None for one in old) > 1 else ()
+
+
+def compacts_at(limit: int, settings: Settings) -> int:
+    """Return how many tokens begin a compaction."""
+    return limit * settings.context_compact_percent // 100

@@ -1,0 +1,159 @@
+"""A long conversation is summarised where everybody sees it; models are given the summary, and nothing of the tree goes away."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.people import done, refused, soon
+from tests.chat.talking import ask, hear, new_chat
+from tests.inference.fault_server import WELL, Fault, FaultServer
+from tests.running import Api, running_server
+
+CHAT = """
+    query ($id: ID!) { node(id: $id) { ... on Chat {
+      head { id role }
+      context { limitTokens usedTokens systemTokens messageCount willCompactAt model { id } }
+      messages(last: 50) { nodes { id role status parts { __typename
+        ... on TextPart { text } ... on NoticePart { kind } ... on SummaryPart { text tokensSaved coversThrough { id } } } } }
+    } } }"""
+KEEP = 2
+QUESTIONS = [f"Question number {number} about swallows and their long way south" for number in range(4)]
+
+
+async def chat_of(api: Api, chat_id: str) -> Any:
+    return (await api.data(CHAT, id=chat_id))["node"]
+
+
+async def answered(api: Api, chat_id: str, text: str) -> Any:
+    return await hear(api, await ask(api, chat_id, text))
+
+
+async def conversation(api: Api) -> str:
+    chat_id = await new_chat(api)
+    for question in QUESTIONS:
+        await answered(api, chat_id, question)
+    return chat_id
+
+
+async def summarised(api: Api, chat_id: str) -> tuple[Any, Any]:
+    """The chat and its last summary, when it is written."""
+
+    async def look() -> tuple[Any, Any]:
+        chat = await chat_of(api, chat_id)
+        summaries = [message for message in chat["messages"]["nodes"] if message["role"] == "SUMMARY"]
+        if not summaries or summaries[-1]["status"] == "PENDING":
+            raise LookupError("it is not written yet")
+        return chat, summaries[-1]
+
+    return await soon(look)
+
+
+@pytest.fixture
+async def talking(lonely: dict[str, str]) -> Any:
+    """A person where the two latest messages are in no summary."""
+    given = {"PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": str(KEEP), "PENNY_CONTEXT_COMPACT_PERCENT": "100"}
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        yield await api.sign_up()
+
+
+async def test_a_summary_is_written_and_stands_for_what_it_covers(talking: Api) -> None:
+    chat_id = await conversation(talking)
+    before = await chat_of(talking, chat_id)
+    begun = (await done(talking, "contextCompact", "message { id role status }", chatId=chat_id))["message"]
+    assert (begun["role"], begun["status"]) == ("SUMMARY", "PENDING")
+    chat, summary = await summarised(talking, chat_id)
+    assert (summary["id"], summary["status"], chat["head"]["id"]) == (begun["id"], "COMPLETE", begun["id"])
+    (part,) = summary["parts"]
+    said = [message["id"] for message in before["messages"]["nodes"]]
+    assert part["coversThrough"] == {"id": said[-KEEP - 1]}
+    # The scripted model repeats what it is asked to summarise.
+    assert all(f"USER: {question}" in part["text"] for question in QUESTIONS[:3])
+    assert QUESTIONS[3] not in part["text"]
+    assert [message["id"] for message in chat["messages"]["nodes"]] == [*said, begun["id"]]
+    assert (before["context"]["messageCount"], chat["context"]["messageCount"]) == (8, KEEP)
+    assert chat["context"]["systemTokens"] > before["context"]["systemTokens"] == 0
+    assert chat["context"]["willCompactAt"] is None
+    # Chats go on from it, and the next question's model is given the summary and what was said after it.
+    heard = await answered(talking, chat_id, "And now?")
+    given = next(event["usage"]["inputTokens"] for event in heard.events if event["__typename"] == "UsageTick")
+    told = f"What was said before, in short: {part['text']} {QUESTIONS[3]} {QUESTIONS[3]} And now?"
+    assert given == len(told.split())
+
+
+async def test_short_chats_and_busy_ones_are_not_compacted(talking: Api) -> None:
+    chat_id = await new_chat(talking)
+    assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"
+    await answered(talking, chat_id, "Hello?")
+    assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"
+    chat_id = await conversation(talking)
+    run_id = await ask(talking, chat_id, "!script tokens=1000 delay_ms=20")
+    assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "RUN_IN_PROGRESS"
+    await done(talking, "runCancel", "run { id }", runId=run_id)
+    await hear(talking, run_id)
+    assert all(message["role"] != "SUMMARY" for message in (await chat_of(talking, chat_id))["messages"]["nodes"])
+    await done(talking, "contextCompact", "message { id }", chatId=chat_id)
+    assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"
+
+
+async def test_a_redacted_message_is_in_no_summary(talking: Api) -> None:
+    chat_id = await conversation(talking)
+    await done(talking, "contextCompact", "message { id }", chatId=chat_id)
+    chat, summary = await summarised(talking, chat_id)
+    await done(talking, "messageRedact", "message { id }", messageId=chat["messages"]["nodes"][0]["id"])
+    chat = await chat_of(talking, chat_id)
+    last = chat["messages"]["nodes"][-1]
+    assert (last["id"], last["status"], last["parts"]) == (summary["id"], "REDACTED", [{"__typename": "NoticePart", "kind": "redacted"}])
+    assert chat["context"]["systemTokens"] == 0
+
+
+async def test_a_fork_s_summary_covers_the_fork_s_messages(talking: Api) -> None:
+    chat_id = await conversation(talking)
+    await done(talking, "contextCompact", "message { id }", chatId=chat_id)
+    _, summary = await summarised(talking, chat_id)
+    fork = (await done(talking, "chatFork", "chat { id }", idempotencyKey="fork", messageId=summary["id"]))["chat"]["id"]
+    chat = await chat_of(talking, fork)
+    *said, last = chat["messages"]["nodes"]
+    assert last["parts"][0]["coversThrough"] == {"id": said[-KEEP - 1]["id"]}
+    assert chat["context"]["messageCount"] == KEEP
+
+
+async def test_a_model_that_gives_no_summary_leaves_a_notice_and_the_context_as_it_was(lonely: dict[str, str]) -> None:
+    async with FaultServer() as endpoint:
+        given = {
+            "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": "0", "PENNY_MODEL_PROVIDER": "openai",
+            "PENNY_MODEL_BASE_URL": endpoint.base_url, "PENNY_MODEL_NAME": "m",
+        }  # fmt: skip
+        endpoint.plan("m", WELL, WELL, Fault(status=400))
+        async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+            ada = await api.sign_up()
+            chat_id = await new_chat(ada)
+            for question in QUESTIONS[:2]:
+                assert (await answered(ada, chat_id, question)).end["status"] == "COMPLETED"
+            before = await chat_of(ada, chat_id)
+            await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+            chat, summary = await summarised(ada, chat_id)
+    assert (summary["status"], summary["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
+    assert chat["context"] == before["context"]
+    assert chat["messages"]["nodes"][:-1] == before["messages"]["nodes"]
+
+
+async def test_a_long_branch_is_summarised_by_itself_and_only_once_at_a_time(lonely: dict[str, str]) -> None:
+    given = {
+        "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": "2", "PENNY_CONTEXT_COMPACT_PERCENT": "50",
+        "PENNY_MODEL_CONTEXT_TOKENS": "400", "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100", "PENNY_CONTEXT_SUMMARY_TOKENS": "20",
+    }  # fmt: skip
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        chat_id = await new_chat(ada)
+        assert (await chat_of(ada, chat_id))["context"]["willCompactAt"] == 150
+        for question in QUESTIONS[:3]:
+            await answered(ada, chat_id, question)
+            chat = await chat_of(ada, chat_id)
+            assert (chat["head"]["role"], chat["context"]["usedTokens"] <= 150) == ("ASSISTANT", True)
+        used = chat["context"]["usedTokens"]
+        await answered(ada, chat_id, f"{QUESTIONS[3]}, and many words more that make all of this long enough")
+        chat, summary = await summarised(ada, chat_id)
+    assert chat["head"] == {"id": summary["id"], "role": "SUMMARY"}
+    assert summary["parts"][0]["tokensSaved"] > 0
+    assert chat["context"]["usedTokens"] < used
+    assert sum(message["role"] == "SUMMARY" for message in chat["messages"]["nodes"]) == 1
