@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -107,3 +107,18 @@ def closed_usages(rows: Sequence[Mapping[str, Any]]) -> dict[int, Usage]:
             usage = Usage(**{name: row[name] for name in steps.TOKENS}, estimated=row["usage_estimated"])
             sums[row["step"]] = sums.get(row["step"], NO_USAGE) + usage
     return sums
+
+
+class Cost(NamedTuple):
+    """An amount and its currency."""
+
+    amount: Decimal
+    currency: str
+
+
+def cost_of(rows: Sequence[Mapping[str, Any]]) -> Cost | None:
+    """Add up what attempts cost; None unless there are any and each has a cost, all in one currency."""
+    currencies = {row["currency"] for row in rows if row["cost"] is not None}
+    if len(currencies) != 1 or any(row["cost"] is None for row in rows):
+        return None
+    return Cost(sum((row["cost"] for row in rows), Decimal(0)), *currencies)

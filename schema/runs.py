@@ -19,10 +19,8 @@ from chat.views import Told
 from db.scopes import Row
 from errors import NotFound
 from execution import Column
-from inference.models import Usage
 from loaders.pages import Page
 from resolvers import models, runs, users
-from resolvers.batches import each
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload, UserError, shown_as
@@ -34,7 +32,9 @@ from schema.messages import Message, MessagePart, PartInput, id_of_part, texts_o
 from schema.models import ModelDeployment
 from schema.nodes import Node
 from schema.routes import RouteAttempt, RouteDecision
-from schema.scalars import BigInt, Seq
+from schema.scalars import Seq
+from schema.usage import COLUMNS as USED
+from schema.usage import UsageTotals, so_far
 from schema.users import Principal
 from subscriptions import runs as streams
 
@@ -65,33 +65,8 @@ class StopReason(enum.Enum):
     PROVIDER_ERROR = strawberry.enum_value("PROVIDER_ERROR", description="The model or the worker failed.")
 
 
-@strawberry.type(description="Tokens that were used, in five classes that do not overlap.")
-class UsageTotals:
-    input_tokens: BigInt = strawberry.field(description="Tokens that the model read anew.")
-    output_tokens: BigInt = strawberry.field(description="Tokens of the answer.")
-    cache_read_tokens: BigInt = strawberry.field(description="Tokens that the provider had read before.")
-    cache_write_tokens: BigInt = strawberry.field(description="Tokens that the provider keeps for the next time.")
-    reasoning_tokens: BigInt = strawberry.field(description="Tokens that the model thought before its answer.")
-    estimated: bool = strawberry.field(description="Whether PENNY counted by rule of thumb, because the provider did not.")
-
-    @classmethod
-    def of(cls, usage: Usage) -> Self:
-        """Dress a count."""
-        return cls(**{name: getattr(usage, name) for name in usage.__struct_fields__})
-
-
-_USED: Final = {
-    "input_tokens": "input_tokens",
-    "output_tokens": "output_tokens",
-    "cache_read_tokens": "cache_read_tokens",
-    "cache_write_tokens": "cache_write_tokens",
-    "reasoning_tokens": "reasoning_tokens",
-    "estimated": "usage_estimated",
-}
-
-
-def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> list[UsageTotals | Exception]:  # noqa: ARG001 - a batch's arguments
-    return each(lambda row: UsageTotals(**{name: row[column] for name, column in _USED.items()}), rows)
+def _usages(operation: Operation, rows: Sequence[Row], needed: object) -> Sequence[Row]:  # noqa: ARG001 - a batch's arguments
+    return rows
 
 
 async def _events(
@@ -153,7 +128,7 @@ class Run(Node):
     route: RouteDecision | None = batch(
         runs.routes, needs=["id"], description="Who answers, why, and all attempts; null before anybody was asked."
     )
-    usage: UsageTotals = batch(_usages, needs=_USED.values(), description="What it used; 0 until it has ended.")
+    usage: UsageTotals = batch(_usages, needs=USED, description="What it used; 0 until it has ended.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:
@@ -248,7 +223,7 @@ class PartCompleted(RunEvent):
 
 @strawberry.type(description="What the run has used so far.")
 class UsageTick(RunEvent):
-    usage: UsageTotals = nested(Column("usage", UsageTotals.of), description="Tokens so far.")
+    usage: UsageTotals = nested(Column("usage", so_far), description="Tokens so far.")
 
 
 @strawberry.enum(description="Why events are told by a snapshot.")

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -20,6 +21,7 @@ from tests.running import Api, running_server
 TEXT, HALF = "".join(WORDS), "".join(WORDS[:3])
 ROUTE = "model region credentialOwner reason policy { id } chosen { id }"
 ATTEMPT = "number model region reason startedAt failure message billed { amount currency } deployment { id }"
+USAGE = "usage { inputTokens outputTokens cacheReadTokens reasoningTokens estimated cost { amount currency } priceVersions }"
 EVENTS = f"""
 subscription ($runId: ID!) {{
   runEvents(runId: $runId) {{
@@ -29,8 +31,9 @@ subscription ($runId: ID!) {{
     ... on PartStarted {{ partId kind }}
     ... on TextDelta {{ partId offset text }}
     ... on PartCompleted {{ part {{ ... on TextPart {{ id text incomplete }} }} }}
+    ... on UsageTick {{ {USAGE} }}
     ... on RunFinished {{ run {{
-      id status error {{ code }} usage {{ inputTokens outputTokens cacheReadTokens reasoningTokens estimated }}
+      id status error {{ code }} {USAGE}
       route {{ {ROUTE} attempts {{ {ATTEMPT} }} }} outputs {{ status parts {{ ... on TextPart {{ text incomplete }} }} }}
     }} }}
   }}
@@ -59,6 +62,11 @@ class House:
     async def policy(self, *candidates: str, **given: Any) -> str:
         values = {"name": uuid4().hex, "candidates": [self.deployments[one] for one in candidates], **given}
         return str((await done(self.api, "routingPolicyUpsert", "policy { id }", **values))["policy"]["id"])
+
+    async def price(self, letter: str, rate: int, currency: str = "EUR") -> str:
+        values = {"inputPerMTok": rate, "outputPerMTok": 10 * rate, "currency": currency}
+        given = await done(self.api, "modelPriceSet", "price { version }", modelId=self.models[letter], **values)
+        return str(given["price"]["version"])
 
     async def hear(self, policy_id: str, *, model: str = "a", chat_id: str | None = None) -> Heard:
         chat_id = chat_id or await new_chat(self.api)
@@ -154,7 +162,7 @@ async def test_a_run_says_who_answers_and_why(house: House) -> None:
     assert (heard.text, heard.end["status"]) == (TEXT, "COMPLETED")
     assert heard.end["usage"] == {
         "inputTokens": USED.input_tokens, "outputTokens": USED.output_tokens, "cacheReadTokens": USED.cache_read_tokens,
-        "reasoningTokens": USED.reasoning_tokens, "estimated": False,
+        "reasoningTokens": USED.reasoning_tokens, "estimated": False, "cost": None, "priceVersions": [],
     }  # fmt: skip
 
 
@@ -201,6 +209,24 @@ async def test_a_failure_in_mid_answer_is_dealt_with_as_the_policy_says(
     assert all(row["ended_at"] is not None and row["output_tokens"] > 0 for row in rows)
     assert sum(row["output_tokens"] for row in rows) == heard.end["usage"]["outputTokens"]
     assert sum(row["input_tokens"] for row in rows) == heard.end["usage"]["inputTokens"]
+
+
+@pytest.mark.parametrize("currency", ["EUR", "USD", None])
+async def test_a_run_costs_what_its_attempts_cost(house: House, currency: str | None) -> None:
+    house.plan("a", Fault(error_at=(3, FailureKind.SERVER_ERROR)))
+    versions = [await house.price("a", 2)]
+    if currency:
+        versions.append(await house.price("b", 3, currency))
+    rule = {"on": ["SERVER_ERROR"], "to": [house.models["b"]]}
+    heard = await house.hear(await house.policy("a", fallbacks=[rule], midStream="RESTART"))
+    billed = [one["billed"] for one in heard.end["route"]["attempts"]]
+    whole = (USED.input_tokens + USED.cache_read_tokens) * 3 + (USED.output_tokens + USED.reasoning_tokens) * 30
+    assert billed[1] == (currency and {"amount": str(Decimal(whole).scaleb(-6).normalize()), "currency": currency})
+    usages = [one["usage"] for one in (*told(heard, "UsageTick"), heard.end)]
+    cost = {"amount": str(sum(Decimal(one["amount"]) for one in billed)), "currency": "EUR"} if currency == "EUR" else None
+    assert usages[-1] == usages[-1] | {"cost": cost, "priceVersions": versions}
+    # What goes on is told without its cost.
+    assert usages[0] == usages[-1] | {"cost": None, "priceVersions": []}
 
 
 async def test_what_broke_off_is_not_told_to_the_next_model(house: House) -> None:
