@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from auth.viewers import Viewer
-from errors import Invalid, NotFound
+from errors import Invalid
 from inference.offers import Models
 from settings import Settings
 
@@ -21,14 +21,8 @@ class Choices:
 
     async def checked(self, viewer: Viewer, model_ids: Sequence[UUID], policy_id: UUID | None = None) -> tuple[UUID | None, ...]:
         """Return the models that answer side by side: the one that is chosen by default (None) where the viewer chose none."""
-        if policy_id is not None and policy_id not in (await self._models.offering(viewer.tenant_id, viewer.user_id)).policies:
-            raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
-        if not model_ids:
-            return DEFAULT
         if len(model_ids) > self._most or len(set(model_ids)) < len(model_ids):
             message = f"Choose 1 to {self._most} models, each once."
             raise Invalid(message, path=_PATH, constraint=f"unique_items=1..{self._most}")
-        offering = await self._models.offering(viewer.tenant_id, viewer.user_id)
-        if any(model_id not in offering.models for model_id in model_ids):
-            raise NotFound("There is no Model with this id.", path=_PATH)
-        return tuple(await self._models.usable(viewer.tenant_id, viewer.user_id, model_ids))
+        await self._models.check(viewer.tenant_id, viewer.user_id, model_ids, policy_id)
+        return tuple(model_ids) or DEFAULT

@@ -77,19 +77,26 @@ class Models:
         model = offering.models.get(model_id)
         return None if model is None else model.as_known(offering.price_of(model, datetime.now(UTC)))
 
-    async def usable(self, tenant_id: UUID, user_id: UUID, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> list[UUID]:
-        """Which models will answer: those that are asked for, or else the policy's first, or else the platform's own.
+    async def check(self, tenant_id: UUID, user_id: UUID, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> None:
+        """Check what is named, be it nothing.
 
-        Raises `NotFound` for a model or policy that the member does not see, `ModelIsUnavailable` where nothing can be asked,
-        `Invalid` for a model that does not answer.
+        Raises `NotFound` for a model or policy that the member does not see, `Invalid` for a model that does not answer,
+        `ModelIsUnavailable` for one that cannot be asked.
         """
         offering = await self.offering(tenant_id, user_id)
-        policy = None if policy_id is None else offering.policies.get(policy_id)
-        if policy_id is not None and policy is None:
-            raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
-        wanted = list(dict.fromkeys(model_ids)) or [_first(offering, policy)]
-        for model_id in wanted:
+        policy = _policy(offering, policy_id)
+        for model_id in model_ids:
             _check(offering, offering.models.get(model_id), policy)
+
+    async def usable(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> UUID:
+        """Which model will answer: the one that is asked for, or else the policy's first, or else the platform's own.
+
+        Raises what `check` raises, for a model that nobody named as well.
+        """
+        offering = await self.offering(tenant_id, user_id)
+        policy = _policy(offering, policy_id)
+        wanted = model_id or _first(offering, policy)
+        _check(offering, offering.models.get(wanted), policy)
         return wanted
 
     async def policy_for(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> Policy:
@@ -137,6 +144,13 @@ class Models:
             self._members[tenant_id].discard(user_id)
             if not self._members[tenant_id]:
                 del self._members[tenant_id]
+
+
+def _policy(offering: Offering, policy_id: UUID | None) -> StoredPolicy | None:
+    policy = None if policy_id is None else offering.policies.get(policy_id)
+    if policy_id is not None and policy is None:
+        raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
+    return policy
 
 
 def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:

@@ -1,31 +1,15 @@
-"""Estimates of what might be said, in chats that the viewer may read."""
+"""Estimates of what might be said."""
 
-from dataclasses import asdict, replace
-from uuid import UUID
+from dataclasses import asdict
 
-from chat.estimates import Estimate, Idea
+from chat.estimates import Estimate
+from chat.ideas import Idea
 from db.scopes import Row
-from errors import NotFound
-from resolvers import chats, messages
+from resolvers.ideas import placed
 from resolvers.operations import Operation
 
 
 async def cost(operation: Operation, idea: Idea) -> Row:
     """Estimate what an answer would use and cost."""
-    estimate: Estimate = await operation.works.estimates.cost(operation.viewer, await _placed(operation, idea))
+    estimate: Estimate = await operation.works.estimates.cost(operation.viewer, await placed(operation, idea))
     return {**asdict(estimate), "price": estimate.price}
-
-
-async def _placed(operation: Operation, idea: Idea) -> Idea:
-    """Check that the viewer may read the chat, and find after which message it goes on."""
-    if idea.chat_id is None:
-        return replace(idea, leaf_id=None)
-    chat = await chats.by_id(operation, idea.chat_id)
-    if chat is None:
-        raise NotFound("There is no Chat with this id.", path=("chatId",))
-    leaf_id: UUID | None = idea.leaf_id or chat["head_message_id"]
-    if idea.leaf_id is not None:
-        message = await messages.by_id(operation, idea.leaf_id)
-        if message is None or message["chat_id"] != idea.chat_id:
-            raise NotFound("There is no Message with this id in the chat.", path=("parentMessageId",))
-    return replace(idea, leaf_id=leaf_id)

@@ -2,11 +2,13 @@
 
 import msgspec
 
-from chat.forecasts import Question
+from chat.ideas import Idea
 from db.scopes import Row
+from resolvers.ideas import placed
 from resolvers.operations import Operation
 
 
-async def route(operation: Operation, question: Question) -> Row:
+async def route(operation: Operation, idea: Idea) -> Row:
     """Say who would answer."""
-    return {**msgspec.structs.asdict(await operation.works.forecasts.route(operation.viewer, question)), "attempts": []}
+    taken = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea))
+    return {**msgspec.structs.asdict(taken), "attempts": []}

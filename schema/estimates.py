@@ -6,17 +6,14 @@ from typing import Annotated, Any, ClassVar
 
 import strawberry
 
-from chat.estimates import Idea
 from db.scopes import Row
 from resolvers import estimates, models
 from resolvers.operations import Operation
 from schema.fields import batch, column, query
-from schema.ids import local_id
 from schema.links import visible
-from schema.messages import texts_of
 from schema.models import Model, ModelPrice
 from schema.money import Money
-from schema.routes import RunEstimateInput
+from schema.routes import RunEstimateInput, idea_of
 
 
 def _money(row: Row, amount: Decimal | None) -> Money | None:
@@ -61,23 +58,11 @@ class CostEstimate:
     model: Model = visible(models.by_ids, column="model_id", description="The model that would be asked first.")
 
 
-def _idea(input: RunEstimateInput) -> Idea:
-    policy = input.routing_policy_id
-    return Idea(
-        texts=texts_of(input.content),
-        chat_id=None if input.chat_id is None else local_id(input.chat_id, "Chat", path=["chatId"]),
-        leaf_id=None if input.parent_message_id is None else local_id(input.parent_message_id, "Message", path=["parentMessageId"]),
-        model_id=None if input.model_id is None else local_id(input.model_id, "Model", path=["modelId"]),
-        policy_id=None if policy is None else local_id(policy, "RoutingPolicy", path=["routingPolicyId"]),
-        max_output_tokens=input.max_output_tokens,
-    )
-
-
 Input = Annotated[RunEstimateInput, strawberry.argument(description="What you might say.")]
 
 
 async def _estimate(operation: Operation, _: object, input: Input) -> CostEstimate:
-    return CostEstimate(row=await estimates.cost(operation, _idea(input)))
+    return CostEstimate(row=await estimates.cost(operation, idea_of(input)))
 
 
 @strawberry.type

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from chat.forecasts import Question
+from chat.ideas import Idea
 from db.scopes import Row
 from execution import Column
 from resolvers import forecasts, models, policies
@@ -88,22 +88,26 @@ class RouteDecision:
     attempts: list[RouteAttempt] = nested(Column("attempts"), description="All that was tried so far, in order.")
 
 
-async def _explain(
-    operation: Operation, _: object, input: Annotated[RunEstimateInput, strawberry.argument(description="The question.")]
-) -> Row:
-    question = Question(
+def idea_of(input: RunEstimateInput) -> Idea:
+    """Read what somebody might say."""
+    return Idea(
         texts=texts_of(input.content),
         chat_id=_id(input.chat_id, "Chat", "chatId"),
-        parent_id=_id(input.parent_message_id, "Message", "parentMessageId"),
+        leaf_id=_id(input.parent_message_id, "Message", "parentMessageId"),
         model_id=_id(input.model_id, "Model", "modelId"),
         policy_id=policy_of(input.routing_policy_id),
         max_output_tokens=input.max_output_tokens,
     )
-    return await forecasts.route(operation, question)
 
 
 def _id(given: strawberry.ID | None, kind: str, path: str) -> UUID | None:
     return None if given is None else local_id(given, kind, path=[path])
+
+
+async def _explain(
+    operation: Operation, _: object, input: Annotated[RunEstimateInput, strawberry.argument(description="The question.")]
+) -> Row:
+    return await forecasts.route(operation, idea_of(input))
 
 
 @strawberry.type

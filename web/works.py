@@ -39,6 +39,7 @@ from chat.feedback import Opinions
 from chat.forecasts import Forecasts
 from chat.forks import Forks
 from chat.guests import Guests
+from chat.ideas import Ideas
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.meanings import Meanings
@@ -151,6 +152,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         )
         router = _open_router(valkey, settings, closing)
         choices = Choices(models, settings)
+        ideas = Ideas(scopes=scopes, keyring=keyring, models=models, settings=settings)
         embedder = _open_embedder(settings, closing)
         jobs = Jobs(scopes)
         works = Works(
@@ -185,10 +187,10 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             models=models,
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=router.providers, settings=settings),
             custom_models=CustomModels(models, settings),
-            estimates=Estimates(scopes=scopes, keyring=keyring, models=models, settings=settings),
+            estimates=Estimates(scopes=scopes, ideas=ideas, settings=settings),
             policies=RoutingPolicies(models, settings),
             router=router,
-            forecasts=Forecasts(scopes=scopes, keyring=keyring, models=models, router=router, settings=settings),
+            forecasts=Forecasts(ideas=ideas, router=router, settings=settings),
             search=Search(embedder=embedder, settings=settings),
         )  # fmt: skip
         await warm(pool)

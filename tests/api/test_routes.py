@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.api.people import code_of
 from tests.api.test_models import model_named
-from tests.chat.talking import ask, hear, new_chat, talk
+from tests.chat.talking import ask, hear, new_chat, say, talk
 from tests.running import Api
 
 STATS = "requests errorRate ttftP50Ms ttftP95Ms tokensPerSecondP50 costPerMTokOut"
@@ -65,6 +65,13 @@ async def test_a_model_that_nobody_has_a_key_for_has_no_route(api: Api) -> None:
     ada = await api.sign_up()
     model_id = (await model_named(ada, "openai/gpt-5"))["id"]
     assert await code_of(ada, EXPLAIN, input={"content": [{"text": "x"}], "modelId": model_id}) == "MODEL_UNAVAILABLE"
+
+
+async def test_a_message_of_another_chat_is_not_found(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id, elsewhere = await new_chat(ada), (await say(ada, await new_chat(ada), "Hi"))["message"]["id"]
+    given = {"content": [{"text": "x"}], "chatId": chat_id, "parentMessageId": elsewhere}
+    assert await code_of(ada, EXPLAIN, input=given) == "NOT_FOUND"
 
 
 async def test_another_tenant_s_chat_is_not_found(api: Api) -> None:

@@ -111,7 +111,7 @@ async def with_policy(scopes: TenantScopes, viewer: Viewer, **given: Any) -> UUI
 
 async def test_without_anything_of_ones_own_the_platforms_model_answers(offers: Models, viewer: Viewer) -> None:
     who = (viewer.tenant_id, viewer.user_id)
-    (model_id,) = await offers.usable(*who)
+    model_id = await offers.usable(*who)
     assert model_id == offers.platform.default_model_id
     policy = await offers.policy_for(*who)
     assert (policy.id, policy.strategy, [one.wire for one in policy.candidates]) == (None, Strategy.PRIORITY, ["scripted"])
@@ -125,15 +125,15 @@ async def test_without_anything_of_ones_own_the_platforms_model_answers(offers: 
 async def test_what_cannot_be_asked_is_refused_and_says_why(offers: Models, viewer: Viewer) -> None:
     who = (viewer.tenant_id, viewer.user_id)
     with pytest.raises(NotFound):
-        await offers.usable(*who, [uuid4()])
+        await offers.usable(*who, uuid4())
     with pytest.raises(NotFound):
-        await offers.usable(*who, [], uuid4())
+        await offers.usable(*who, None, uuid4())
     with pytest.raises(ModelIsUnavailable):
-        await offers.usable(*who, [GPT])
+        await offers.usable(*who, GPT)
     with pytest.raises(ModelIsUnavailable):
         await offers.policy_for(*who, GPT)
     with pytest.raises(Invalid):
-        await offers.usable(*who, [EMBEDDING])
+        await offers.usable(*who, EMBEDDING)
 
 
 async def test_a_key_opens_the_catalogues_models_and_a_members_own_goes_first(
@@ -141,7 +141,7 @@ async def test_a_key_opens_the_catalogues_models_and_a_members_own_goes_first(
 ) -> None:
     who = (viewer.tenant_id, viewer.user_id)
     await with_key(scopes, keyring, viewer, "sk-of-the-tenant")
-    assert await offers.usable(*who, [GPT, GPT]) == [GPT]
+    assert await offers.usable(*who, GPT) == GPT
     (asked,) = (await offers.policy_for(*who, GPT)).candidates
     assert (asked.api_key == "sk-of-the-tenant", asked.owner, asked.base_url, asked.remote_name) == (
         True, CredentialOwner.TENANT, "https://api.openai.com/v1", "gpt-5",
@@ -157,7 +157,7 @@ async def test_a_key_opens_the_catalogues_models_and_a_members_own_goes_first(
 async def test_a_key_for_another_origin_is_none(offers: Models, viewer: Viewer, scopes: TenantScopes, keyring: Keyring) -> None:
     await with_key(scopes, keyring, viewer, "sk-for-elsewhere", origin="https://elsewhere.example.com")
     with pytest.raises(ModelIsUnavailable):
-        await offers.usable(viewer.tenant_id, viewer.user_id, [GPT])
+        await offers.usable(viewer.tenant_id, viewer.user_id, GPT)
 
 
 async def test_keys_lie_encrypted_in_memory(offers: Models, viewer: Viewer, scopes: TenantScopes, keyring: Keyring) -> None:
@@ -175,7 +175,7 @@ async def test_a_policy_orders_what_it_names_and_falls_back(offers: Models, view
     policy_id = await with_policy(
         scopes, viewer, candidates=[uuid4(), second, first], fallbacks=rules, allowed_regions=["eu"], sticky_prompt_cache=False
     )
-    assert await offers.usable(*who, policy_id=policy_id) == [model_id]
+    assert await offers.usable(*who, policy_id=policy_id) == model_id
     policy = await offers.policy_for(*who, model_id, policy_id)
     assert [(one.id, one.order) for one in policy.candidates] == [(second, 0), (first, 1)]
     assert (policy.max_retries, policy.sticky, policy.mid_stream, policy.allowed_regions) == (
