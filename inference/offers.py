@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+import msgspec
+
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from db.scopes import TenantScopes, Writing
@@ -47,6 +49,7 @@ class Models:
         self._keyring = keyring
         self._revocations = revocations
         self._life = settings.model_cache_seconds
+        self._retries = settings.model_retries
         self._most = settings.model_cache_members
         self._clock = clock
         self._kept: OrderedDict[tuple[UUID, UUID], tuple[float, Offering]] = OrderedDict()
@@ -110,7 +113,7 @@ class Models:
         chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
         if not chosen.candidates:
             raise ModelIsUnavailable("The model cannot be asked any more.")
-        return chosen
+        return chosen if policy is not None else msgspec.structs.replace(chosen, max_retries=self._retries)
 
     @contextlib.asynccontextmanager
     async def changing(self, viewer: Viewer) -> AsyncIterator[tuple[Writing, Offering]]:

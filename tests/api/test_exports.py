@@ -62,7 +62,7 @@ async def test_json_has_the_whole_tree(api: Api) -> None:
     question, answer = messages[:2]
     assert (question["role"], question["author"], question["model"], question["status"]) == ("USER", "Ada", None, "COMPLETE")
     assert question["parts"] == [{"type": "text", "text": "!script text=one"}]
-    assert (answer["role"], answer["author"], answer["model"]) == ("ASSISTANT", None, "scripted")
+    assert (answer["role"], answer["author"], answer["model"]) == ("ASSISTANT", None, "platform/scripted")
     assert answer["parts"] == [{"type": "text", "text": "one"}]
     one = json.loads((await export(ada, chat["id"], "JSON", leaf=old[-1]))["content"])
     assert [message["id"] for message in one["messages"]] == [id_of(message) for message in old]
@@ -76,7 +76,7 @@ async def test_markdown_has_one_branch_for_people(api: Api) -> None:
     assert found["mediaType"] == "text/markdown"
     lines = found["content"].splitlines()
     assert lines[0] == "# Pumps and # valves"
-    assert [line.partition(",")[0] for line in lines if line.startswith("## ")] == ["## Ada", "## scripted"] * 2
+    assert [line.partition(",")[0] for line in lines if line.startswith("## ")] == ["## Ada", "## platform/scripted"] * 2
     assert [line for line in lines if line in ("one", "two", "three")] == ["one", "three"]
     other = (await export(ada, chat["id"], "MARKDOWN", leaf=old[-1]))["content"].splitlines()
     assert [line for line in other if line in ("one", "two", "three")] == ["one", "two"]

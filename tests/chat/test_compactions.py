@@ -36,14 +36,14 @@ async def conversation(api: Api) -> str:
 
 
 async def summarised(api: Api, chat_id: str) -> tuple[Any, Any]:
-    """The chat and its last summary, when it is written."""
+    """The chat and its last summary, when it is written; the chat as it is after that, since its fields are read side by side."""
 
     async def look() -> tuple[Any, Any]:
         chat = await chat_of(api, chat_id)
         summaries = [message for message in chat["messages"]["nodes"] if message["role"] == "SUMMARY"]
         if not summaries or summaries[-1]["status"] == "PENDING":
             raise LookupError("it is not written yet")
-        return chat, summaries[-1]
+        return await chat_of(api, chat_id), summaries[-1]
 
     return await soon(look)
 

@@ -60,7 +60,7 @@ MUTANTS: Final = {
     "@skip and @include are forgotten": Mutant("planning.py", _COLLECT, _collecting("should_include_node", True)),
     "a fragment is merged whatever its type": Mutant("planning.py", _COLLECT, _collecting("does_fragment_condition_match", True)),
     "the plan for other variables is used again": Mutant(
-        "operations.py", "key = (self, tuple(values.coerced.get(name) for name in self._switches))", "key = (self, ())"
+        "operations.py", "return self, tuple(values.coerced.get(name) for name in self._switches)", "return self, ()"
     ),
     "the index in a list is that of the level": Mutant("frames.py", "index - (ends[holder - 1] if holder else 0)", "index"),
     "the path of picked values is that of the first ones": Mutant(
@@ -83,8 +83,8 @@ MUTANTS: Final = {
     ),
     "a batch that fails gives nulls": Mutant(
         "fetching.py",
-        "it is the field's error, for each parent\n        return [error] * count",
-        "it is the field's error, for each parent\n        return [None] * count",
+        "it is the field's error, for each parent\n        return [error] * len(sources)",
+        "it is the field's error, for each parent\n        return [None] * len(sources)",
     ),
     "the guard is not called": Mutant("fetching.py", "        batch.guard(run.context)\n", "        pass\n"),
     "the columns that a batch needs are not told": Mutant(

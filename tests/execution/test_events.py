@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
+from decimal import Decimal
 from random import Random
 from typing import Any, Final
 from uuid import UUID
@@ -12,6 +14,7 @@ from uuid_utils.compat import uuid7
 
 from chat import events
 from chat.contents import NoticePart, ReasoningPart, TextPart
+from chat.routes import Taken, Tried
 from db.scopes import Row
 from db.statements import messages
 from inference.models import Usage
@@ -33,6 +36,23 @@ def told(messages: list[UUID], rows: list[Row]) -> Iterable[events.Event]:
     part_id = uuid7()
     yield events.RunQueued(position=2, **one)
     yield events.RunStarted(message_ids=messages, model="scripted", **one)
+    chosen: dict[str, Any] = {
+        "policy_id": None,
+        "deployment_id": part_id,
+        "model": "m",
+        "region": None,
+        "credential_owner": "PLATFORM",
+        "reason": "Cheap.",
+    }
+    tried: dict[str, Any] = {
+        "number": 1,
+        "started_at": datetime.now(UTC),
+        "failure": "TIMEOUT",
+        "message": "Late.",
+        "cost": Decimal("0.1"),
+        "currency": "EUR",
+    }
+    yield events.RouteChanged(failed=Tried(**chosen, **tried), next=Taken(**chosen), continues=True, restarts=False, **one)
     yield events.PartStarted(message_id=messages[0], part_id=part_id, kind="text", **one)
     yield events.TextDelta(part_id=part_id, offset=3, text="ünï\n", **one)
     yield events.TextDelta(part_id=part_id, offset=2**40, text="too far", **one)

@@ -88,10 +88,11 @@ async def test_no_request_is_lost_with_the_replica_and_it_is_read_again_when_it_
         while not is_over.is_set():
             answers.append(await title(ada, chat_id))
 
-    asking = [asyncio.create_task(ask()) for _ in range(8)]
+    # They are stopped while nobody asks: one that held a lock of PostgreSQL's own would stop the whole standby for good.
     hung = await standby.backends(APPLICATION) if trouble == "hangs" else []
     for pid in hung:
         os.kill(pid, signal.SIGSTOP)
+    asking = [asyncio.create_task(ask()) for _ in range(8)]
     if trouble == "dies":
         standby.kill()
     for _ in range(20):
