@@ -30,7 +30,7 @@ async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) 
 
 
 async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequence[str] | None, columns: Columns | None = None) -> Page:
-    """Page through the runs that the viewer began, the newest first."""
+    """Page through the runs that the viewer began in chats that they may see still, the newest first."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "runs")
     start = arguments.start(cursors)
     async with operation.reads.reading(operation.tenant_id) as scope:

@@ -430,7 +430,10 @@ class Telling(AsyncIterable[RunEvent]):
 @strawberry.type
 class Query:
     runs: Connection[Run] = batch(
-        _runs, scopes=["chats:read"], multipliers=["first"], description="The runs that you began, the newest first."
+        _runs,
+        scopes=["chats:read"],
+        multipliers=["first"],
+        description="The runs that you began in chats that you may see, the newest first.",
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
+from db.statements.chats import READABLE
 from db.statements.edges import LAST_ID, LATEST
 from db.statements.projections import Columns, Projection
 from db.tables.runs import Run
@@ -144,14 +145,17 @@ async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: b
     )
 
 
+# A condition for each run and no join: whoever reads has begun thousands of runs, and a page needs the chats of its own only.
 _PAGE: Final = Projection(
-    """
-    SELECT {columns} FROM penny.runs
+    f"""
+    SELECT {{columns}} FROM penny.runs run
     WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3))
       AND (created_at, id) < ($4, $5)
+      AND (SELECT {READABLE.format(chat="chat", reader="$2")} FROM penny.chats chat WHERE chat.tenant_id = $1 AND chat.id = run.chat_id)
     ORDER BY created_at DESC, id DESC LIMIT $6
-    """,
+    """,  # noqa: S608 - constants
     Run,
+    of="run",
     always=("id", "created_at"),
 )
 _PAGES_OF_CHATS: Final = Projection(
@@ -181,7 +185,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     limit: int,
     columns: Columns | None = None,
 ) -> list[Row]:
-    """Read a page of the runs that a user began, the newest first."""
+    """Read a page of the runs that a user began in chats that they may see still, the newest first."""
     at, run_id = beyond or (LATEST, LAST_ID)
     return await scope.rows(
         _PAGE.text(columns),

@@ -286,3 +286,35 @@ async def test_a_chat_has_no_more_participants_than_the_setting_says(api: Api, p
     assert changed is not None
     assert changed["role"] == "EDITOR"
     assert len((await people_of(ada, chat_id))["participants"]["nodes"]) == 1
+
+
+REACHED = """
+    query ($run: ID!, $message: ID!) {
+      runs(first: 9) { nodes { id chat { title } input { parts { __typename } } outputs { children(first: 9) { nodes { id } } } } }
+      run: node(id: $run) { id } message: node(id: $message) { id }
+    }"""
+
+
+@pytest.mark.parametrize("how", ["taken out", "made private"])
+async def test_whoever_sees_a_chat_no_more_reaches_it_by_nothing_that_was_theirs(api: Api, process: Process, how: str) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id, own_chat_id = await new_chat(ada, "Ours"), await new_chat(bob, "Mine")
+    await put(ada, chat_id, bob, "EDITOR")
+    first, sent = await ask(bob, own_chat_id, "!script tokens=1"), await say(bob, chat_id, "!script tokens=1")
+    run_id, message_id = sent["runs"][0]["id"], sent["message"]["id"]
+    await hear(bob, run_id)
+    found = await bob.data(REACHED, run=run_id, message=message_id)
+    assert [run["id"] for run in found["runs"]["nodes"]] == [run_id, first]
+    if how == "taken out":
+        await put(ada, chat_id, bob, None)
+    else:
+        await done(ada, "chatUpdate", chatId=chat_id, visibility="PRIVATE")
+    await hear(bob, last := await ask(bob, own_chat_id, "!script tokens=1"))
+    found = await bob.data(REACHED, run=run_id, message=message_id)
+    assert [(run["id"], run["chat"]["title"]) for run in found["runs"]["nodes"]] == [(last, "Mine"), (first, "Mine")]
+    assert (found["run"], found["message"]) == (None, None)
+    page = await bob.data("{ runs(first: 1) { nodes { id } pageInfo { hasNextPage endCursor } } }")
+    after = page["runs"]["pageInfo"]["endCursor"]
+    rest = await bob.data("query ($after: String) { runs(first: 1, after: $after) { nodes { id } pageInfo { hasNextPage } } }", after=after)
+    assert (page["runs"]["pageInfo"]["hasNextPage"], rest["runs"]) == (True, {"nodes": [{"id": first}], "pageInfo": {"hasNextPage": False}})
