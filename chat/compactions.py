@@ -4,8 +4,6 @@ A summary is a message of its own at the end of the branch. Models are given it 
 goes away. It is written by a job, so nobody waits for it: until it is there, the oldest messages give way as they always did.
 """
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Final
 from uuid import UUID
 
@@ -18,6 +16,7 @@ from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from chat import records
 from chat.acts import Acts
+from chat.asides import Ask
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
 from chat.contexts import Heard, Window, read_branch, tokens_of, usual_room, window_of
@@ -29,7 +28,7 @@ from db.statements import chats, messages, runs
 from errors import Conflict
 from events.facts import Actor, ChatUpdated, MessageUpdated, Person, record
 from events.jobs import JobRun, Jobs
-from inference.models import FailureKind, ModelEvent, ModelMessage, ModelRequest, ProviderFailed, TextDelta
+from inference.models import FailureKind, ModelMessage, ModelRequest, ProviderFailed
 from settings import Settings
 
 log = structlog.get_logger()
@@ -40,8 +39,6 @@ _ASKED: Final = (
     "Summarise the conversation below for the model that will go on with it and reads nothing else of it: facts, names, numbers, "
     "decisions, wishes, and questions that are still open. Write in the language of the conversation, and nothing but the summary."
 )
-
-Ask = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
 
 
 class NothingToCompact(Conflict):
@@ -144,7 +141,7 @@ class Summaries:
         window = window_of(branch, None, cipher, limit=usual_room(self._settings).limit)
         old = covered(window, self._settings)
         try:
-            text = await self._summary(window, old)
+            text = await self._summary(job, wanted.chat, window, old)
         except ProviderFailed as failure:
             await self._keep(cipher, wanted, [NoticePart(uuid7(), "not_compacted", failure.message)], "FAILED")
             return
@@ -153,15 +150,14 @@ class Summaries:
         part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(text)))
         await self._keep(cipher, wanted, [part], "COMPLETE")
 
-    async def _summary(self, window: Window, old: tuple[Heard, ...]) -> str:
+    async def _summary(self, job: JobRun, chat_id: UUID, window: Window, old: tuple[Heard, ...]) -> str:
         most = self._settings.context_summary_tokens
         begun = [] if window.summary is None else [f"SUMMARY: {window.summary.text}"]
         lines = [f"{one.role}: {said.text}" for one in old if (said := one.said) is not None]
         # What is too long for the model loses its beginning, as it would without a summary.
         read = "\n\n".join([*begun, *lines]).encode()[-4 * (window.limit - most) :].decode(errors="ignore")
         request = ModelRequest(messages=(ModelMessage("system", _ASKED), ModelMessage("user", read)), max_output_tokens=most)
-        async with aclosing(self._ask(request)) as events:
-            text = "".join([event.text async for event in events if isinstance(event, TextDelta)]).strip()
+        text = (await self._ask(job.tenant_id, job.created_by, chat_id, request)).strip()
         if not text:
             raise ProviderFailed(FailureKind.SERVER_ERROR)
         return text

@@ -1,8 +1,6 @@
 """Titles that a model writes: after the first answer of a chat that nobody has named, once, by a job."""
 
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
 from typing import Final
 from uuid import UUID
 
@@ -10,6 +8,7 @@ import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
+from chat.asides import Ask
 from chat.contents import opened, plain_text
 from chat.headings import sealed_title
 from db.scopes import Row, TenantScopes, Writing
@@ -17,7 +16,7 @@ from db.statements import chats, messages
 from errors import Conflict
 from events.facts import ChatUpdated, record
 from events.jobs import JobRun, Jobs
-from inference.models import ModelEvent, ModelMessage, ModelRequest, ProviderFailed, TextDelta
+from inference.models import ModelMessage, ModelRequest, ProviderFailed
 from knowledge import terms
 from settings import Settings
 
@@ -33,8 +32,6 @@ _LONGEST: Final = 80
 _READ: Final = 2000
 _ORNAMENTS: Final = " \t\"'`*_#\u201c\u201d\u2018\u2019\u00ab\u00bb"
 _LABEL: Final = re.compile(r"^(?:title|titel|titre|título)\s*:\s*", re.IGNORECASE)
-
-Ask = Callable[[ModelRequest], AsyncGenerator[ModelEvent, None]]
 
 
 class Titling(msgspec.Struct):
@@ -72,20 +69,19 @@ class Titles:
             question = await messages.by_id(scope, job.tenant_id, titling.question)
         if not wanted or question is None:
             return
-        title = await self._title(plain_text(opened(cipher, question["id"], question["content"])))
+        title = await self._title(job, titling.chat, plain_text(opened(cipher, question["id"], question["content"])))
         async with self._scopes.writing(job.tenant_id) as scope:
             await self._keep(scope, cipher, titling.chat, title)
 
-    async def _title(self, text: str) -> str:
+    async def _title(self, job: JobRun, chat_id: UUID, text: str) -> str:
         request = ModelRequest(
             messages=(ModelMessage("system", _ASKED), ModelMessage("user", text[:_READ])), max_output_tokens=_MOST_TOKENS
         )  # fmt: skip
         try:
-            async with aclosing(self._ask(request)) as events:
-                said = [event.text async for event in events if isinstance(event, TextDelta)]
+            said = await self._ask(job.tenant_id, job.created_by, chat_id, request)
         except ProviderFailed as failure:
             raise ModelIsSilent(failure.message) from failure
-        if not (title := as_title("".join(said))):
+        if not (title := as_title(said)):
             raise ModelIsSilent("The model gave no title.")
         return title
 

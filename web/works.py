@@ -27,6 +27,7 @@ from auth.rates import RateLimits
 from auth.sessions import Sessions
 from auth.throttle import Throttle
 from chat.acts import Acts
+from chat.asides import Asides
 from chat.assistants import Assistants
 from chat.choices import Choices
 from chat.compactions import KIND as SUMMARIES
@@ -69,7 +70,7 @@ from inference.credentials import Credentials
 from inference.custom_models import CustomModels
 from inference.embeddings import LazyEmbedder
 from inference.offers import Models
-from inference.platform import deployment_of_settings, platform_offering
+from inference.platform import platform_offering
 from inference.policies import RoutingPolicies
 from inference.providers import Providers
 from inference.routing import Router
@@ -246,7 +247,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             queue=process.queue, blocking=process.blocking, router=router, models=process.works.models,
             compactions=process.works.compactions, settings=settings,
         )  # fmt: skip
-        ask, scopes, keyring = router.providers.of(deployment_of_settings(settings)).stream, process.works.scopes, process.works.keyring
+        ask, scopes, keyring = Asides(models=process.works.models, router=router).ask, process.works.scopes, process.works.keyring
         summaries = Summaries(scopes=scopes, keyring=keyring, ask=ask, settings=settings)
         titles = Titles(scopes=scopes, keyring=keyring, ask=ask)
         functions = {TITLES: titles.write, SUMMARIES: summaries.write}
