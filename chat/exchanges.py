@@ -26,7 +26,10 @@ from events.facts import ChatUpdated, RunQueued, record
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """How a question is to be answered: by these runs, side by side, each with its model, when it is their turn."""
+    """How a question is to be answered: by these runs, side by side, each with its model, when it is their turn.
+
+    What they begin with was said by the message `begins_as`.
+    """
 
     run_ids: Sequence[UUID]
     turn: int
@@ -36,6 +39,7 @@ class Order:
     background: bool = True
     continues: UUID | None = None
     begins_with: Sequence[Part] = ()
+    begins_as: UUID | None = None
     assistant_version_id: UUID | None = None
 
 
@@ -110,7 +114,16 @@ async def _followed(act: Act, chat_id: UUID, order: Order) -> Order:
 def _answers(places: Sequence[Place], order: Order) -> list[Said]:
     parts = list(order.begins_with)
     return [
-        Said(id=uuid7(), place=place, role="ASSISTANT", status="PENDING", run_id=run_id, model_id=model_id, parts=parts)
+        Said(
+            id=uuid7(),
+            place=place,
+            role="ASSISTANT",
+            status="PENDING",
+            run_id=run_id,
+            model_id=model_id,
+            parts=parts,
+            copied_from_id=order.begins_as,
+        )
         for run_id, model_id, place in zip(order.run_ids, order.models, places, strict=True)
     ]
 

@@ -23,7 +23,7 @@ GROWING: Final = frozenset({"PENDING", "STREAMING"})
 @dataclass(frozen=True, kw_only=True)
 class Said:
     """A message to be written: `author_id` where a person speaks, `run_id` where a run makes it, `edited_at` where it mends another,
-    `copied_from_id` where a fork says it again.
+    `copied_from_id` where a fork says it again, or an answer begins with another.
     """
 
     id: UUID

@@ -18,7 +18,10 @@ from knowledge import terms
 
 
 class Redactions:
-    """Redacts messages: rows, those of forks and summaries among them, run logs, index and opinions. Links show a chat's own rows."""
+    """Redacts messages: rows, those of forks, continuations and summaries among them, run logs, index and opinions.
+
+    Links show a chat's own rows.
+    """
 
     def __init__(self, *, acts: Acts, logs: RunLogs) -> None:
         self._acts = acts
@@ -27,8 +30,8 @@ class Redactions:
     async def redact(self, viewer: Viewer, message_id: UUID) -> Row:
         """Put a notice in the place of a message's content; again is no mistake, and makes sure of it.
 
-        Neither an answer that is being made nor its question can be redacted: cancel first. Raises `ValkeyIsUnavailable` when
-        the log could not be reached; the row is redacted then, and the same request again does the rest.
+        Neither an answer that is being made, nor what it begins with, nor its question can be redacted: cancel first. Raises
+        `ValkeyIsUnavailable` when a log could not be reached; the rows are redacted then, and the same request again does the rest.
         """
         missing = NotFound("There is no Message with this id.", path=("messageId",))
         async with self._acts.begun(viewer) as act:
@@ -37,22 +40,21 @@ class Redactions:
                 raise missing
             await writable(act.scope, viewer, found["chat_id"], missing)
             concerned = await runs.of_message(act.scope, act.tenant_id, found["chat_id"], message_id)
+            copies = await _copies_of(act, message_id)
+            told_by = [one["run_id"] for one in (found, *copies) if one["run_id"] is not None]
+            concerned += await runs.by_ids(act.scope, act.tenant_id, told_by)
             if unfinished := [run for run in concerned if run["finished_at"] is None]:
                 raise RunInProgress(unfinished[0])
-            copies = await _copies_of(act, message_id)
             message = await _redacted(act, found) or found
             for copy in copies:
                 await _redacted(act, copy)
             for chat_id in {found["chat_id"], *(copy["chat_id"] for copy in copies)}:  # a copy lies as deep as its original
                 for summary in await messages.summaries_after(act.scope, act.tenant_id, chat_id, found["depth"]):
                     await _redacted(act, summary)
-        told_by = [run["id"] for run in concerned if run["output_message_id"] == message_id]
         try:
             await self._logs.forget(viewer.tenant_id, told_by)
         except OUTAGES as error:
-            raise ValkeyIsUnavailable(
-                "The message is redacted; its run's log could not be reached. Send the same request again."
-            ) from error
+            raise ValkeyIsUnavailable("The message is redacted; a run's log could not be reached. Send the same request again.") from error
         return message
 
 
@@ -67,7 +69,7 @@ async def _redacted(act: Act, message: Row) -> Row | None:
 
 
 async def _copies_of(act: Act, message_id: UUID) -> list[Row]:
-    """Find the copies of a message in forks; their chats are locked, so that none of them is forked meanwhile."""
+    """Find the copies of a message in forks and continuations; their chats are locked, so that none is copied meanwhile."""
     locked: set[UUID] = set()
     while True:
         copies = await messages.copies_of(act.scope, act.tenant_id, message_id)

@@ -207,15 +207,15 @@ async def first_of_chats(scope: Reading, tenant_id: UUID, chat_ids: Sequence[UUI
 
 
 async def copies_of(scope: Reading, tenant_id: UUID, message_id: UUID) -> list[Row]:
-    """Find the copies that forks made of a message, and those that were made of them, with their chats."""
+    """Find the copies of a message in forks, the answers that begin with it, and what was copied from those, with their chats and runs."""
     return await scope.rows(
         """
         WITH RECURSIVE copy AS (
-            SELECT m.id, m.chat_id, m.parent_id FROM penny.messages m WHERE m.tenant_id = $1 AND m.copied_from_id = $2
+            SELECT m.id, m.chat_id, m.parent_id, m.run_id FROM penny.messages m WHERE m.tenant_id = $1 AND m.copied_from_id = $2
             UNION ALL
-            SELECT m.id, m.chat_id, m.parent_id FROM copy JOIN penny.messages m ON m.tenant_id = $1 AND m.copied_from_id = copy.id
+            SELECT m.id, m.chat_id, m.parent_id, m.run_id FROM copy JOIN penny.messages m ON m.tenant_id = $1 AND m.copied_from_id = copy.id
         )
-        SELECT id, chat_id, parent_id FROM copy ORDER BY id
+        SELECT id, chat_id, parent_id, run_id FROM copy ORDER BY id
         """,
         tenant_id,
         message_id,

@@ -9,7 +9,7 @@ from stack.addresses import Addresses
 from tests.api.people import done, me, member, mutate, refused
 from tests.api.test_feedback import thought
 from tests.api.test_participants import put
-from tests.chat.talking import ask, hear, new_chat
+from tests.chat.talking import ask, hear, new_chat, say
 from tests.db.databases import connected
 from tests.running import Api
 from web.works import Process
@@ -173,3 +173,45 @@ async def test_who_redacts_a_copy_does_not_reach_what_it_was_copied_from(api: Ap
     await done(bob, "messageRedact", messageId=copies[1])
     assert (await message_of(bob, copies[1]))["parts"] == GONE
     assert (await message_of(ada, ids[1]))["status"] == "COMPLETE"
+
+
+async def test_what_a_continuation_began_with_is_redacted_there_too(api: Api, process: Process, stack: Addresses, database: str) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    run_ids = [(await say(ada, chat_id, "!script tokens=2000 delay_ms=2", maxOutputTokens=5))["runs"][0]["id"]]
+    await hear(ada, run_ids[0])
+    for _ in range(2):
+        run = (await done(ada, "runContinue", "run { id }", runId=run_ids[-1], idempotencyKey=uuid4().hex))["run"]
+        run_ids.append(run["id"])
+        assert "word0 " in (await hear(ada, run["id"])).text
+    shown = "query ($id: ID!) { node(id: $id) { ... on Run { outputs { id } } } }"
+    answers = [(await ada.data(shown, id=run_id))["node"]["outputs"][0]["id"] for run_id in run_ids]
+    copy = (await fork(ada, answers[2]))[1]
+    await done(ada, "messageRedact", messageId=answers[0])
+    assert [(await message_of(ada, one))["parts"] for one in (*answers, copy)] == [GONE] * 4
+    for run_id in run_ids:
+        heard = await hear(ada, run_id)
+        assert (heard.types, heard.text, heard.events[0]["outputs"][0]["parts"]) == (["RunSnapshot", "RunFinished"], "", [{}])
+    tenant_id = UUID((await me(ada))["tenant"]["id"].removeprefix("ten_"))
+    cipher = await process.works.keyring.cipher(tenant_id)
+    async with connected(stack, "postgres", database) as admin:
+        rows = await admin.fetch("SELECT id, content FROM penny.messages WHERE tenant_id = $1", tenant_id)
+    assert not [row["id"] for row in rows if b"word0" in cipher.decrypt("messages", "content", row["id"], row["content"])]
+
+
+async def test_what_a_continuation_begins_with_cannot_be_redacted_before_it_ends(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    run_id = await ask(ada, chat_id, "!script tokens=3000 delay_ms=10")
+    await hear(ada, run_id, until=9)
+    await done(ada, "runCancel", runId=run_id)
+    answer = (await hear(ada, run_id)).end["outputs"][0]
+    answer_id = (await ada.data(BRANCH, id=chat_id))["node"]["head"]["id"]
+    goes_on = (await done(ada, "runContinue", "run { id }", runId=run_id, idempotencyKey=uuid4().hex))["run"]["id"]
+    await hear(ada, goes_on, until=4)
+    assert (await refused(ada, "messageRedact", messageId=answer_id))["code"] == "RUN_IN_PROGRESS"
+    assert (await message_of(ada, answer_id))["status"] == answer["status"]
+    await done(ada, "runCancel", runId=goes_on)
+    await hear(ada, goes_on)
+    await done(ada, "messageRedact", messageId=answer_id)
+    assert (await message_of(ada, answer_id))["parts"] == GONE
