@@ -19,7 +19,7 @@ from chat.acts import Acts
 from chat.asides import Ask
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
-from chat.contexts import Heard, Window, read_branch, tokens_of, usual_room, window_of
+from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, tokens_of, usual_room, window_of
 from chat.locks import speakable
 from chat.records import Said
 from chat.turns import take_turn
@@ -83,14 +83,19 @@ class Compactions:
         tenant_id, cipher = run["tenant_id"], await self._keyring.cipher(run["tenant_id"])
         async with self._scopes.reading(tenant_id) as scope:
             branch = await read_branch(scope, tenant_id, run["chat_id"], run["output_message_id"], self._settings)
-        if not self._is_long(window_of(branch, None, cipher, limit=limit), len(branch)):
+        if not self._is_long(window_of(branch, None, cipher, limit=limit)):
             return
         async with self._scopes.writing(tenant_id) as scope:
             chat = await chats.locked(scope, tenant_id, run["chat_id"])
-            if chat is None or chat["head_message_id"] != run["output_message_id"]:
+            if chat is None or chat["head_message_id"] != run["output_message_id"] or await self._is_under_way(scope, branch):
                 return
             if not await runs.open_by_chats(scope, tenant_id, [chat["id"]], frozenset(["id"])):
                 await self._begin(scope, cipher, chat, by=Person(run["created_by"]))
+
+    async def _is_under_way(self, scope: Writing, branch: list[Row]) -> bool:
+        """Whether a summary of this branch is being written: it makes it shorter."""
+        waiting = [row for row in branch if row["role"] == "SUMMARY" and row["status"] == "PENDING"]
+        return bool(waiting) and await self._jobs.is_open(scope, waiting[-1]["tenant_id"], KIND, waiting[-1]["id"].hex)
 
     def _may_be_long(self, request: ModelRequest, limit: int) -> bool:
         """Look at what a model was just given, before the branch is read for it: most branches are short."""
@@ -99,27 +104,33 @@ class Compactions:
         given = sum(tokens_of(message.text) for message in request.messages)
         return given > compacts_at(limit, self._settings) // 2 or len(request.messages) * 2 > self._settings.run_context_messages
 
-    def _is_long(self, window: Window, read: int) -> bool:
+    def _is_long(self, window: Window) -> bool:
         if not covered(window, self._settings):
             return False
-        return window.tokens > compacts_at(window.limit, self._settings) or read >= self._settings.run_context_messages
+        most = self._settings.run_context_messages
+        return window.tokens > compacts_at(window.limit, self._settings) or len(window.heard) >= most
 
     async def _begin(self, scope: Writing, cipher: TenantCipher, chat: Row, *, by: Actor) -> Row:
         leaf_id = chat["head_message_id"]
         branch = [] if leaf_id is None else await read_branch(scope, chat["tenant_id"], chat["id"], leaf_id, self._settings)
-        if (
-            not branch
-            or branch[-1]["role"] == "SUMMARY"
-            or not covered(window_of(branch, None, cipher, limit=usual_room(self._settings).limit), self._settings)
-        ):
+        if branch and branch[-1]["role"] == "SUMMARY":
+            await self._give_up(scope, cipher, branch[-1])
+        if not covered(window_of(branch, None, cipher, limit=usual_room(self._settings).limit), self._settings):
             raise NothingToCompact
         summary = Said(id=uuid7(), place=await place_after(scope, chat["tenant_id"], chat["id"], leaf_id), role="SUMMARY", status="PENDING")
         (row,) = await records.write(scope, cipher, chat["id"], summary, by=by)
         await chats.move_head(scope, chat["tenant_id"], chat["id"], summary.id)
         await record(scope, chat["tenant_id"], ChatUpdated(chat_id=chat["id"]), by=by)
         wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id)
-        await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id)
+        await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
         return row
+
+    async def _give_up(self, scope: Writing, cipher: TenantCipher, summary: Row) -> None:
+        """Let another summary follow one that failed, or whose job was cancelled; raises `NothingToCompact` behind any other."""
+        if summary["status"] == "PENDING" and not await self._jobs.is_open(scope, cipher.tenant_id, KIND, summary["id"].hex):
+            await records.save(scope, cipher, summary["id"], [_not_compacted("The summary was given up.")], status="FAILED")
+        elif summary["status"] not in ("FAILED", "REDACTED"):
+            raise NothingToCompact
 
 
 class Summaries:
@@ -143,7 +154,7 @@ class Summaries:
         try:
             text = await self._summary(job, wanted.chat, window, old)
         except ProviderFailed as failure:
-            await self._keep(cipher, wanted, [NoticePart(uuid7(), "not_compacted", failure.message)], "FAILED")
+            await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
             return
         before = sum(tokens_of(said.text) for one in old if (said := one.said) is not None)
         before += 0 if window.summary is None else tokens_of(window.summary.text)
@@ -151,11 +162,12 @@ class Summaries:
         await self._keep(cipher, wanted, [part], "COMPLETE")
 
     async def _summary(self, job: JobRun, chat_id: UUID, window: Window, old: tuple[Heard, ...]) -> str:
-        most = self._settings.context_summary_tokens
+        most = min(self._settings.context_summary_tokens, window.limit // 4)
         begun = [] if window.summary is None else [f"SUMMARY: {window.summary.text}"]
         lines = [f"{one.role}: {said.text}" for one in old if (said := one.said) is not None]
-        # What is too long for the model loses its beginning, as it would without a summary.
-        read = "\n\n".join([*begun, *lines]).encode()[-4 * (window.limit - most) :].decode(errors="ignore")
+        # What is too long for the model loses its beginning, as it would without a summary; an earlier summary stays.
+        room = max(1, BYTES_PER_TOKEN * (window.limit - most) - sum(len(text.encode()) for text in begun))
+        read = "\n\n".join([*begun, "\n\n".join(lines).encode()[-room:].decode(errors="ignore")])
         request = ModelRequest(messages=(ModelMessage("system", _ASKED), ModelMessage("user", read)), max_output_tokens=most)
         text = (await self._ask(job.tenant_id, job.created_by, chat_id, request)).strip()
         if not text:
@@ -164,6 +176,8 @@ class Summaries:
 
     async def _keep(self, cipher: TenantCipher, wanted: Compacting, parts: list[SummaryPart] | list[NoticePart], status: str) -> None:
         async with self._scopes.writing(cipher.tenant_id) as scope:
+            # Whoever redacts something of it holds the chat.
+            await chats.locked(scope, cipher.tenant_id, wanted.chat)
             row = await messages.by_id(scope, cipher.tenant_id, wanted.summary)
             # Redacted meanwhile, or written by an attempt whose worker was lost: what is there stays.
             if row is not None and row["status"] == "PENDING":
@@ -172,9 +186,22 @@ class Summaries:
 
 
 def covered(window: Window, settings: Settings) -> tuple[Heard, ...]:
-    """Return what a summary would cover: all but the latest messages, from two on that hold something for a model."""
-    old = window.heard[: max(0, len(window.heard) - settings.context_keep_messages)]
+    """Return what a summary would cover: all but the latest messages, from two on that hold something for a model.
+
+    What is kept takes at most half of what begins a compaction, so that a branch must grow a good deal before the next one.
+    """
+    room, kept = compacts_at(window.limit, settings) // 2, 0
+    for one in reversed(window.heard):
+        room -= 0 if one.said is None else tokens_of(one.said.text)
+        if kept == settings.context_keep_messages or (kept and room < 0):
+            break
+        kept += 1
+    old = window.heard[: len(window.heard) - kept]
     return old if sum(one.said is not None for one in old) > 1 else ()
+
+
+def _not_compacted(why: str) -> NoticePart:
+    return NoticePart(uuid7(), "not_compacted", why)
 
 
 def compacts_at(limit: int, settings: Settings) -> int:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from db.scopes import Row, TenantScopes, Writing
+from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import jobs
 from errors import NotFound
 from events.facts import JobUpdated, record
@@ -92,6 +92,10 @@ class Jobs:
             # The other one may end between the two statements.
             if (row := await jobs.open_with_key(scope, tenant_id, kind, key or "")) is not None:
                 return row
+
+    async def is_open(self, scope: Reading, tenant_id: UUID, kind: str, key: str) -> bool:
+        """Whether a job with this key waits or is being done."""
+        return await jobs.open_with_key(scope, tenant_id, kind, key) is not None
 
     async def cancel(self, tenant_id: UUID, job_id: UUID) -> Row:
         """Cancel a job: at once if it waits, within seconds if it is being done; one that is over stays as it is."""

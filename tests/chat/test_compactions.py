@@ -1,10 +1,12 @@
 """A long conversation is summarised where everybody sees it; models are given the summary, and nothing of the tree goes away."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from tests.api.people import done, refused, soon
+from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat
 from tests.inference.fault_server import WELL, Fault, FaultServer
 from tests.running import Api, running_server
@@ -135,6 +137,42 @@ async def test_a_model_that_gives_no_summary_leaves_a_notice_and_the_context_as_
     assert (summary["status"], summary["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
     assert chat["context"] == before["context"]
     assert chat["messages"]["nodes"][:-1] == before["messages"]["nodes"]
+
+
+async def test_a_branch_of_long_messages_is_not_summarised_after_each_answer(lonely: dict[str, str]) -> None:
+    given = {
+        "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_COMPACT_PERCENT": "50", "PENNY_MODEL_CONTEXT_TOKENS": "700",
+        "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100", "PENNY_CONTEXT_SUMMARY_TOKENS": "10",
+    }  # fmt: skip
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        chat_id = await new_chat(ada)
+        for number in range(12):
+            await answered(ada, chat_id, f"{number} " + "long " * 30)
+            chat = await chat_of(ada, chat_id)
+            if chat["head"]["role"] == "SUMMARY":
+                await summarised(ada, chat_id)
+        roles = [message["role"] for message in (await chat_of(ada, chat_id))["messages"]["nodes"]]
+    places = [place for place, role in enumerate(roles) if role == "SUMMARY"]
+    assert len(places) > 1
+    assert all(later - earlier > 4 for earlier, later in pairwise(places))
+
+
+async def test_another_summary_may_follow_one_that_was_given_up(lonely: dict[str, str], lonely_rows: Rows) -> None:
+    given = {"PENNY_CONTEXT_KEEP_MESSAGES": "2", "PENNY_JOB_SWEEP_SECONDS": "600"}  # no worker comes to it
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        chat_id = await conversation(ada)
+        first = (await done(ada, "contextCompact", "message { id }", chatId=chat_id))["message"]["id"]
+        assert (await refused(ada, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"
+        (job,) = await lonely_rows("SELECT id FROM penny.jobs WHERE kind = 'context_compact'")
+        await done(ada, "jobCancel", "job { status }", jobId=f"job_{job['id'].hex}")
+        second = (await done(ada, "contextCompact", "message { id }", chatId=chat_id))["message"]["id"]
+        chat = await chat_of(ada, chat_id)
+    assert chat["head"]["id"] == second
+    *_, given_up, waiting = chat["messages"]["nodes"]
+    assert (given_up["id"], given_up["status"], given_up["parts"][0]["kind"]) == (first, "FAILED", "not_compacted")
+    assert (waiting["id"], waiting["status"]) == (second, "PENDING")
 
 
 async def test_a_long_branch_is_summarised_by_itself_and_only_once_at_a_time(lonely: dict[str, str]) -> None:
