@@ -5,7 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, Literal
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import msgspec
 
@@ -136,6 +136,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """One place where a model can be asked, and how much: `tpm` tokens and `rpm` requests a minute, None for no limit.
 
     A lower `order` is preferred by PRIORITY; `weight` shares out among equals. `remote_name` is what the model is called there.
+    `credential_id` names the key where it is a tenant's or a member's.
     """
 
     id: UUID
@@ -150,6 +151,17 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     tpm: int | None = None
     rpm: int | None = None
     owner: CredentialOwner = CredentialOwner.PLATFORM
+    credential_id: UUID | None = None
+
+    @property
+    def standing_id(self) -> UUID:
+        """As what its health and limits are kept."""
+        return standing_of(self.id, self.credential_id)
+
+
+def standing_of(deployment_id: UUID, credential_id: UUID | None) -> UUID:
+    """As what is kept how a deployment stands: apart for each key, so that nobody's bad key keeps others away."""
+    return deployment_id if credential_id is None else uuid5(credential_id, f"standing/{deployment_id}")
 
 
 class FallbackRule(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from inference.deployments import (
     PriceSource,
     Strategy,
     Wire,
+    standing_of,
 )
 from inference.models import FailureKind
 from settings import Secret
@@ -104,6 +105,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     rpm: int | None = None
     drained: bool = False
     lacks_key: bool = False
+
+    @property
+    def standing_id(self) -> UUID:
+        """As what its health and limits are kept."""
+        return standing_of(self.id, self.credential_id)
 
 
 class StoredRule(msgspec.Struct, frozen=True):
@@ -201,6 +207,7 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
             tpm=place.tpm,
             rpm=place.rpm,
             owner=place.owner,
+            credential_id=place.credential_id,
         )
 
 

@@ -76,7 +76,7 @@ class Router:
     ) -> Decision:
         """Say who would be asked now, without asking or booking; raises `ProviderFailed` where nobody fits."""
         choices = await self.selection.choices(policy, Need.of(request, _needed(request, capabilities, policy)), chat_id)
-        standings = await self.standings.look([one.deployment.id for one in choices])
+        standings = await self.standings.look([one.deployment.standing_id for one in choices])
         passed: list[tuple[Deployment, str]] = []
         for choice, standing in zip(choices, standings, strict=True):
             if standing.cools_for_ms == 0:

@@ -108,8 +108,8 @@ class Selection:
         alone = len(fitting) == 1
         known: dict[UUID, Standing] = {}
         if not alone and policy.strategy in LIVE:
-            ids = [one.id for one in fitting]
-            known = dict(zip(ids, await self._standings.look(ids), strict=True))
+            standings = await self._standings.look([one.standing_id for one in fitting])
+            known = {one.id: standing for one, standing in zip(fitting, standings, strict=True)}
         sticky = None if alone or chat_id is None or not policy.sticky else await self._stickiness.last(chat_id)
         return ordered(fitting, policy, need, known, sticky=sticky, chance=self._chance)
 

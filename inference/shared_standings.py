@@ -120,14 +120,14 @@ class SharedStandings:
         arguments: list[str | int] = [*limits, tokens, self._rules.probe_ms, str(attempt), BUSY_MS]
 
         async def shared() -> Booking:
-            hindrance, number = await self._book(keys=self._keys(deployment.id), args=arguments)
+            hindrance, number = await self._book(keys=self._keys(deployment.standing_id), args=arguments)
             return Booking(Hindrance(hindrance.decode()), int(number)) if hindrance else Booking(is_probe=bool(number))
 
         return await self._or_locally(shared, lambda: self._local.book(deployment, attempt, tokens=tokens))
 
     async def answered(self, deployment: Deployment, *, after_ms: float) -> None:
         await self._or_locally(
-            lambda: self._answered(keys=self._keys(deployment.id), args=[after_ms, NEWEST]),
+            lambda: self._answered(keys=self._keys(deployment.standing_id), args=[after_ms, NEWEST]),
             lambda: self._local.answered(deployment, after_ms=after_ms),
         )
 
@@ -142,23 +142,23 @@ class SharedStandings:
             rules.longest_pause_ms,
         ]
         await self._or_locally(
-            lambda: self._ended(keys=self._keys(deployment.id), args=arguments),
+            lambda: self._ended(keys=self._keys(deployment.standing_id), args=arguments),
             lambda: self._local.ended(deployment, attempt, tokens=tokens, failure=failure),
         )
 
-    async def look(self, deployment_ids: Sequence[UUID]) -> list[Standing]:
+    async def look(self, standing_ids: Sequence[UUID]) -> list[Standing]:
         async def shared() -> list[Standing]:
             pipe = self._valkey.pipeline(transaction=False)
             pipe.time()
-            for deployment_id in deployment_ids:
-                state, busy = self._keys(deployment_id)
+            for standing_id in standing_ids:
+                state, busy = self._keys(standing_id)
                 pipe.hgetall(state)
                 pipe.zrange(busy, 0, -1, withscores=True)
             (seconds, microseconds), *found = await pipe.execute()
             now = int(seconds) * 1000 + int(microseconds) // 1000
             return [_standing(state, busy, now) for state, busy in zip(found[::2], found[1::2], strict=True)]
 
-        return await self._or_locally(shared, lambda: self._local.look(deployment_ids))
+        return await self._or_locally(shared, lambda: self._local.look(standing_ids))
 
     async def _or_locally(self, shared: Callable[[], Awaitable[T]], locally: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -168,9 +168,9 @@ class SharedStandings:
             log.warning("standings_are_local", error=type(error).__name__)
             return await locally()
 
-    def _keys(self, deployment_id: UUID) -> list[str]:
+    def _keys(self, standing_id: UUID) -> list[str]:
         """One hash tag keeps both in one slot of a cluster."""
-        key = f"{self._prefix}:{{deployment:{deployment_id}}}"
+        key = f"{self._prefix}:{{deployment:{standing_id}}}"
         return [key, f"{key}:busy"]
 
 

@@ -2,7 +2,7 @@
 
 A deployment that fails often in a row cools down, twice as long each time; one that asks for a pause gets it. After that it is half
 open: one question goes through as a probe, and its first token opens the deployment again. `inference.shared_standings` keeps the
-same for all processes.
+same for all processes. What is known is known of a deployment as it is asked with one key.
 """
 
 import time
@@ -111,7 +111,7 @@ class Standings(Protocol):
     async def ended(self, deployment: Deployment, attempt: UUID, *, tokens: int, failure: ProviderFailed | None = None) -> None:
         """Note an attempt's end, whatever it was; `tokens` is how many more it took than were booked."""
 
-    async def look(self, deployment_ids: Sequence[UUID]) -> list[Standing]:
+    async def look(self, standing_ids: Sequence[UUID]) -> list[Standing]:
         """How each stands, in order; nothing changes."""
 
 
@@ -131,7 +131,7 @@ def is_question_s_fault(failure: ProviderFailed) -> bool:
 
 @dataclass
 class _State:
-    """One deployment's; times in milliseconds of the clock, levels are what is left of a limit."""
+    """One deployment's with one key; times in milliseconds of the clock, levels are what is left of a limit."""
 
     failures: int = 0
     cooldowns: int = 0
@@ -154,7 +154,7 @@ class LocalStandings:
         self._states: defaultdict[UUID, _State] = defaultdict(_State)
 
     async def book(self, deployment: Deployment, attempt: UUID, *, tokens: int) -> Booking:
-        now, state = self._clock() * 1000, self._states[deployment.id]
+        now, state = self._clock() * 1000, self._states[deployment.standing_id]
         if state.until > now:
             return Booking(Hindrance.COOLDOWN, _ceil(state.until - now))
         if state.cooldowns and state.probe is not None and state.probe[1] > now:
@@ -174,14 +174,14 @@ class LocalStandings:
         return Booking(is_probe=state.cooldowns > 0)
 
     async def answered(self, deployment: Deployment, *, after_ms: float) -> None:
-        state = self._states[deployment.id]
+        state = self._states[deployment.standing_id]
         before = state.first_token_ms
         state.first_token_ms = after_ms if before is None else before + NEWEST * (after_ms - before)
         state.failures = state.cooldowns = 0
         state.until, state.probe = 0.0, None
 
     async def ended(self, deployment: Deployment, attempt: UUID, *, tokens: int, failure: ProviderFailed | None = None) -> None:
-        now, state = self._clock() * 1000, self._states[deployment.id]
+        now, state = self._clock() * 1000, self._states[deployment.standing_id]
         state.busy.pop(attempt, None)
         _take(state, tokens, now)
         if state.tokens is not None:
@@ -200,9 +200,9 @@ class LocalStandings:
             state.until = now + min(self._rules.longest_pause_ms, self._rules.pause_ms * 2**state.cooldowns)
             state.cooldowns += 1
 
-    async def look(self, deployment_ids: Sequence[UUID]) -> list[Standing]:
+    async def look(self, standing_ids: Sequence[UUID]) -> list[Standing]:
         now = self._clock() * 1000
-        return [self._standing(self._states[deployment_id], now) for deployment_id in deployment_ids]
+        return [self._standing(self._states[standing_id], now) for standing_id in standing_ids]
 
     def _standing(self, state: _State, now: float) -> Standing:
         minute, tokens = state.minute

@@ -18,14 +18,14 @@ _UNMEASURED: Final[dict[str, Any]] = {
 
 
 async def healths(operation: Operation, rows: Sequence[Row]) -> list[Health]:
-    """Say how each place is."""
-    return [standing.health for standing in await operation.works.router.standings.look([row["id"] for row in rows])]
+    """Say how each place is with the key that the viewer would use."""
+    return [standing.health for standing in await operation.works.router.standings.look([row["standing_id"] for row in rows])]
 
 
 async def cooldowns(operation: Operation, rows: Sequence[Row], needed: object) -> list[datetime | None]:  # noqa: ARG001 - a batch's arguments
     """Say until when each place is not asked."""
     now = datetime.now(UTC)
-    standings = await operation.works.router.standings.look([row["id"] for row in rows])
+    standings = await operation.works.router.standings.look([row["standing_id"] for row in rows])
     return [now + timedelta(milliseconds=standing.cools_for_ms) if standing.cools_for_ms else None for standing in standings]
 
 

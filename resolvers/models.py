@@ -16,7 +16,7 @@ from resolvers.operations import Operation
 _OF_MODEL: Final = (
     "id", "key", "name", "provider_id", "context_tokens", "max_output_tokens", "deprecated_on", "replacement_id", "custom", "revision",
 )  # fmt: skip
-_OF_PLACE: Final = ("id", "model_id", "region", "weight", "order", "tpm", "rpm", "owner", "drained")
+_OF_PLACE: Final = ("id", "standing_id", "model_id", "region", "weight", "order", "tpm", "rpm", "owner", "drained")
 
 
 async def offering(operation: Operation) -> Offering:

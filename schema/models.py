@@ -170,10 +170,12 @@ class ModelDeployment(Node):
     credential_owner: CredentialOwner = column(
         "owner", convert=lambda owner: CredentialOwner(owner.value), description="Whose key pays for what is asked there."
     )
-    health: Health = batch(_healths, needs=["id"], description="How it is now, as all processes have seen.")
+    health: Health = batch(
+        _healths, needs=["standing_id"], description="How it is now with the key that pays for you, as all processes have seen."
+    )
     cooldown_until: datetime | None = batch(
         deployments.cooldowns,
-        needs=["id"],
+        needs=["standing_id"],
         description="Until when it is not asked, after failures or because it asked for a pause; else null.",
     )
     stats: DeploymentStats = batch(_stats, needs=["id"], description="What the tenant's own runs have measured there.")

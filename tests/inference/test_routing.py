@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from valkey.asyncio import Valkey
 
@@ -348,6 +349,18 @@ async def test_a_longer_pause_than_anybody_waits_for_ends_the_run_and_keeps_othe
     decision = await router.explain(policy(one, at("two", order=1)), asking("x"))
     assert decision.deployment.model.key == "two"
     assert decision.reason.startswith("It comes first in the policy's order, at 1. Passed over: one (cooling down for ")
+
+
+async def test_a_bad_key_keeps_nobody_away_who_has_another_one(router: Router, at: At, fault_server: FaultServer) -> None:
+    bad = at("m", credential_id=uuid4())
+    good = msgspec.structs.replace(bad, credential_id=uuid4())
+    fault_server.plan("m", *[Fault(refuse=FailureKind.AUTH)] * 3, WELL)
+    for _ in range(4):
+        assert (await told(router.route(policy(bad), asking("x")))).failure is not None
+    assert fault_server.count("m") == 3  # it cools down
+    assert (await told(router.route(policy(good), asking("x")))).text == TEXT
+    assert (await told(router.route(policy(bad), asking("x")))).failure is not None
+    assert fault_server.count("m") == 4
 
 
 async def test_a_limit_is_kept_by_asking_others(router: Router, at: At, fault_server: FaultServer) -> None:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from valkey.asyncio import Valkey
 
@@ -37,7 +38,7 @@ class Kept:
         return await self.standings.book(deployment, attempt or uuid4(), tokens=tokens)
 
     async def health(self, deployment: Deployment) -> Health:
-        return (await self.standings.look([deployment.id]))[0].health
+        return (await self.standings.look([deployment.standing_id]))[0].health
 
 
 @pytest.fixture
@@ -156,6 +157,16 @@ async def test_tokens_are_limited_and_what_was_not_used_comes_back(kept: Kept) -
     await kept.standings.ended(one, attempt, tokens=-800)
     assert await kept.asked(one, tokens=500) == Booking()
     assert (await kept.standings.look([one.id]))[0].tokens == 600
+
+
+async def test_each_key_has_its_own_pauses_and_limits(kept: Kept) -> None:
+    one = deployment_named("one", rpm=3, credential_id=uuid4())
+    same, other = msgspec.structs.replace(one), msgspec.structs.replace(one, credential_id=uuid4())
+    await kept.fails(one, times=3)
+    assert (await kept.asked(same)).hindrance is Hindrance.COOLDOWN
+    assert [await kept.asked(other) for _ in range(3)] == [Booking()] * 3
+    assert (await kept.asked(other)).hindrance is Hindrance.RPM
+    assert [await kept.health(each) for each in (same, other)] == [Health.COOLDOWN, Health.HEALTHY]
 
 
 async def test_a_question_larger_than_the_limit_waits_for_all_of_it_and_not_for_ever(kept: Kept) -> None:
