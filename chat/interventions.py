@@ -105,7 +105,7 @@ class Interventions:
             assert answer is not None, "a run is deleted with its messages"
             order = Order(
                 run_ids=made.runs, models=(run["model_id"],), turn=turn.number, max_output_tokens=run["max_output_tokens"],
-                background=run["background"], continues=run_id, begins_as=answer["id"],
+                background=run["background"], continues=run_id, begins_as=answer["id"], routing_policy_id=run["routing_policy_id"],
                 begins_with=copied(opened(act.cipher, answer["id"], answer["content"])),
             )  # fmt: skip
             said = await answer_again(act, question, order)

@@ -39,7 +39,7 @@ class Trees:
     async def edit(  # noqa: PLR0913 - what an edit is
         self, viewer: Viewer, message_id: UUID, texts: Sequence[str], *, rerun: bool, expected_revision: int | None, key: str
     ) -> Sent:
-        """Say something in another way: a sibling of the message, which is answered unless `rerun` is off.
+        """Say something in another way: a sibling of the message, which is answered on the same terms unless `rerun` is off.
 
         Raises `Conflict` where somebody edited the same message meanwhile, if the editor says which revision they saw.
         """
@@ -58,14 +58,14 @@ class Trees:
                 raise await _edited_meanwhile(act, message_id)
             place = await place_after(act.scope, act.tenant_id, chat["id"], message["parent_id"])
             turn = await take_turn(act, chat["id"]) if rerun else None
-            order = None if turn is None else Order(run_ids=made.runs, turn=turn.number)
+            order = None if turn is None else Order(run_ids=made.runs, turn=turn.number, **await _terms_of(act, message))
             said = await say(act, chat["id"], person_says(act, made.message, place, texts, edited=True), order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0]) if rerun else 0
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
 
     async def regenerate(self, viewer: Viewer, message_id: UUID, model_ids: Sequence[UUID], *, key: str) -> Sent:
-        """Have a question answered again, by other models if they are named: a sibling of each answer that is there."""
+        """Have a question answered again on the same terms, by other models if they are named: a sibling of each answer that is there."""
         models = await self._choices.checked(viewer, model_ids)
         content = {"message": message_id.hex, "models": [one.hex for one in model_ids]}
         async with self._acts.begun(viewer) as act:
@@ -76,7 +76,8 @@ class Trees:
             chat = await speakable(act.scope, viewer, message["chat_id"], missing)
             turn = await take_turn(act, chat["id"])
             question = message if message["role"] == "USER" else await _question_of(act, message)
-            said = await answer_again(act, question, Order(run_ids=made.runs, models=models, turn=turn.number))
+            order = Order(run_ids=made.runs, models=models, turn=turn.number, **await _terms_of(act, message))
+            said = await answer_again(act, question, order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
@@ -125,6 +126,15 @@ async def _question_of(act: Act, answer: Row) -> Row:
     if question is None or question["role"] != "USER":
         raise Invalid("Only a question can be answered again, and an answer to one.", path=("messageId",), constraint="role=USER")
     return question
+
+
+async def _terms_of(act: Act, message: Row) -> dict[str, Any]:
+    """Say on which terms an answer was made, or a question answered last: where its text may go, and how long it may become.
+
+    There are none where it was not answered; the runs of what a fork copied stay with the other chat.
+    """
+    found = await runs.of_message(act.scope, act.tenant_id, message["chat_id"], message["id"])
+    return {name: found[-1][name] for name in ("routing_policy_id", "max_output_tokens")} if found else {}
 
 
 async def _edited_meanwhile(act: Act, message_id: UUID) -> Conflict:

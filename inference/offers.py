@@ -103,12 +103,16 @@ class Models:
         return wanted
 
     async def policy_for(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> Policy:
-        """Where a run may ask its model, with keys in hand. A policy that is gone meanwhile is none.
+        """Where a run may ask its model, with keys in hand.
 
-        Raises `ModelIsUnavailable` where nothing can be asked any more.
+        Raises `ModelIsUnavailable` where nothing can be asked any more, as when the policy that says where is gone.
         """
         offering = await self.offering(tenant_id, user_id)
-        policy = None if policy_id is None else offering.policies.get(policy_id)
+        if policy_id is not None and policy_id not in offering.policies:
+            offering = await self.offering_now(tenant_id, user_id)  # it may be newer than what is remembered
+            if policy_id not in offering.policies:
+                raise ModelIsUnavailable("The routing policy is gone that says where the model may be asked.")
+        policy = _policy(offering, policy_id)
         cipher = await self._keyring.cipher(tenant_id)
         chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
         if not chosen.candidates:

@@ -103,13 +103,15 @@ class Mutation:
         _edit,
         payload=MessageEditPayload,
         scopes=["chats:write"],
-        description="Say something in another way: a new branch begins with the edit, and the old one stays.",
+        description="Say something in another way: a new branch begins with the edit, and the old one stays. It is answered under "
+        "the routing policy of the last answer, and no longer than that one might be.",
     )
     message_regenerate: MessageRegeneratePayload = mutation(
         _regenerate,
         payload=MessageRegeneratePayload,
         scopes=["chats:write"],
-        description="Have something answered again, by other models if you like. The answers that are there stay.",
+        description="Have something answered again, by other models if you like, under the same routing policy. The answers that "
+        "are there stay.",
     )
     message_prefer: MessagePreferPayload = mutation(
         _prefer,

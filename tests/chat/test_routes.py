@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from inference.models import FailureKind
 from stack.addresses import Addresses
 from tests.api.people import done
-from tests.chat.talking import Heard, ask, new_chat, say
+from tests.chat.talking import Heard, ask, hear, new_chat, say
 from tests.conftest import TEMPLATE
 from tests.db.databases import connected, made_database
 from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
@@ -253,6 +253,30 @@ async def test_a_region_that_is_not_allowed_is_not_asked(house: House) -> None:
     assert (heard.end["status"], heard.end["route"]) == ("FAILED", None)
     assert told(heard, "RunStarted")[0]["route"] is None
     assert house.server.count(house.name("a")) == 0
+
+
+@pytest.mark.parametrize("field", ["messageEdit", "messageRegenerate", "runContinue"])
+async def test_what_is_asked_again_goes_where_it_was_allowed_to_go(house: House, stack: Addresses, field: str) -> None:
+    policy_id = await house.policy("b", allowedRegions=["eu"])
+    chat_id = await new_chat(house.api)
+    given: dict[str, Any] = {"modelIds": [house.models["b"]], "routingPolicyId": policy_id, "maxOutputTokens": 7}
+    sent = await say(house.api, chat_id, "Tell me.", **given)
+    await hear(house.api, sent["runs"][0]["id"])
+    about = {"messageId": sent["message"]["id"]} if field != "runContinue" else {"runId": sent["runs"][0]["id"]}
+    more: dict[str, dict[str, Any]] = {
+        "messageEdit": {"content": [{"text": "Tell me all."}]},
+        "messageRegenerate": {"modelIds": [house.models["b"]]},
+    }
+    selection = "run { id }" if field == "runContinue" else "runs { id }"
+    payload = await done(house.api, field, selection, idempotencyKey=uuid4().hex, **about, **more.get(field, {}))
+    run_id = (payload["run"] if field == "runContinue" else payload["runs"][0])["id"]
+    assert (await hear(house.api, run_id)).end["status"] == "FAILED", "the policy's place is in another region"
+    assert house.server.count(house.name("b")) == 0
+    async with connected(stack, "postgres", house.database) as admin:
+        rows = await admin.fetch(
+            "SELECT routing_policy_id, max_output_tokens FROM penny.runs WHERE chat_id = $1", UUID(chat_id.partition("_")[2])
+        )
+    assert [tuple(row) for row in rows] == [(UUID(policy_id.partition("_")[2]), 7)] * 2
 
 
 async def test_a_policy_of_another_tenant_is_not_found_and_nothing_is_sent(house: House, opened: tuple[Api, str]) -> None:

@@ -187,8 +187,10 @@ async def test_a_policy_orders_what_it_names_and_falls_back(offers: Models, view
     assert [one.wire for one in policy.fallbacks_on(FailureKind.TIMEOUT)] == ["scripted"]
     of_another_model = await offers.policy_for(*who, offers.platform.default_model_id, policy_id)
     assert [one.wire for one in of_another_model.candidates] == ["scripted"]
-    gone = await offers.policy_for(*who, model_id, uuid4())
-    assert (gone.id, [(one.id, one.order) for one in gone.candidates]) == (None, [(first, 0), (second, 1)])
+    with pytest.raises(ModelIsUnavailable):
+        await offers.policy_for(*who, model_id, uuid4())
+    newer = await with_policy(scopes, viewer, candidates=[first])
+    assert (await offers.policy_for(*who, model_id, newer)).id == newer, "also where others made it just now"
 
 
 async def test_equals_share_a_turn_where_nobody_ranks_them(offers: Models, viewer: Viewer, scopes: TenantScopes) -> None:
