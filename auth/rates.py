@@ -104,6 +104,7 @@ class Charge:
     requested: int
     cost: int
     remaining: int = 0
+    alone: bool = False  # granted while Valkey was away
 
     @property
     def limit(self) -> int:
@@ -140,21 +141,25 @@ class RateLimits:
 
     async def charge(self, viewer: Viewer | None, address: str, points: int) -> Charge:
         """Charge a caller, known by their credential or else by their address; raises `RateLimited` and charges nothing."""
-        account = self._account(viewer, address)
+        account, alone = self._account(viewer, address), False
         if account.borrowed >= points:
             account.borrowed -= points
         elif time.monotonic() < self._away_until or not await self._borrow(account, points):
             self._grant_alone(account, points)
-        return Charge(account, points, points, account.remaining(time.monotonic()))
+            alone = True
+        return Charge(account, points, points, account.remaining(time.monotonic()), alone)
 
     def refund(self, charge: Charge, cost: int) -> None:
         """Give back what an operation did not cost after all."""
         unspent = charge.cost - cost
         if unspent > 0:
             charge.cost = cost
-            charge.account.borrowed += unspent
             charge.remaining = min(charge.limit, charge.remaining + unspent)
-            self._lend(charge.account)
+            if charge.alone:
+                charge.account.local += unspent
+            else:
+                charge.account.borrowed += unspent
+                self._lend(charge.account)
 
     async def close(self) -> None:
         """Give everything back."""

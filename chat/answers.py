@@ -252,6 +252,8 @@ class Answer:
         }  # fmt: skip
         async with self._scopes.writing(run["tenant_id"]) as scope:
             if not await runs.finish(scope, run["tenant_id"], run["id"], epoch=run["epoch"], values=values):
+                if await runs.has_ended(scope, run["tenant_id"], run["id"], epoch=run["epoch"]):
+                    return  # by us: the connection broke after the commit, and before it was told
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
             await records.ended(scope, run, outcome.status)

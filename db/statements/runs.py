@@ -130,6 +130,12 @@ async def next_in_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[U
     return [row["id"] for row in await scope.rows(statement, tenant_id, chat_id)]
 
 
+async def has_ended(scope: Reading, tenant_id: UUID, run_id: UUID, *, epoch: int) -> bool:
+    """Whether a run has ended in this epoch."""
+    statement = "SELECT EXISTS (SELECT 1 FROM penny.runs WHERE tenant_id = $1 AND id = $2 AND epoch = $3 AND finished_at IS NOT NULL)"
+    return bool(await scope.value(statement, tenant_id, run_id, epoch))
+
+
 async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: bool) -> Row | None:
     """Note that an open run should stop, at a clean point where it is steered; None when it is over already."""
     return await scope.row(

@@ -148,3 +148,12 @@ async def test_without_valkey_a_process_grants_a_share_by_itself(processes: Proc
     assert isinstance(refused, RateLimited)
     assert refused.retry_after_ms > 1000
     assert isinstance(await granted(limits, viewer(), 10), Charge)
+
+
+async def test_what_was_granted_without_valkey_is_given_back_without_it(processes: Processes) -> None:
+    limits, ada = processes.one(Valkey.from_url("unix:///nowhere/at-all?db=0"), principal_points=1000, alone_percent=10), viewer()
+    for _ in range(40):
+        limits.refund(await limits.charge(ada, ADDRESS, 10), 1)
+    charge = await limits.charge(ada, ADDRESS, 10)
+    assert (charge.alone, charge.account.borrowed) == (True, 0)
+    assert charge.remaining <= 100 - 40
