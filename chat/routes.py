@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from chat.steps import LostStep
 from db.scopes import Row
 from db.statements import steps
 from inference.attempts import Attempt
@@ -122,3 +123,13 @@ def cost_of(rows: Sequence[Mapping[str, Any]]) -> Cost | None:
     if len(currencies) != 1 or any(row["cost"] is None for row in rows):
         return None
     return Cost(sum((row["cost"] for row in rows), Decimal(0)), *currencies)
+
+
+def cost_of_lost(rows: Sequence[Row], lost: LostStep, policy: Policy) -> Decimal | None:
+    """What the attempt cost that a lost worker left open; None where the price that it began with is not in force any more."""
+    places = {one.id: one for one in (*policy.candidates, *(one for rule in policy.fallbacks for one in rule.to))}
+    for row in rows:
+        if row["step"] == lost.number and row["ended_at"] is None and (place := places.get(row["deployment_id"])) is not None:
+            price = place.model.price
+            return price.cost(lost.open_usage) if price is not None and price.version == row["price_version"] else None
+    return None

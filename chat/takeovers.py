@@ -15,7 +15,7 @@ from chat.contexts import read_branch, request_for
 from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
-from chat.routes import closed_usages
+from chat.routes import closed_usages, cost_of_lost
 from chat.speech import Speech, bytes_of
 from chat.steps import LostStep, Said, Step, columns_of, lost_steps, usage_of
 from chat.views import Told
@@ -60,7 +60,7 @@ class Preparation:
         request = request_for(run, found.branch, version, self._cipher, policy=self._policy, settings=self._settings)
         own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
         lost = lost_steps(found.steps, own, request, asked=_asked(told), closed=closed_usages(found.attempts))
-        await self._close(lost)
+        await self._close(lost, found.attempts)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
         request = self._continued(request, speech, used)
         losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
@@ -98,14 +98,15 @@ class Preparation:
             return Speech.continuing(saved["id"], parts, events)
         return Speech.retold(saved["id"], parts, events, seq)
 
-    async def _close(self, lost: Sequence[LostStep]) -> None:
+    async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row]) -> None:
         if not lost:
             return
         tenant_id: UUID = self._run["tenant_id"]
         async with self._scopes.writing(tenant_id) as scope:
             for one in lost:
                 await steps.close(scope, tenant_id, self._run["id"], one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
-                await attempts.close(scope, tenant_id, self._run["id"], one.number, usage=columns_of(one.open_usage))
+                cost = cost_of_lost(tried, one, self._policy)
+                await attempts.close(scope, tenant_id, self._run["id"], one.number, usage=columns_of(one.open_usage), cost=cost)
 
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
@@ -30,12 +31,14 @@ async def save(scope: Writing, tenant_id: UUID, attempts: Sequence[Mapping[str, 
     await scope.run(_SAVE, tenant_id, msgspec.json.encode(attempts).decode())
 
 
-async def close(scope: Writing, tenant_id: UUID, run_id: UUID, step: int, *, usage: Mapping[str, Any]) -> None:
-    """End the attempt that a lost worker's step left open, with what it used; nobody has its price at hand."""
+async def close(  # noqa: PLR0913 - whose it is, and what it came to
+    scope: Writing, tenant_id: UUID, run_id: UUID, step: int, *, usage: Mapping[str, Any], cost: Decimal | None
+) -> None:
+    """End the attempt that a lost worker's step left open, with what it used and, where its price is known, what that cost."""
     await scope.run(
         """
         UPDATE penny.run_attempts SET ended_at = now(), message = 'The worker that asked was lost.', input_tokens = $4,
-            output_tokens = $5, cache_read_tokens = $6, cache_write_tokens = $7, reasoning_tokens = $8, usage_estimated = $9
+            output_tokens = $5, cache_read_tokens = $6, cache_write_tokens = $7, reasoning_tokens = $8, usage_estimated = $9, cost = $10
         WHERE tenant_id = $1 AND run_id = $2 AND step = $3 AND ended_at IS NULL
         """,
         tenant_id,
@@ -43,6 +46,7 @@ async def close(scope: Writing, tenant_id: UUID, run_id: UUID, step: int, *, usa
         step,
         *(usage[name] for name in TOKENS),
         usage["estimated"],
+        cost,
     )
 
 

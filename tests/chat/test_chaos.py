@@ -7,9 +7,12 @@ import asyncio
 import os
 import random
 import signal
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from tests.api.people import soon
 from tests.chat.chaos import Reader, crew, every_token_was_billed_once, said_bytes, words
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat
@@ -19,6 +22,7 @@ ANSWERS = int(os.environ.get("PENNY_CHAOS", "16"))
 KILLS = max(4, ANSWERS // 4)
 CANCELLATIONS = max(1, ANSWERS // 16)
 CANCEL = "mutation ($id: ID!) { runCancel(input: {runId: $id}) { run { id status } alreadyFinished errors { message code } } }"
+COST = "query ($id: ID!) { node(id: $id) { ... on Run { usage { cost { amount currency } } } } }"
 FAST = {"PENNY_RUN_LEASE_SECONDS": "0.8", "PENNY_RUN_ATTEMPTS": "1000"}
 # RunQueued, RunStarted, thoughts and words, each with their PartStarted, and the end, which is written in one piece.
 SCRIPT, LAST = "!script tokens=4 reasoning=1 delay_ms=40", 9
@@ -94,6 +98,33 @@ async def test_a_worker_that_was_paused_beyond_its_lease_writes_nothing_more(lon
     assert (reader.text, reader.saved) == (words(60), words(60))
     assert [step["outcome"] for step in steps] == ["LOST", "ENDED", "ENDED"]
     await every_token_was_billed_once(lonely_rows)
+
+
+async def test_a_run_that_lost_a_worker_says_what_it_cost(lonely: dict[str, str], lonely_rows: Rows, tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    file.write_text('[[prices]]\nmodel = "platform/scripted"\nprices = [{ from = 2026-01-01, input = "2", output = "20" }]\n')
+    lonely |= FAST | {"PENNY_MODELS_FILE": str(file)}
+    async with running_web(lonely) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(lonely, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=200 delay_ms=20")
+
+            async def begun() -> None:
+                if not await lonely_rows("SELECT 1 FROM penny.run_attempts"):
+                    raise LookupError("no attempt is written yet")
+
+            await soon(begun)
+            worker.kill()
+            await worker.wait()
+        async with running(lonely, "worker"):
+            assert (await hear(ada, run_id)).end["status"] == "COMPLETED"
+        usage = (await ada.data(COST, id=run_id))["node"]["usage"]
+    lost, last = await lonely_rows("SELECT * FROM penny.run_attempts ORDER BY number")
+    assert (lost["message"], last["message"]) == ("The worker that asked was lost.", None)
+    costs = [Decimal(2 * one["input_tokens"] + 20 * one["output_tokens"]) / 1_000_000 for one in (lost, last)]
+    assert [one["cost"] for one in (lost, last)] == costs
+    assert min(costs) > 0
+    assert (Decimal(usage["cost"]["amount"]), usage["cost"]["currency"]) == (sum(costs), "USD")
 
 
 async def test_a_run_that_is_cancelled_while_nobody_has_it_ends_cancelled(lonely: dict[str, str], lonely_rows: Rows) -> None:
