@@ -16,7 +16,7 @@ from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from chat import records
 from chat.acts import Acts
-from chat.asides import Ask
+from chat.asides import Ask, Way
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
 from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, tokens_of, usual_room, window_of
@@ -54,6 +54,7 @@ class Compacting(msgspec.Struct):
     chat: UUID
     summary: UUID
     leaf: UUID
+    way: Way = Way()
 
 
 class Compactions:
@@ -121,7 +122,9 @@ class Compactions:
         (row,) = await records.write(scope, cipher, chat["id"], summary, by=by)
         await chats.move_head(scope, chat["tenant_id"], chat["id"], summary.id)
         await record(scope, chat["tenant_id"], ChatUpdated(chat_id=chat["id"]), by=by)
-        wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id)
+        answered = next((row["run_id"] for row in reversed(branch) if row["run_id"] is not None), None)
+        way = Way.of(None if answered is None else await runs.by_id(scope, chat["tenant_id"], answered))
+        wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id, way=way)
         await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
         return row
 
@@ -152,7 +155,7 @@ class Summaries:
         window = window_of(branch, None, cipher, limit=usual_room(self._settings).limit)
         old = covered(window, self._settings)
         try:
-            text = await self._summary(job, wanted.chat, window, old)
+            text = await self._summary(job, wanted.way, window, old)
         except ProviderFailed as failure:
             await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
             return
@@ -161,7 +164,7 @@ class Summaries:
         part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(text)))
         await self._keep(cipher, wanted, [part], "COMPLETE")
 
-    async def _summary(self, job: JobRun, chat_id: UUID, window: Window, old: tuple[Heard, ...]) -> str:
+    async def _summary(self, job: JobRun, way: Way, window: Window, old: tuple[Heard, ...]) -> str:
         most = min(self._settings.context_summary_tokens, window.limit // 4)
         begun = [] if window.summary is None else [f"SUMMARY: {window.summary.text}"]
         lines = [f"{one.role}: {said.text}" for one in old if (said := one.said) is not None]
@@ -169,7 +172,7 @@ class Summaries:
         room = max(1, BYTES_PER_TOKEN * (window.limit - most) - sum(len(text.encode()) for text in begun))
         read = "\n\n".join([*begun, "\n\n".join(lines).encode()[-room:].decode(errors="ignore")])
         request = ModelRequest(messages=(ModelMessage("system", _ASKED), ModelMessage("user", read)), max_output_tokens=most)
-        text = (await self._ask(job.tenant_id, job.created_by, chat_id, request)).strip()
+        text = (await self._ask(job.tenant_id, job.created_by, way, request)).strip()
         if not text:
             raise ProviderFailed(FailureKind.SERVER_ERROR)
         return text

@@ -8,7 +8,7 @@ import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
-from chat.asides import Ask
+from chat.asides import Ask, Way
 from chat.contents import opened, plain_text
 from chat.headings import sealed_title
 from db.scopes import Row, TenantScopes, Writing
@@ -39,6 +39,7 @@ class Titling(msgspec.Struct):
 
     chat: UUID
     question: UUID
+    way: Way = Way()
 
 
 class ModelIsSilent(Conflict):
@@ -49,7 +50,7 @@ async def wish(scope: Writing, jobs: Jobs, run: Row, settings: Settings) -> None
     """Have a title written, in the transaction that ends an answer, where a chat has none and nobody has said what it is called."""
     if not settings.chat_titles or not await chats.is_untitled(scope, run["tenant_id"], run["chat_id"]):
         return
-    titling = Titling(chat=run["chat_id"], question=run["input_message_id"])
+    titling = Titling(chat=run["chat_id"], question=run["input_message_id"], way=Way.of(run))
     await jobs.add(scope, run["tenant_id"], KIND, titling, created_by=run["created_by"], key=titling.chat.hex)
 
 
@@ -69,16 +70,16 @@ class Titles:
             question = await messages.by_id(scope, job.tenant_id, titling.question)
         if not wanted or question is None:
             return
-        title = await self._title(job, titling.chat, plain_text(opened(cipher, question["id"], question["content"])))
+        title = await self._title(job, titling.way, plain_text(opened(cipher, question["id"], question["content"])))
         async with self._scopes.writing(job.tenant_id) as scope:
             await self._keep(scope, cipher, titling.chat, title)
 
-    async def _title(self, job: JobRun, chat_id: UUID, text: str) -> str:
+    async def _title(self, job: JobRun, way: Way, text: str) -> str:
         request = ModelRequest(
             messages=(ModelMessage("system", _ASKED), ModelMessage("user", text[:_READ])), max_output_tokens=_MOST_TOKENS
         )  # fmt: skip
         try:
-            said = await self._ask(job.tenant_id, job.created_by, chat_id, request)
+            said = await self._ask(job.tenant_id, job.created_by, way, request)
         except ProviderFailed as failure:
             raise ModelIsSilent(failure.message) from failure
         if not (title := as_title(said)):

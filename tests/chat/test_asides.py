@@ -6,11 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.api.people import done, soon
-from tests.chat.conftest import Rows
+from tests.api.people import done
 from tests.chat.talking import hear, new_chat, say
 from tests.chat.test_compactions import summarised
-from tests.chat.test_titles import jobs, title_of
+from tests.chat.test_titles import title_of
 from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
 from tests.running import Api, running_server
 
@@ -67,22 +66,17 @@ async def test_titles_and_summaries_come_from_another_place_where_the_first_one_
     assert endpoint.count("backup") == 2
 
 
-async def test_nothing_is_asked_where_the_tenant_drained_all(ada: Api, endpoint: FaultServer, lonely_rows: Rows) -> None:
+async def test_what_is_said_to_a_model_of_one_s_own_goes_to_no_other(ada: Api, endpoint: FaultServer) -> None:
     given = {"key": "acme", "name": "Acme", "endpoint": endpoint.base_url, "needsKey": False}
     provider = (await done(ada, "providerUpsert", "provider { id }", **given))["provider"]["id"]
     own = await done(
         ada, "modelUpsert", "model { id }", providerId=provider, key="own", name="Own", contextTokens=8000, capabilities=["TEXT"],
         deployments=[{"remoteName": "own"}],
     )  # fmt: skip
-    await drained(ada, "platform/m")
     chat_id = await talked(ada, modelIds=[own["model"]["id"]])
-
-    async def look() -> None:
-        if await jobs(lonely_rows) != ["FAILED"]:
-            raise LookupError("the job is not over")
-
-    await soon(look)
+    assert await title_of(ada, chat_id) == TITLE
+    await drained(ada, "acme/own")
     await done(ada, "contextCompact", chatId=chat_id)
     _, summary = await summarised(ada, chat_id)
     assert (summary["status"], summary["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
-    assert (endpoint.count("m"), endpoint.count("backup"), endpoint.count("own")) == (0, 0, 1)
+    assert (endpoint.count("m"), endpoint.count("backup"), endpoint.count("own")) == (0, 0, 2)
