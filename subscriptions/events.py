@@ -78,11 +78,13 @@ class EventStreams:
 
     async def of_chat(self, viewer: Viewer, chat_id: UUID, *, after: str | None) -> Events:
         """Follow a chat until it is gone or out of the viewer's sight, which is the last event; raises `NotFound`, `CursorHasExpired`."""
+        # The place first: a chat that is hidden between the two is then told to be gone.
+        events = await self._events(viewer, after, lambda happened: told_in_chat(viewer, chat_id, happened))
         async with self._scopes.reading(viewer.tenant_id) as scope:
             chat = await chats.by_id(scope, viewer.tenant_id, chat_id)
         if chat is None or not can_read_chat(viewer, chat):
             raise NotFound("There is no Chat with this id.", path=("chatId",))
-        return await self._events(viewer, after, lambda happened: told_in_chat(viewer, chat_id, happened))
+        return events
 
     async def of_viewer(self, viewer: Viewer, *, after: str | None) -> Events:
         """Follow what concerns a viewer; raises `CursorHasExpired`."""
