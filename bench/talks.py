@@ -30,7 +30,13 @@ PER_SECOND = 30  # tokens a second that a run says, as a large model does
 GIVEN_UP_MS = 250.0
 # A bench is one person's many questions; what they may ask is measured elsewhere.
 LIMITS = {"PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000000", "PENNY_RATE_LIMIT_TENANT_POINTS": "1000000000"}
-WORKER = {**SCRIPTED, **LIMITS, "PENNY_WORKER_RUNS": "5000", "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100000"}
+WORKER = {
+    **SCRIPTED,
+    **LIMITS,
+    "PENNY_WORKER_RUNS": "5000",
+    "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100000",
+    "PENNY_MODEL_CONTEXT_TOKENS": "400000",
+}
 AT_ONCE = 10
 PATIENCE = 120.0
 # Tokens of a model that never pauses; fewer where all readers together hear more than that.
