@@ -15,6 +15,7 @@ from chat.assistants import AssistantIsNotReleased, check_usable
 from chat.branches import Place, place_after
 from chat.claims import Made
 from chat.contents import copied, opened
+from chat.contexts import END
 from chat.drafts import check_title
 from chat.exchanges import Sent, sent_before
 from chat.headings import opened_titles, sealed_title
@@ -29,7 +30,6 @@ from knowledge import terms
 from settings import Settings
 
 _AT_ONCE: Final = 500
-_END: Final = 2_147_483_647
 # What is still being said is said as far as it came.
 _STATUSES: Final[dict[str, str]] = {"PENDING": "INCOMPLETE", "STREAMING": "INCOMPLETE"}
 
@@ -105,7 +105,7 @@ async def _path_to(act: Act, message: Row) -> AsyncIterator[list[Row]]:
     asked, above = (message["chat_id"], message["id"]), -1
     while above < message["depth"]:
         pages = await messages.pages_of_branches(
-            act.scope, act.tenant_id, [asked], newest_first=False, above=above, below=_END, roles=None, limit=_AT_ONCE
+            act.scope, act.tenant_id, [asked], newest_first=False, above=above, below=END, roles=None, limit=_AT_ONCE
         )
         yield pages[asked]
         above = pages[asked][-1]["depth"]

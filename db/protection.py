@@ -1,6 +1,6 @@
 """Row-level security: the one function that protects a table, called by every migration that creates one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 TENANT = "(SELECT nullif(current_setting('app.tenant_id', true), '')::uuid)"
 OWN_ROWS = f"tenant_id = {TENANT}"
@@ -58,3 +58,33 @@ def _walls(table: str, system_sees: str) -> list[str]:
 def drop(tables: Sequence[str]) -> list[str]:
     """Return the statements that take tables away again, the last created first."""
     return [f"DROP TABLE penny.{table}" for table in reversed(tables)]
+
+
+def over_all_tenants(table: str, *statements: str) -> list[str]:
+    """Return statements that change rows of every tenant: the owner of the tables sees none but for this moment in the transaction."""
+    table = f"ALTER TABLE penny.{table}"
+    return [f"{table} NO FORCE ROW LEVEL SECURITY", *statements, f"{table} FORCE ROW LEVEL SECURITY"]
+
+
+def grant(scopes_of_roles: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the statements that give new scopes to the built-in roles of the tenants that are there already."""
+    written = {name: f"{{{','.join(scopes)}}}" for name, scopes in scopes_of_roles.items()}
+    return over_all_tenants(
+        "roles",
+        *(
+            f"UPDATE penny.roles SET scopes = scopes || '{scopes}'::text[] WHERE builtin AND name = '{name}' AND NOT scopes && '{scopes}'"  # noqa: S608 - constants
+            for name, scopes in written.items()
+        ),
+    )
+
+
+def revoke(*scopes: str) -> list[str]:
+    """Return the statements that take scopes away from every role."""
+    written = ", ".join(f"'{scope}'" for scope in scopes)
+    return over_all_tenants(
+        "roles",
+        f"""
+    UPDATE penny.roles SET scopes = ARRAY(SELECT scope FROM unnest(scopes) WITH ORDINALITY AS s (scope, place)
+        WHERE scope NOT IN ({written}) ORDER BY place)
+    """,  # noqa: S608 - constants
+    )

@@ -3,14 +3,21 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Final
 
 import msgspec
 
 from inference.deployments import Deployment
-from inference.models import FailureKind, ModelEvent, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage, estimated_usage
-
-NOTHING: Final = Usage(input_tokens=0, output_tokens=0)
+from inference.models import (
+    NO_USAGE,
+    FailureKind,
+    ModelEvent,
+    ModelRequest,
+    ProviderFailed,
+    ReasoningDelta,
+    TextDelta,
+    Usage,
+    estimated_usage,
+)
 
 
 class Attempt(msgspec.Struct, kw_only=True):
@@ -28,7 +35,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     ended_at: datetime | None = None
     failure: FailureKind | None = None
     message: str | None = None
-    usage: Usage = NOTHING
+    usage: Usage = NO_USAGE
 
     @classmethod
     def imagined(cls, deployment: Deployment, reason: str) -> "Attempt":
@@ -72,7 +79,7 @@ class Counting:
 
     def used_before(self, failure: ProviderFailed) -> Usage:
         """What it used before it failed: nothing, where it was refused."""
-        return failure.usage or (self.used() if any(self._bytes.values()) else NOTHING)
+        return failure.usage or (self.used() if any(self._bytes.values()) else NO_USAGE)
 
 
 def usage_of(attempts: Sequence[Attempt]) -> Usage:

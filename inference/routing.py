@@ -15,11 +15,11 @@ from uuid import UUID
 import msgspec
 from uuid_utils.compat import uuid7
 
-from inference.attempts import NOTHING, Attempt, Counting, usage_of
+from inference.attempts import Attempt, Counting, usage_of
 from inference.candidates import TEXT_ONLY, Need, in_words
 from inference.continuing import Rest, Seam, begun, continued
 from inference.deployments import Capability, Deployment, MidStream, Policy
-from inference.models import Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage, estimated_usage
+from inference.models import NO_USAGE, Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage, estimated_usage
 from inference.providers import Providers
 from inference.selection import Asked, Booked, Selection
 from inference.standings import Standings
@@ -129,7 +129,7 @@ class Route:
     def leave(self) -> None:
         """Give up what was chosen and never asked."""
         if self.attempts and self._booked is not None:
-            self._end(self._booked, self.attempts[-1], NOTHING, "It was not asked.")
+            self._end(self._booked, self.attempts[-1], NO_USAGE, "It was not asked.")
 
     async def begin(self) -> Attempt | None:
         """Choose the first deployment; None where there is none, which `events` then raises."""

@@ -3,20 +3,18 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 
 from db.migrating import migration
-from db.protection import drop, protect
+from db.protection import drop, grant, protect, revoke
 
 ID = "m20261125_2310_create_assistants"
 VERSION = "1.38.0"
 DESCRIPTION = "create assistants"
 GRANTED = {
-    "owner": "{assistants:read,assistants:write,assistants:admin}",
-    "admin": "{assistants:read,assistants:write,assistants:admin}",
-    "manager": "{assistants:read,assistants:write}",
-    "creator": "{assistants:read,assistants:write}",
-    "viewer": "{assistants:read}",
+    "owner": ("assistants:read", "assistants:write", "assistants:admin"),
+    "admin": ("assistants:read", "assistants:write", "assistants:admin"),
+    "manager": ("assistants:read", "assistants:write"),
+    "creator": ("assistants:read", "assistants:write"),
+    "viewer": ("assistants:read",),
 }
-# The owner of the tables sees no tenant's rows either, but for this moment in this transaction.
-OPEN, CLOSED = "ALTER TABLE penny.roles NO FORCE ROW LEVEL SECURITY", "ALTER TABLE penny.roles FORCE ROW LEVEL SECURITY"
 
 FORWARDS = [
     """
@@ -55,20 +53,10 @@ FORWARDS = [
     *protect("assistant_versions", app="SELECT, INSERT, UPDATE, DELETE"),
     "ALTER TABLE penny.chats ADD assistant_id uuid",
     "ALTER TABLE penny.runs ADD assistant_version_id uuid",
-    OPEN,
-    *(
-        f"UPDATE penny.roles SET scopes = scopes || '{scopes}'::text[] WHERE builtin AND name = '{name}' AND NOT scopes && '{scopes}'"  # noqa: S608 - constants
-        for name, scopes in GRANTED.items()
-    ),
-    CLOSED,
+    *grant(GRANTED),
 ]
 BACKWARDS = [
-    OPEN,
-    """
-    UPDATE penny.roles SET scopes = ARRAY(SELECT scope FROM unnest(scopes) WITH ORDINALITY AS s (scope, place)
-        WHERE scope NOT IN ('assistants:read', 'assistants:write', 'assistants:admin') ORDER BY place)
-    """,
-    CLOSED,
+    *revoke(*GRANTED["owner"]),
     "ALTER TABLE penny.runs DROP assistant_version_id",
     "ALTER TABLE penny.chats DROP assistant_id",
     *drop(["assistants", "assistant_versions"]),

@@ -3,23 +3,21 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 
 from db.migrating import migration
+from db.protection import over_all_tenants
 
 ID = "m20261125_2315_grant_sharing"
 VERSION = "1.38.0"
 DESCRIPTION = "grant the scope of sharing to the built-in roles"
 CHANGES_ROWS_ONLY = True
-# The owner of the tables sees no tenant's rows either, but for this moment in this transaction.
-OPEN, CLOSED = "ALTER TABLE penny.roles NO FORCE ROW LEVEL SECURITY", "ALTER TABLE penny.roles FORCE ROW LEVEL SECURITY"
 
-FORWARDS = [
-    OPEN,
+FORWARDS = over_all_tenants(
+    "roles",
     """
     UPDATE penny.roles SET scopes = array_append(scopes, 'chats:share')
     WHERE builtin AND name IN ('owner', 'admin', 'manager', 'creator') AND NOT 'chats:share' = ANY (scopes)
     """,
-    CLOSED,
-]
-BACKWARDS = [OPEN, "UPDATE penny.roles SET scopes = array_remove(scopes, 'chats:share')", CLOSED]
+)
+BACKWARDS = over_all_tenants("roles", "UPDATE penny.roles SET scopes = array_remove(scopes, 'chats:share')")
 
 
 async def forwards() -> MigrationManager:
