@@ -31,6 +31,7 @@ from schema import (
     redactions,
     roles,
     routes,
+    run_events,
     runs,
     search,
     sessions,
@@ -83,7 +84,7 @@ MUTATIONS: Final = (
     credentials.Mutation,
     policies.Mutation,
 )
-SUBSCRIPTIONS: Final = (runs.Subscription, events.Subscription, jobs.Subscription)
+SUBSCRIPTIONS: Final = (run_events.Subscription, events.Subscription, jobs.Subscription)
 
 
 def build_schema(settings: Settings | None = None) -> strawberry.Schema:
@@ -94,7 +95,7 @@ def build_schema(settings: Settings | None = None) -> strawberry.Schema:
             "Mutation", MUTATIONS, "Everything that can be changed. What a user can act on comes back in the payload's `errors`."
         ),
         subscription=merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to."),
-        types=[*kinds().values(), *ALL_ERRORS, *runs.EVENTS.values()],
+        types=[*kinds().values(), *ALL_ERRORS, *run_events.EVENTS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.introspection),
     )
 

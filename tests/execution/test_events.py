@@ -19,7 +19,7 @@ from db.scopes import Row
 from db.statements import messages
 from inference.models import Usage
 from schema.ids import type_and_id
-from schema.runs import EVENTS
+from schema.run_events import EVENTS
 from tests.execution.comparing import Answer
 from tests.execution.documents import Style, Writer
 from tests.execution.stories import Story

@@ -17,7 +17,7 @@ from chat.views import Told
 from execution import Compiler
 from inference.models import Usage
 from resolvers.operations import Caller
-from schema.runs import Telling
+from schema.run_events import Telling
 from schema.schema import build_schema
 from settings import Settings
 from tests.chat.events_of_a_run import MESSAGE, REASONING, TEXT, spoken, text_of
