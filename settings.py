@@ -207,6 +207,12 @@ class Settings:
         minimum=0.01,
         maximum=86_400,
     )
+    model_retry_after_most_seconds: float = setting(
+        "Longest pause that a deployment is given because it asked for one (`Retry-After`), in seconds: then it is probed.",
+        default=600.0,
+        minimum=0.01,
+        maximum=86_400,
+    )
     model_patience_seconds: float = setting(
         "How long a run waits for a deployment that cools down, is probed or is at its limit, in seconds, before it fails.",
         default=15.0,

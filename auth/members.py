@@ -12,7 +12,7 @@ from auth.policies.members import can_change_member, can_grant, can_remove_membe
 from auth.roles import BUILTIN, OWNER
 from auth.viewers import Viewer
 from db.scopes import Row, TenantScopes, Writing
-from db.statements import members, participants, tenants
+from db.statements import assistants, members, participants, tenants
 from db.tables.members import Membership, Role
 from errors import Conflict, Invalid, NotFound, PermissionDenied
 from events.facts import MemberRemoved, MemberUpdated, RoleCreated, RoleUpdated, record
@@ -57,14 +57,17 @@ class Members:
         return row
 
     async def remove(self, viewer: Viewer, membership_id: UUID) -> UUID:
-        """Remove somebody, or leave; their sessions and API keys of this tenant go with them."""
+        """Remove somebody, or leave; their sessions and API keys of this tenant go with them, their assistants stay with an owner."""
         async with self._scopes.writing(viewer.tenant_id) as scope:
+            # Before all else, as whoever makes an assistant does: none comes after those that are passed on.
+            await tenants.locked(scope, viewer.tenant_id)
             owner = await _locked_owner_role(scope, viewer.tenant_id)
             member = await _found_member(scope, viewer.tenant_id, membership_id)
             if not can_remove_member(viewer, member):
                 raise _denied()
             await _refuse_last_owner(scope, member, owner)
             await participants.lock_chats_of(scope, viewer.tenant_id, member["user_id"])
+            await assistants.pass_on(scope, viewer.tenant_id, member["user_id"], owner["id"])
             await members.delete_membership(scope, viewer.tenant_id, membership_id)
             await record(scope, viewer.tenant_id, MemberRemoved(membership_id=membership_id, user_id=member["user_id"]), by=viewer)
         await self._tell("user", viewer.tenant_id, member["user_id"], "MEMBER_REMOVED")

@@ -1,7 +1,7 @@
 """How deployments stand: what is known of each, who may ask it now, and the rules by which that changes. Kept here for one process.
 
-A deployment that fails often in a row cools down, twice as long each time; one that asks for a pause gets it. After that it is half
-open: one question goes through as a probe, and its first token opens the deployment again. `inference.shared_standings` keeps the
+A deployment that fails often in a row cools down, twice as long each time; one that asks for a pause gets it, up to a limit. After that it
+is half open: one question goes through as a probe, and its first token opens the deployment again. `inference.shared_standings` keeps the
 same for all processes. What is known is known of a deployment as it is asked with one key.
 """
 
@@ -81,11 +81,15 @@ DOWN_AFTER: Final = 4
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """The numbers, in milliseconds: after so many failures in a row a pause, how long at first and at most, and a probe's time."""
+    """The numbers, in milliseconds.
+
+    After so many failures in a row a pause, how long at first, at most, and at most where it is asked for; and a probe's time.
+    """
 
     failures: int
     pause_ms: int
     longest_pause_ms: int
+    longest_asked_ms: int
     probe_ms: int
 
     @classmethod
@@ -95,6 +99,7 @@ class Rules:
             failures=settings.model_failures,
             pause_ms=int(settings.model_cooldown_seconds * 1000),
             longest_pause_ms=int(settings.model_cooldown_most_seconds * 1000),
+            longest_asked_ms=int(settings.model_retry_after_most_seconds * 1000),
             probe_ms=int(probe * 1000),
         )
 
@@ -120,7 +125,7 @@ def blamed_pause(failure: ProviderFailed | None, rules: Rules) -> int | None:
     if failure is None or failure.kind in _BLAMELESS or is_question_s_fault(failure):
         return None
     if failure.retry_after_ms is not None:
-        return failure.retry_after_ms
+        return min(failure.retry_after_ms, rules.longest_asked_ms)
     return rules.pause_ms if failure.kind in _PAUSES else 0
 
 

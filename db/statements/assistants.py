@@ -110,3 +110,25 @@ async def newest_released(scope: Reading, tenant_id: UUID, assistant_id: UUID) -
         assistant_id,
     )
     return None if row is None else row["id"]
+
+
+async def pass_on(scope: Writing, tenant_id: UUID, user_id: UUID, owner_role_id: UUID) -> None:
+    """Give the assistants of somebody who leaves to whoever has been the tenant's owner longest, and end what they were given."""
+    await scope.run(
+        """
+        UPDATE penny.assistants SET updated_at = now(),
+            owner_id = CASE WHEN owner_id <> $2 THEN owner_id ELSE (
+                SELECT user_id FROM penny.memberships
+                WHERE tenant_id = $1 AND role_id = $3 AND status = 'ACTIVE' AND user_id <> $2 ORDER BY joined_at, id LIMIT 1
+            ) END,
+            grants = (
+                SELECT coalesce(jsonb_agg(given ORDER BY place), '[]') FROM jsonb_array_elements(grants) WITH ORDINALITY AS g (given, place)
+                WHERE given ->> 'kind' <> 'USER' OR given ->> 'id' <> $4
+            )
+        WHERE tenant_id = $1 AND (owner_id = $2 OR grants @> jsonb_build_array(jsonb_build_object('kind', 'USER', 'id', $4::text)))
+        """,
+        tenant_id,
+        user_id,
+        owner_role_id,
+        user_id.hex,
+    )

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from tests.api.people import done, me, member, refused, role_id
+from tests.api.people import done, email_of, me, member, membership_id, refused, role_id
 from tests.chat.talking import ask, hear, new_chat
 from tests.running import Api
 from web.works import Process
@@ -115,6 +115,20 @@ async def test_whom_it_is_given_to_uses_it_and_reads_no_instructions(api: Api, p
     assert await eve.data(nodes, a=assistant_id, v=version["id"]) == {"a": None, "v": None}
     (assistant,) = (await listed(ada))["nodes"]
     assert [one["number"] for one in assistant["versions"]["nodes"]] == [1]
+
+
+async def test_who_leaves_leaves_assistants_to_an_owner_and_is_given_none_any_more(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob, eve = await member(ada, process, "creator"), await member(ada, process, "creator")
+    bob_id, eve_id = [(await me(one))["viewer"]["user"]["id"] for one in (bob, eve)]
+    await released(bob, "left", grants=[{"userId": eve_id, "role": "USER"}])
+    await released(eve, "stays", grants=[{"userId": bob_id, "role": "EDITOR"}, {"everyone": True, "role": "VIEWER"}])
+    await done(ada, "memberRemove", "removedId", membershipId=await membership_id(ada, await email_of(bob)))
+    left, stays = (await listed(ada))["nodes"]
+    assert (left["slug"], left["owner"]["id"]) == ("left", (await me(ada))["viewer"]["user"]["id"])
+    assert left["grants"] == [{"role": "USER", "principal": {"__typename": "User"}}]
+    assert (stays["slug"], stays["owner"]["id"]) == ("stays", eve_id)
+    assert stays["grants"] == [{"role": "VIEWER", "principal": {"__typename": "Everyone"}}]
 
 
 async def test_roles_and_everyone_are_given_assistants_until_the_grant_ends(api: Api, process: Process) -> None:

@@ -123,6 +123,13 @@ async def test_a_pause_that_is_asked_for_is_made_at_once(kept: Kept) -> None:
     assert 59_000 < refused.wait_ms <= 60_000
 
 
+async def test_a_pause_that_is_asked_for_is_no_longer_than_the_setting_says(kept: Kept, short: Settings) -> None:
+    one = deployment_named("one")
+    await kept.fails(one, ProviderFailed(FailureKind.RATE_LIMIT, retry_after_ms=86_400_000))
+    most = short.model_retry_after_most_seconds * 1000
+    assert most - 1000 < (await kept.asked(one)).wait_ms <= most
+
+
 @pytest.mark.parametrize(
     "failure",
     [
