@@ -52,7 +52,7 @@ class Settings:
     host: str = setting("Address that the web process binds to.", default="127.0.0.1")
     port: int = setting("Port that the web process binds to.", default=8000, minimum=0, maximum=65535)
     allowed_origins: tuple[str, ...] = setting(
-        "Other origins whose pages may open WebSockets with the session cookie, separated by commas.", default=()
+        "Other origins whose pages may use the API and WebSockets with the session cookie (CORS), separated by commas.", default=()
     )
     log_level: str = setting("Least severity that is logged.", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("`json` for machines, `console` for people.", default="json", choices=("json", "console"))
@@ -390,6 +390,11 @@ class Settings:
     idempotency_hours: int = setting("How long an idempotency key is kept, in hours.", default=24, minimum=1, maximum=720)
 
     graphql_max_body_bytes: int = setting("Largest request body, in bytes.", default=262_144, minimum=1024, maximum=104_857_600)
+    graphql_max_batch: int = setting("Most operations of one request that is a list; 0 takes no lists.", default=0, minimum=0, maximum=100)
+    graphql_partial_status: bool = setting(
+        "Answer data that comes with errors with status 294, in the media type that has it; off for proxies that know no such status.",
+        default=True,
+    )
     graphql_max_tokens: int = setting("Most lexical tokens of a document.", default=4000, minimum=10, maximum=1_000_000)
     graphql_max_depth: int = setting("Deepest nesting of a document.", default=15, minimum=1, maximum=1000)
     graphql_max_aliases: int = setting(
@@ -460,6 +465,14 @@ class Settings:
         maximum=1_073_741_824,
     )
     socket_ping_seconds: float = setting("How often the server pings a WebSocket, in seconds.", default=12.0, minimum=0.1, maximum=600)
+    http_request_seconds: float = setting(
+        "How long a request may take to arrive, in seconds; whoever is slower is cut off.", default=15.0, minimum=0.1, maximum=3600
+    )
+    http_max_head_bytes: int = setting("Longest head of a request, in bytes.", default=65_536, minimum=1024, maximum=16_777_216)
+    http_compress_bytes: int = setting(
+        "Smallest answer that is compressed for who accepts gzip, in bytes; 0 compresses none.", default=1024, minimum=0, maximum=10**9
+    )
+    server_timing: bool = setting("Tell developers where the time went, in the header `Server-Timing`.", default=False)
     web_keep_alive_seconds: int = setting(
         "How long an idle HTTP connection stays open, in seconds. Longer than any client or load balancer keeps it: whoever sends on a "
         "connection that the server is closing gets a reset instead of an answer.",

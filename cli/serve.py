@@ -1,5 +1,8 @@
 """`penny serve`: a web process."""
 
+import contextlib
+import resource
+
 import rich_click as click
 import uvicorn
 
@@ -13,6 +16,7 @@ from settings import Settings
 def command(*, host: str | None, port: int | None, workers: int) -> None:
     """Answer the API. SIGTERM lets requests finish and asks the clients of WebSockets to come again elsewhere."""
     settings = Settings.from_environment()
+    _let_many_in()
     uvicorn.run(
         "web.app:create_app",
         factory=True,
@@ -20,7 +24,7 @@ def command(*, host: str | None, port: int | None, workers: int) -> None:
         port=settings.port if port is None else port,
         workers=workers,
         loop="uvloop",
-        http="httptools",
+        http="web.connections:BoundedProtocol",
         ws="web.protocol:FramesProtocol",
         ws_per_message_deflate=False,
         ws_max_size=settings.socket_max_message_bytes,
@@ -34,3 +38,10 @@ def command(*, host: str | None, port: int | None, workers: int) -> None:
         # Below, uvicorn writes lines for every WebSocket.
         log_level="info" if settings.log_level == "DEBUG" else "warning",
     )
+
+
+def _let_many_in() -> None:
+    """Take as many connections as the machine lets this process have: shells begin with a limit of 1,024 open files."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -16,6 +16,7 @@ from schema.schema import build_schema
 from settings import Settings
 from web import pages
 from web.answers import refusal
+from web.connections import Watch
 from web.door import Door
 from web.graphql import GraphQLApp
 from web.headers import Front, Headers
@@ -67,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Front:
         logging_config=None,
         exception_handlers={Exception: _masked},
     )
-    return Front(GraphQLApp(door, sockets), Headers(app, settings))
+    return Front(GraphQLApp(door, sockets), Headers(app, settings), Watch(settings))
 
 
 async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:

@@ -84,8 +84,8 @@ def request_id_of(headers: Mapping[str, str]) -> str:
 def origin_may_use_cookies(headers: Mapping[str, str], settings: Settings) -> bool:
     """Whether the page that sent this may speak for the cookie's owner: our own pages and the allowed origins."""
     origin = headers.get("origin")
-    if origin is None:
-        return True
+    if origin is None:  # browsers leave it out of GET requests, and then say where they come from in another way
+        return headers.get("sec-fetch-site", "none") in ("same-origin", "none")
     public = urlsplit(settings.public_url)
     # On plain HTTP the host may have several names; behind HTTPS a page that came without it must not speak for the cookie.
     same_host = not settings.cookies_are_secure and urlsplit(origin).netloc == headers.get("host")

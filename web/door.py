@@ -1,7 +1,8 @@
 """What HTTP and WebSocket share: the schema, the prepared documents, the process's works, and how an operation runs."""
 
-from collections.abc import AsyncIterable
-from typing import Any
+from collections.abc import AsyncIterable, Collection
+from http import HTTPStatus
+from typing import Any, Final
 
 from graphql import ExecutionResult, Executor, OperationType, create_source_event_stream, execute
 from strawberry import Schema
@@ -15,9 +16,11 @@ from resolvers.operations import Caller, Operation
 from settings import Settings
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
-from web.requests import Asked
+from web.requests import Asked, BadRequest
 from web.subscriptions import Subscription
 from web.works import Process
+
+ANY_KIND: Final = frozenset(OperationType)
 
 
 class Door:
@@ -48,12 +51,19 @@ class Door:
             return Operation(works=self.process.works, caller=caller, credential=None, refusal=viewer)
         return Operation(works=self.process.works, caller=caller, credential=viewer)
 
-    async def admit(self, asked: Asked, caller: Caller, viewer: "Viewer | Unauthenticated | None") -> tuple[Prepared, Operation]:
-        """Charge the caller and make their operation ready; raises `DocumentIsBad` and `RateLimited`, and then nothing runs."""
+    async def admit(
+        self, asked: Asked, caller: Caller, viewer: "Viewer | Unauthenticated | None", kinds: Collection[OperationType] = ANY_KIND
+    ) -> tuple[Prepared, Operation]:
+        """Charge the caller and make an operation of one of these kinds ready.
+
+        Raises `BadRequest`, `DocumentIsBad` and `RateLimited`, and then nothing runs.
+        """
         operation = self.operation(caller, viewer)
         if self.settings.graphql_unknown_points and not self.documents.keeps(asked.query):
             await self._charge(operation, self.settings.graphql_unknown_points)
         prepared = self.documents.prepare(asked.query, asked.operation_name, asked.variables)
+        if prepared.kind not in kinds:
+            raise _misplaced(prepared.kind)
         operation.charge = await self._charge(operation, prepared.cost)
         operation.is_query = prepared.kind is OperationType.QUERY
         return prepared, operation
@@ -130,6 +140,14 @@ class Door:
         compiled = self.compiled(prepared)
         tail = None if compiled is None else compiled.tail(variables)
         return Subscription(source=source, executor=executor, context=operation, tail=tail)
+
+
+def _misplaced(kind: OperationType) -> BadRequest:
+    """Say where an operation of this kind belongs."""
+    if kind is OperationType.SUBSCRIPTION:
+        where = "Subscriptions are served over WebSocket (graphql-transport-ws) and as text/event-stream."
+        return BadRequest(HTTPStatus.NOT_ACCEPTABLE, "NOT_ACCEPTABLE", where)
+    return BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Mutations are sent by POST.", allow="POST")
 
 
 def _count_fallback(reason: str) -> None:

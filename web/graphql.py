@@ -1,6 +1,7 @@
-"""GraphQL over HTTP: `POST /graphql` with a JSON body, answered as GraphQL over HTTP (September 2026) has it."""
+"""GraphQL over HTTP, as its release of September 2026 has it: `POST /graphql` with a JSON body, or `GET` with a query in the address."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from http import HTTPStatus
 from math import ceil
 from typing import Any, Final
@@ -11,25 +12,31 @@ from graphql import ExecutionResult, OperationType
 
 from auth.viewers import Viewer
 from errors import PennyError, RateLimited, Unauthenticated, Unavailable
-from resolvers.operations import Caller
+from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
+from web.compression import packed, takes_gzip
 from web.documents import DocumentIsBad
 from web.door import Door
-from web.headers import API_POLICY, always, rate_limit
-from web.requests import JSON, BadRequest, Receive, Send, body_of, read
+from web.headers import API_POLICY, Cors, always, rate_limit
+from web.negotiation import Accepted, Media, accepted
+from web.requests import METHODS, Asked, BadRequest, Receive, Send, read
 from web.sockets import Sockets
+from web.timing import Timing
 
 log = structlog.get_logger()
 
 Headers = list[tuple[bytes, bytes]]
-GRAPHQL_JSON: Final = "application/graphql-response+json"
+PARTIAL: Final = 294
+"""Data that came with errors; Python's `HTTPStatus` does not know it."""
 _STATUS: Final = {
     Unauthenticated: HTTPStatus.UNAUTHORIZED,
     Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
 }
-_MEDIA: Final = {media: f"{media}; charset=utf-8".encode() for media in (GRAPHQL_JSON, JSON)}
+_CONTENT_TYPES: Final = {media: f"{media.value}; charset=utf-8".encode() for media in Media}
+READING: Final = frozenset({OperationType.QUERY})
+WRITING: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
 class GraphQLApp:
@@ -38,94 +45,159 @@ class GraphQLApp:
     def __init__(self, door: Door, sockets: Sockets) -> None:
         self._door = door
         self._sockets = sockets
-        self._always = [*always(door.settings), (b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store")]
+        self._cors = Cors(door.settings)
+        self._always = [
+            *always(door.settings),
+            (b"content-security-policy", API_POLICY.encode()),
+            (b"cache-control", b"no-store"),
+            (b"vary", b"Accept, Accept-Encoding, Origin"),
+        ]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
             await self._sockets.serve(scope, receive, send)
             return
         headers = headers_of(scope)
-        caller = caller_of(scope, headers, self._door.settings)
-        media = GRAPHQL_JSON if GRAPHQL_JSON in headers.get("accept", "") else JSON
-        more: Headers = []
+        request = Request(self._door, scope, headers, accepted(headers.get("accept", "")))
+        if scope["method"] == "OPTIONS":
+            await self._preflight(request, send)
+        elif _is_for_people(scope, headers) and self._door.settings.graphiql:
+            await self._respond(request, send, HTTPStatus.SEE_OTHER, b"", [(b"location", b"/graphiql")])
+        else:
+            status, body = await request.answered(receive)
+            status, content = _written(status, body)
+            await self._respond(request, send, status, content, request.more)
+
+    async def _preflight(self, request: "Request", send: Send) -> None:
+        more = [(b"allow", METHODS.encode()), *self._cors.preflight(request.headers.get("origin"))]
+        await self._respond(request, send, HTTPStatus.NO_CONTENT, b"", more)
+
+    async def _respond(self, request: "Request", send: Send, status: int, content: bytes, more: Headers) -> None:
+        headers = [*self._always, *more, (b"x-request-id", request.caller.request_id.encode())]
+        if content:
+            headers.append((b"content-type", _CONTENT_TYPES[request.media]))
+        least = self._door.settings.http_compress_bytes
+        if least and len(content) >= least and takes_gzip(request.headers.get("accept-encoding", "")):
+            content = await packed(content)
+            headers.append((b"content-encoding", b"gzip"))
+        if (origin := request.headers.get("origin")) is not None and status != HTTPStatus.NO_CONTENT:
+            headers += self._cors.on_answer(origin)
+        if status != HTTPStatus.NO_CONTENT:
+            headers.append((b"content-length", b"%d" % len(content)))
+        if self._door.settings.server_timing:
+            headers.append((b"server-timing", request.timing.header()))
+        with suppress(OSError):  # the client went away
+            await send({"type": "http.response.start", "status": int(status), "headers": headers})
+            await send({"type": "http.response.body", "body": content})
+
+
+class Request:
+    """One HTTP request on its way: `more` are the headers that its answer needs."""
+
+    def __init__(self, door: Door, scope: Any, headers: Mapping[str, str], wanted: Accepted) -> None:
+        self._door = door
+        self._scope = scope
+        self.headers = headers
+        self.caller: Caller = caller_of(scope, headers, door.settings)
+        self._wanted = wanted
+        self.media = wanted.media or Media.JSON
+        self.more: Headers = []
+        self.timing = Timing()
+
+    async def answered(self, receive: Receive) -> tuple[int, Any]:
+        """Answer, whatever comes of it, with a status and the body's JSON."""
         try:
-            status, body = await self._answered(scope["method"], headers, caller, receive, more)
+            self._check_accept()
+            asked = await read(self._scope, self.headers, receive, self._door.settings)
+            viewer = await self._viewer()
+            self.timing.passed("auth")
+            if isinstance(asked, list):
+                return HTTPStatus.OK, [await self._one_of_many(one, viewer) for one in asked]
+            result = await self._ran(asked, viewer)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
-            status, body = _refused(error, media, caller)
-            if isinstance(error, RateLimited):
-                more.append((b"retry-after", b"%d" % ceil(error.retry_after_ms / 1000)))
-        await self._respond(send, caller, status, media, body, more)
+            return self._refused(error)
+        return self._status(result), answer(result, self.caller.request_id)
 
-    async def _answered(
-        self, method: str, headers: Mapping[str, str], caller: Caller, receive: Receive, more: Headers
-    ) -> tuple[HTTPStatus, dict[str, Any]]:
-        settings = self._door.settings
-        asked = read(method, headers, await body_of(receive, settings.graphql_max_body_bytes))
-        viewer = await self._viewer(headers)
-        prepared, operation = await self._door.admit(asked, caller, viewer)
-        if prepared.kind is OperationType.SUBSCRIPTION:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_USER_INPUT", "Subscriptions are served over WebSocket (graphql-transport-ws).")
+    def _check_accept(self) -> None:
+        if self._wanted.media is None:
+            offered = ", ".join(media.value for media in Media)
+            raise BadRequest(HTTPStatus.NOT_ACCEPTABLE, "NOT_ACCEPTABLE", f"Accept one of: {offered}.")
+
+    async def _one_of_many(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> dict[str, Any]:
+        """Answer one request of a batch; what is wrong with it is told in its place."""
+        try:
+            return answer(await self._ran(asked, viewer), self.caller.request_id)
+        except Exception as error:  # noqa: BLE001 - as for a request that comes alone
+            return self._refused(error)[1]
+
+    async def _ran(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> ExecutionResult:
+        kinds = READING if self._scope["method"] == "GET" else WRITING
+        prepared, operation = await self._door.admit(asked, self.caller, viewer, kinds)
+        self.timing.passed("admission")
         # For this request alone: the server gives each one a task, and so a context, of its own.
-        structlog.contextvars.bind_contextvars(request_id=caller.request_id)
+        structlog.contextvars.bind_contextvars(request_id=self.caller.request_id)
         result = await self._door.run(prepared, operation, asked.variables)
+        self.timing.passed("execution")
+        self._tell(operation)
+        return result
+
+    def _tell(self, operation: Operation) -> None:
+        """Say in the headers what an operation left behind."""
         if operation.charge is not None:
-            more += rate_limit(operation.charge)
+            self._set(rate_limit(operation.charge))
         if operation.session_cookie is not None:
-            more.append((b"set-cookie", set_cookie(settings, operation.session_cookie).encode()))
-        return _status(result, headers), answer(result, caller.request_id)
+            self._set([(b"set-cookie", set_cookie(self._door.settings, operation.session_cookie).encode())])
 
-    async def _respond(  # noqa: PLR0913 - all that an answer is made of
-        self, send: Send, caller: Caller, status: HTTPStatus, media: str, body: dict[str, Any], more: Headers
-    ) -> None:
-        status, content = _written(status, body)
-        headers = [
-            (b"content-type", _MEDIA[media]),
-            (b"content-length", str(len(content)).encode()),
-            (b"x-request-id", caller.request_id.encode()),
-            *self._always,
-            *more,
-        ]
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers.append((b"allow", b"POST"))
-        await send({"type": "http.response.start", "status": status.value, "headers": headers})
-        await send({"type": "http.response.body", "body": content})
+    def _set(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
+        names = {name for name, _ in headers}
+        self.more = [*(pair for pair in self.more if pair[0] not in names), *headers]
 
-    async def _viewer(self, headers: Mapping[str, str]) -> Viewer | Unauthenticated | None:
+    async def _viewer(self) -> Viewer | Unauthenticated | None:
         """Find the viewer; a cookie counts only from pages that may use it, and a dead one is left to the fields to refuse."""
         works = self._door.process.works
-        if (header := headers.get("authorization")) is not None:
+        if (header := self.headers.get("authorization")) is not None:
             return await viewer_of_token(works, bearer_token(header))
-        if (token := cookie_token(headers, self._door.settings)) is None:
+        if (token := cookie_token(self.headers, self._door.settings)) is None:
             return None
-        if not origin_may_use_cookies(headers, self._door.settings):
+        if not origin_may_use_cookies(self.headers, self._door.settings):
             raise BadRequest(HTTPStatus.FORBIDDEN, "FORBIDDEN", "This origin may not use the session cookie.")
         try:
             return await viewer_of_token(works, token)
         except Unauthenticated as dead:
             return dead
 
+    def _status(self, result: ExecutionResult) -> int:
+        """A result is 200; in the newer media type one that could not begin is 422, and one that has errors 294."""
+        if not result.errors or self.media is not Media.GRAPHQL:
+            return HTTPStatus.OK
+        if result.data is None and not any(error.path for error in result.errors):
+            return HTTPStatus.UNPROCESSABLE_ENTITY
+        return PARTIAL if self._door.settings.graphql_partial_status else HTTPStatus.OK
 
-def _status(result: ExecutionResult, headers: Mapping[str, str]) -> HTTPStatus:
-    """A result is 200; in the newer media type one that could not begin is 422."""
-    began = result.data is not None or not result.errors or any(error.path for error in result.errors)
-    return HTTPStatus.OK if began or GRAPHQL_JSON not in headers.get("accept", "") else HTTPStatus.UNPROCESSABLE_ENTITY
+    def _refused(self, error: Exception) -> tuple[int, dict[str, Any]]:
+        """Answer what could not begin, with the status that GraphQL over HTTP has for it."""
+        if isinstance(error, BadRequest):
+            if error.allow is not None:
+                self._set([(b"allow", error.allow.encode())])
+            return error.status, refusal(error.code, str(error))
+        if isinstance(error, DocumentIsBad):
+            # A client that knows only plain JSON reads errors in an answer that is well.
+            return error.status if self.media is Media.GRAPHQL else HTTPStatus.OK, answer(error.result, "")
+        if isinstance(error, RateLimited):
+            self._set([(b"retry-after", b"%d" % ceil(error.retry_after_ms / 1000))])
+        if isinstance(error, PennyError):
+            return next((status for family, status in _STATUS.items() if isinstance(error, family)), HTTPStatus.FORBIDDEN), refused(error)
+        log.error("request_failed", request_id=self.caller.request_id, exc_info=error)
+        masked = refusal("INTERNAL", "Something failed on our side.", requestId=self.caller.request_id)
+        return HTTPStatus.INTERNAL_SERVER_ERROR, masked
 
 
-def _refused(error: Exception, media: str, caller: Caller) -> tuple[HTTPStatus, dict[str, Any]]:
-    """Answer what could not begin, with the status that GraphQL over HTTP has for it."""
-    if isinstance(error, BadRequest):
-        return error.status, refusal(error.code, str(error))
-    if isinstance(error, DocumentIsBad):
-        # A client that knows only plain JSON reads errors in an answer that is well.
-        is_plain = media == JSON and error.status == HTTPStatus.UNPROCESSABLE_ENTITY
-        return HTTPStatus.OK if is_plain else HTTPStatus(error.status), answer(error.result, "")
-    if isinstance(error, PennyError):
-        return next((status for family, status in _STATUS.items() if isinstance(error, family)), HTTPStatus.FORBIDDEN), refused(error)
-    log.error("request_failed", request_id=caller.request_id, exc_info=error)
-    return HTTPStatus.INTERNAL_SERVER_ERROR, refusal("INTERNAL", "Something failed on our side.", requestId=caller.request_id)
+def _is_for_people(scope: Any, headers: Mapping[str, str]) -> bool:
+    """Whether a browser was pointed at the API: a page is more use to it."""
+    return scope["method"] == "GET" and not scope["query_string"] and headers.get("accept", "").startswith("text/html")
 
 
-def _written(status: HTTPStatus, body: dict[str, Any]) -> tuple[HTTPStatus, bytes]:
+def _written(status: int, body: Any) -> tuple[int, bytes]:
     try:
         return status, orjson.dumps(body, default=str)
     except TypeError:  # a number or a depth that JSON's readers could not take either

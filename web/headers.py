@@ -7,6 +7,7 @@ from typing import Any, Final
 from auth.rates import Charge
 from settings import Settings
 from web.callers import headers_of, request_id_of
+from web.connections import Watch
 
 # GraphiQL's editor writes style elements; nothing else needs an exception.
 GRAPHIQL_POLICY: Final = (
@@ -20,6 +21,10 @@ SHARE_POLICY: Final = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 GRAPHQL_PATH: Final = "/graphql"
+ALLOWED_HEADERS: Final = b"authorization, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
+EXPOSED_HEADERS: Final = b"etag, ratelimit, ratelimit-policy, retry-after, server-timing, x-request-id"
+PREFLIGHT_SECONDS: Final = 7200
+"""How long a browser may keep what a preflight answered; Chromium's own most."""
 API_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 
@@ -35,6 +40,33 @@ def always(settings: Settings) -> list[tuple[bytes, bytes]]:
     if settings.cookies_are_secure:
         headers["strict-transport-security"] = "max-age=63072000; includeSubDomains"
     return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+class Cors:
+    """What pages of other origins may do: those that the settings list may use the API, with their cookie (the Fetch standard's CORS)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._allowed = {
+            origin: [(b"access-control-allow-origin", origin.encode()), (b"access-control-allow-credentials", b"true")]
+            for origin in settings.allowed_origins
+        }
+
+    def preflight(self, origin: str | None) -> list[tuple[bytes, bytes]]:
+        """Answer what a browser asks before it sends a page's request."""
+        if (allowed := self._allowed.get(origin or "")) is None:
+            return []
+        return [
+            *allowed,
+            (b"access-control-allow-methods", b"GET, POST"),
+            (b"access-control-allow-headers", ALLOWED_HEADERS),
+            (b"access-control-max-age", b"%d" % PREFLIGHT_SECONDS),
+        ]
+
+    def on_answer(self, origin: str | None) -> list[tuple[bytes, bytes]]:
+        """Let the page read an answer, and the headers that its client may need."""
+        if (allowed := self._allowed.get(origin or "")) is None:
+            return []
+        return [*allowed, (b"access-control-expose-headers", EXPOSED_HEADERS)]
 
 
 def rate_limit(charge: Charge) -> list[tuple[bytes, bytes]]:
@@ -79,9 +111,10 @@ class Headers:
 class Front:
     """The application that the server calls: GraphQL at once, everything else through Litestar."""
 
-    def __init__(self, graphql: Any, rest: Any) -> None:
+    def __init__(self, graphql: Any, rest: Any, watch: Watch) -> None:
         self._graphql = graphql
         self._rest = rest
+        self.watch = watch
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Litestar's routing and handler cost as much as a small query.

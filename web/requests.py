@@ -1,15 +1,25 @@
 """Requests as GraphQL over HTTP and over WebSocket send them: read, checked for their shape, refused with a status."""
 
+import asyncio
+import contextlib
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
 
 import orjson
+
+from settings import Settings
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 JSON: Final = "application/json"
+METHODS: Final = "GET, POST, OPTIONS"
+MOST_PARAMETERS: Final = 16
+_KEY: Final = re.compile(rb'"\s*:')
 
 
 class Asked(NamedTuple):
@@ -18,58 +28,135 @@ class Asked(NamedTuple):
     query: str
     operation_name: str | None
     variables: dict[str, Any]
+    extensions: dict[str, Any]
 
 
 class BadRequest(Exception):
-    """The request cannot be read; `status` says why."""
+    """The request cannot be read; `status` says why, and `allow` which methods there are instead."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
+    def __init__(self, status: HTTPStatus, code: str, message: str, *, allow: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
+        self.allow = allow
 
 
-def read(method: str, headers: Mapping[str, str], body: bytes) -> Asked:
-    """Read a request; raises `BadRequest`."""
-    if method != "POST":
-        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Send a POST request.")
-    if headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json.")
-    try:
-        sent = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body is not JSON.") from None
-    return well_formed(sent)
+async def read(scope: Any, headers: Mapping[str, str], receive: Receive, settings: Settings) -> Asked | list[Asked]:
+    """Read a request, or the several of a batch; raises `BadRequest`."""
+    if scope["method"] == "GET":
+        return _of_address(scope["query_string"], settings.graphql_max_body_bytes)
+    if scope["method"] != "POST":
+        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Send a GET or a POST request.", allow=METHODS)
+    _check_form(headers)
+    sent = _parsed(await _body(receive, settings))
+    return well_formed(sent) if not isinstance(sent, list) else _batch(sent, settings.graphql_max_batch)
 
 
 def well_formed(sent: Any) -> Asked:
     """Check a request's shape, of HTTP or of a socket; raises `BadRequest`."""
     if not isinstance(sent, dict):
         raise _malformed("The request must be a JSON object.")
-    query, name, variables = sent.get("query"), sent.get("operationName"), sent.get("variables")
+    query, name, variables, extensions = (sent.get(key) for key in ("query", "operationName", "variables", "extensions"))
     if not isinstance(query, str) or not query:
         raise _malformed("`query` must be a GraphQL document.")
     if not isinstance(name, str | None):
         raise _malformed("`operationName` must be a string.")
     if not isinstance(variables, dict | None):
         raise _malformed("`variables` must be an object.")
-    return Asked(query, name or None, variables or {})
+    if not isinstance(extensions, dict | None):
+        raise _malformed("`extensions` must be an object.")
+    return Asked(query, name or None, variables or {}, extensions or {})
+
+
+def _batch(sent: list[Any], most: int) -> list[Asked]:
+    if not most:
+        raise _malformed("The request must be a JSON object: batches are not taken.")
+    if not 1 <= len(sent) <= most:
+        raise _malformed(f"A batch has 1 to {most} requests.")
+    return [well_formed(one) for one in sent]
+
+
+def _of_address(query_string: bytes, most: int) -> Asked:
+    """Read the parameters of a GET request; objects are JSON in them."""
+    if len(query_string) > most:
+        raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, "BODY_LIMIT", f"The address is longer than {most:,} bytes.")
+    try:
+        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
+    except ValueError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The address cannot be read.") from None
+    sent: dict[str, Any] = dict(pairs)
+    if len(sent) < len(pairs):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "A parameter is there twice.")
+    for name in ("variables", "extensions"):
+        if name in sent:
+            sent[name] = _parsed(sent[name].encode()) if sent[name] else None
+    return well_formed(sent)
+
+
+def _check_form(headers: Mapping[str, str]) -> None:
+    """Refuse whatever is not JSON in UTF-8 as it is: what a form could send, other characters, and what must be unpacked first."""
+    media, _, rest = headers.get("content-type", "").lower().partition(";")
+    charset = next((part.strip()[8:].strip('"') for part in rest.split(";") if part.strip().startswith("charset=")), "utf-8")
+    if media.strip() != JSON or charset not in ("utf-8", "utf8"):
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json in UTF-8.")
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content coding.")
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        sent = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body is not JSON.") from None
+    try:
+        # Two readers of one body must not understand two things: a key that comes twice is looked for where more came than were read.
+        if len(_KEY.findall(body)) > _keys(sent):
+            json.loads(body, object_pairs_hook=_once)
+    except RecursionError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "DEPTH_LIMIT", "The body is nested too deeply.") from None
+    return sent
+
+
+def _keys(value: Any) -> int:
+    """Count the keys of the objects in a value."""
+    if isinstance(value, dict):
+        return len(value) + sum(_keys(inner) for inner in value.values() if isinstance(inner, dict | list))
+    if isinstance(value, list):
+        return sum(_keys(inner) for inner in value if isinstance(inner, dict | list))
+    return 0
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "An object has the same key twice.")
+    return made
 
 
 def _malformed(message: str) -> BadRequest:
     return BadRequest(HTTPStatus.UNPROCESSABLE_ENTITY, "BAD_REQUEST", message)
 
 
-async def body_of(receive: Receive, most: int) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body did not arrive.")
-        chunks.append(message.get("body", b""))
-        size += len(chunks[-1])
-        if size > most:
-            raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_LIMIT", f"The body is larger than {most:,} bytes.")
-        if not message.get("more_body"):
-            return b"".join(chunks)
+async def _body(receive: Receive, settings: Settings) -> bytes:
+    """Take the body; most come whole, and only one that comes in pieces needs a clock."""
+    chunk, more = await _chunk(receive)
+    chunks, size, most = [chunk], len(chunk), settings.graphql_max_body_bytes
+    try:
+        async with asyncio.timeout(settings.http_request_seconds) if more else contextlib.nullcontext():
+            while more and size <= most:
+                chunk, more = await _chunk(receive)
+                chunks.append(chunk)
+                size += len(chunk)
+    except TimeoutError:
+        late = f"The body did not arrive within {settings.http_request_seconds:g} s."
+        raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, "BAD_REQUEST", late) from None
+    if size > most:
+        raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_LIMIT", f"The body is larger than {most:,} bytes.")
+    return b"".join(chunks)
+
+
+async def _chunk(receive: Receive) -> tuple[bytes, bool]:
+    message = await receive()
+    if message["type"] != "http.request":
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body did not arrive.")
+    return message.get("body", b""), message.get("more_body", False)

@@ -50,7 +50,7 @@ def switched(number: int) -> dict[str, bool]:
 
 async def ask(door: Door, viewer: Viewer | None, number: int) -> tuple[Any, int]:
     """Return the result, and the points that are left."""
-    prepared, operation = await door.admit(Asked(QUERY, None, switched(number)), CALLER, viewer)
+    prepared, operation = await door.admit(Asked(QUERY, None, switched(number), {}), CALLER, viewer)
     result = await door.run(prepared, operation, switched(number))
     assert operation.charge is not None
     return result, operation.charge.account.remaining(operation.charge.account.at)

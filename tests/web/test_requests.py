@@ -46,14 +46,6 @@ async def test_what_a_form_of_another_site_could_send_is_refused(server: Server,
     assert (status, answer["errors"][0]["extensions"]["code"]) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-async def test_other_methods_are_told_to_post(server: Server) -> None:
-    async with aiohttp.ClientSession() as session:
-        for method in ("GET", "PUT", "DELETE"):
-            async with session.request(method, f"{server.url}/graphql") as answer:
-                assert (answer.status, answer.headers["allow"]) == (405, "POST")
-                assert (await answer.json())["errors"][0]["extensions"]["code"] == "METHOD_NOT_ALLOWED"
-
-
 async def test_an_operation_without_a_viewer_is_unauthenticated_and_names_its_field(api: Api) -> None:
     answer = await api.post(VIEWER)
     assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
@@ -156,3 +148,30 @@ async def test_metadata_that_nobody_could_read_again_is_refused_and_makes_no_cha
     payload = (await ada.data(document))["chatCreate"]
     assert payload == {"chat": None, "errors": [{"code": "VALIDATION", "path": ["metadata"]}]}
     assert (await ada.data("{ chats(first: 5) { nodes { id } } }"))["chats"]["nodes"] == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"query": "{ __typename }", "query": "{ viewer { user { id } } }"}',
+        '{"query": "{ __typename }", "variables": {"a": {"b": 1, "b" : 2}}}',
+        '{"query": "{ __typename }", "variables": {"a": [{"b": 1, "\\u0062": 2}]}}',
+    ],
+)
+async def test_a_key_that_comes_twice_is_refused(server: Server, body: str) -> None:
+    status, _, answer = await sent(server, body)
+    assert (status, answer["errors"][0]["extensions"]["code"]) == (400, "BAD_REQUEST")
+
+
+@pytest.mark.parametrize("levels", [900, 100_000])
+async def test_a_body_that_is_nested_without_end_is_refused(server: Server, levels: int) -> None:
+    nested = '{"query": "{ __typename }", "variables": ' + '{"a":' * levels + "1" + "}" * levels + "}"
+    status, _, answer = await sent(server, nested[:260_000])
+    assert (status, answer["errors"][0]["extensions"]["code"] in ("BAD_REQUEST", "DEPTH_LIMIT")) == (400, True)
+
+
+async def test_quotes_in_documents_are_no_keys(server: Server) -> None:
+    body = json.dumps({"query": '{ a: __typename @include(if: true) node(id: "\\":") { id } }', "variables": {"x": '"y": 1, "y": 2'}})
+    status, _, answer = await sent(server, body)
+    assert status == 200
+    assert answer["data"]["a"] == "Query"

@@ -1,0 +1,90 @@
+"""uvicorn's HTTP protocol with bounds: a request must arrive in time, and its head has a largest size."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any, Final, Protocol, cast
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from settings import Settings
+from web.answers import refusal
+
+SWEEP_SECONDS: Final = 1.0
+_CLOSED: Final = b"HTTP/1.1 %d %b\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+
+
+class Watch:
+    """Cuts off what is late, with one timer for all connections of a process: what a request costs does not grow."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.request_seconds = settings.http_request_seconds
+        self.head_bytes = settings.http_max_head_bytes
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:
+        """Watch these connections as long as there are any."""
+        if self._timer is None:
+            self._timer = loop.call_later(SWEEP_SECONDS, self._sweep, loop, connections)
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:
+        now = loop.time()
+        for connection in list(connections):
+            if isinstance(connection, BoundedProtocol) and connection.due is not None and connection.due < now:
+                connection.transport.close()
+        self._timer = None
+        if connections:
+            self.begin(loop, connections)
+
+
+class Watched(Protocol):
+    """The application, which knows the settings."""
+
+    watch: Watch
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Lets nobody hold a connection who says nothing, or says it drop by drop: neither uvicorn nor httptools limits that.
+
+    `due` is when a request must have arrived whole, in the loop's time; None while the server is at work.
+    """
+
+    due: float | None = None
+    _head_bytes = 0
+    _in_head = True
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        super().connection_made(transport)
+        self._watch = cast("Watched", self.app).watch
+        self.due = self.loop.time() + self._watch.request_seconds
+        self._watch.begin(self.loop, self.connections)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        # Nothing is left of the count when the head has ended in this piece, whatever came after it.
+        if self._head_bytes > self._watch.head_bytes:
+            self._close(431, b"Request Header Fields Too Large", "HEAD_LIMIT", f"The head is larger than {self._watch.head_bytes:,} bytes.")
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.due = self.loop.time() + self._watch.request_seconds
+
+    def on_headers_complete(self) -> None:
+        self._in_head, self._head_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._in_head, self.due = True, None
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the API's own form."""
+        self._close(400, b"Bad Request", "BAD_REQUEST", msg)
+
+    def _close(self, status: int, phrase: bytes, code: str, message: str) -> None:
+        if not self.transport.is_closing():
+            content = orjson.dumps(refusal(code, message))
+            self.transport.write(_CLOSED % (status, phrase, len(content), content))
+            self.transport.close()
