@@ -13,7 +13,6 @@ import structlog
 
 from auth.encryption.ciphers import TenantCipher
 from chat import records, titles
-from chat.contexts import room_among
 from chat.events import Event, RouteChanged, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
@@ -43,7 +42,10 @@ writes all of it."""
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What a worker has claimed: the run, what to ask a model, and where; what was said before, in which steps and how many attempts."""
+    """What a worker has claimed: the run, what to ask a model, and where; what was said before, in which steps and how many attempts.
+
+    `limit` is how many tokens of the conversation could be given.
+    """
 
     run: Row
     request: ModelRequest
@@ -51,6 +53,7 @@ class Task:
     step: Step
     used_before: tuple[Usage, ...]
     policy: Policy
+    limit: int
     attempts_before: int
 
 
@@ -63,7 +66,7 @@ class Answer:
         self._run = task.run
         self.request = task.request
         self._policy = task.policy
-        self.limit = room_among(task.policy, task.request.max_output_tokens, settings).limit
+        self.limit = task.limit
         self._route = router.route(task.policy, task.request, chat_id=task.run["chat_id"], first=task.attempts_before + 1)
         self._speech = task.speech
         self._step = task.step

@@ -9,7 +9,7 @@ from chat.assistants import Content, Parameters
 from chat.contents import Part, SummaryPart, opened, plain_text, summary_of
 from db.scopes import Reading, Row
 from db.statements import messages
-from inference.deployments import Policy
+from inference.deployments import Model
 from inference.models import ModelMessage, ModelRequest
 from settings import Settings
 
@@ -98,39 +98,48 @@ def window_of(branch: Sequence[Row], version: Content | None, cipher: TenantCiph
 
 
 class Room(NamedTuple):
-    """How a model's context is divided, in tokens: what it can be given, and the longest answer."""
+    """How contexts are divided, in tokens: what can be given, and the longest answer."""
 
     limit: int
     most: int
 
 
-def room_of(context_tokens: int, longest: int, asked: int) -> Room:
-    """Leave room for an answer as long as was asked for, as far as the model gives one."""
-    most = min(asked, longest)
-    return Room(context_tokens - most, most)
-
-
 def usual_room(settings: Settings) -> Room:
     """The room of the operator's own model, which writes titles and summaries."""
-    return room_of(settings.model_context_tokens, settings.model_max_output_tokens, settings.model_max_output_tokens)
+    most = min(settings.model_max_output_tokens, max(1, settings.model_context_tokens // 2))
+    return Room(settings.model_context_tokens - most, most)
 
 
-def room_among(policy: Policy, asked: int | None, settings: Settings) -> Room:
-    """The room of the model that reads most of those that may be asked."""
-    widest = max((one.model for one in policy.candidates), key=lambda model: model.context_tokens)
-    return room_of(widest.context_tokens, widest.max_output_tokens, asked or settings.model_max_output_tokens)
+def room_among(readers: Sequence[Model], asked: int) -> Room:
+    """The room that models have together: what the widest can be given beside an answer, and the longest answer that any gives.
+
+    This is all that decides how much of a conversation is read. For whom it is too much is passed over by the router.
+    """
+    limit = max(model.context_tokens - model.reserved(asked) for model in readers)
+    return Room(limit, max(min(asked, model.max_output_tokens) for model in readers))
 
 
-def request_for(  # noqa: PLR0913 - what a request is made of
-    run: Row, branch: Sequence[Row], version: Content | None, cipher: TenantCipher, *, policy: Policy, settings: Settings
-) -> ModelRequest:
-    """Make the request that answers a run's question."""
+class Given(NamedTuple):
+    """What a model is given to answer a question, and how: the longest answer in tokens, and the temperature."""
+
+    window: Window
+    most: int
+    temperature: float | None
+
+    def request(self) -> ModelRequest:
+        """Put it as a model is asked."""
+        return ModelRequest(messages=self.window.messages(), max_output_tokens=self.most, temperature=self.temperature)
+
+
+def given(  # noqa: PLR0913 - what a question is made of
+    branch: Sequence[Row], version: Content | None, cipher: TenantCipher, *, readers: Sequence[Model], asked: int | None, settings: Settings
+) -> Given:
+    """Say what models are given of a branch, where an answer of so many tokens was asked for, or as long a one as usual."""
     parameters = version.parameters if version else Parameters()
-    room = room_among(policy, run["max_output_tokens"] or parameters.max_output_tokens, settings)
-    window = window_of(branch, version, cipher, limit=room.limit)
-    return ModelRequest(messages=window.messages(), max_output_tokens=room.most, temperature=parameters.temperature)
+    room = room_among(readers, asked or parameters.max_output_tokens or settings.model_max_output_tokens)
+    return Given(window_of(branch, version, cipher, limit=room.limit), room.most, parameters.temperature)
 
 
 def tokens_of(text: str) -> int:
-    """Estimate what a message costs."""
-    return len(text.encode()) // BYTES_PER_TOKEN + MESSAGE_TOKENS
+    """Estimate what a message costs; all of a request is never estimated to cost more than its messages."""
+    return -(-len(text.encode()) // BYTES_PER_TOKEN) + MESSAGE_TOKENS

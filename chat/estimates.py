@@ -1,21 +1,17 @@
 """What an answer would cost, before anybody says anything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
-
 from auth.viewers import Viewer
-from chat.assistants import opened_content, version_of_chat
-from chat.contents import sealed, text_parts
-from chat.contexts import MESSAGE_TOKENS, room_of, window_of
+from chat.contexts import MESSAGE_TOKENS
 from chat.drafts import check_length, check_texts
-from chat.ideas import Idea, Ideas, Prepared
-from db.scopes import Row, TenantScopes
-from db.statements import assistants, runs
+from chat.ideas import Idea, Ideas
+from db.scopes import Reads
+from db.statements import runs
 from inference.deployments import Policy, Price
 from inference.models import ModelRequest, Usage, estimated_usage
 from settings import Settings
@@ -40,22 +36,19 @@ class Estimate:
 class Estimates:
     """Thinks through what a viewer might say. Whether they may read the chat was checked before."""
 
-    def __init__(self, *, scopes: TenantScopes, ideas: Ideas, settings: Settings) -> None:
-        self._scopes = scopes
+    def __init__(self, *, ideas: Ideas, settings: Settings) -> None:
         self._ideas = ideas
         self._settings = settings
 
-    async def cost(self, viewer: Viewer, idea: Idea) -> Estimate:
+    async def cost(self, viewer: Viewer, idea: Idea, reads: Reads) -> Estimate:
         """Estimate an answer; raises what saying it would raise."""
         check_texts(idea.texts, self._settings)
         check_length(idea.max_output_tokens)
-        version = await self._version(viewer, idea.chat_id)
-        chosen = idea.model_id or (version["model_id"] if version is not None else None)
-        prepared = await self._ideas.prepared(viewer, replace(idea, model_id=chosen))
-        request = self._request(idea, prepared, version)
+        prepared = await self._ideas.prepared(viewer, idea, reads)
+        request = prepared.given.request()
         used, longest = estimated_usage(request, output_bytes=0), request.max_output_tokens
-        async with self._scopes.reading(viewer.tenant_id) as scope:
-            usual = await runs.usual_output(scope, viewer.tenant_id, viewer.user_id, idea.model_id, latest=LATEST)
+        async with reads.reading(viewer.tenant_id) as scope:
+            usual = await runs.usual_output(scope, viewer.tenant_id, viewer.user_id, prepared.chosen, latest=LATEST)
         expected = min(self._settings.estimate_output_tokens if usual is None else usual, longest)
         price = prepared.policy.candidates[0].model.price
         return Estimate(
@@ -67,26 +60,6 @@ class Estimates:
             expected_cost=None if price is None else price.cost(Usage(input_tokens=used.input_tokens, output_tokens=expected)),
             max_cost=highest_cost(_prices(prepared.policy), most_input_tokens(request), longest),
         )
-
-    async def _version(self, viewer: Viewer, chat_id: UUID | None) -> Row | None:
-        """Find the version of the chat's assistant, where it has one."""
-        if chat_id is None:
-            return None
-        async with self._scopes.reading(viewer.tenant_id) as scope:
-            using = await version_of_chat(scope, viewer.tenant_id, chat_id)
-            return None if using is None else (await assistants.versions_by_ids(scope, viewer.tenant_id, [using["id"]]))[0]
-
-    def _request(self, idea: Idea, prepared: Prepared, version: Row | None) -> ModelRequest:
-        """What would be sent: the latest messages, as many as fit beside the longest answer."""
-        cipher, model, settings = prepared.cipher, prepared.policy.candidates[0].model, self._settings
-        said_id = uuid7()
-        said: Any = {"id": said_id, "role": "USER", "content": sealed(cipher, said_id, text_parts(list(idea.texts)))}
-        content = None if version is None else opened_content(cipher, version)
-        asked = idea.max_output_tokens or (content.parameters.max_output_tokens if content else None) or settings.model_max_output_tokens
-        longest = min(asked, settings.model_max_output_tokens, model.max_output_tokens)
-        room = room_of(model.context_tokens, longest, longest)
-        window = window_of([*prepared.branch, said], content, cipher, limit=room.limit)
-        return ModelRequest(messages=window.messages(), max_output_tokens=room.most)
 
 
 def most_input_tokens(request: ModelRequest) -> int:

@@ -11,7 +11,7 @@ from chat.answers import Task
 from chat.assistants import opened_content
 from chat.broadcasts import epoch_of
 from chat.contents import opened
-from chat.contexts import read_branch, request_for
+from chat.contexts import given, read_branch
 from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
@@ -57,7 +57,10 @@ class Preparation:
         found = await self._found()
         speech = self._speech(found.saved, told)
         version = None if found.version is None else opened_content(self._cipher, found.version)
-        request = request_for(run, found.branch, version, self._cipher, policy=self._policy, settings=self._settings)
+        whole = given(
+            found.branch, version, self._cipher, readers=self._policy.readers, asked=run["max_output_tokens"], settings=self._settings
+        )
+        request = whole.request()
         own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
         lost = lost_steps(found.steps, own, request, asked=_asked(told), closed=closed_usages(found.attempts))
         await self._close(lost, found.attempts)
@@ -66,7 +69,7 @@ class Preparation:
         losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
         task = Task(
             run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used,
-            policy=self._policy, attempts_before=max((row["number"] for row in found.attempts), default=0),
+            policy=self._policy, limit=whole.window.limit, attempts_before=max((row["number"] for row in found.attempts), default=0),
         )  # fmt: skip
         return task, self._ended(speech, request, losses)
 

@@ -46,9 +46,9 @@ def misfit(deployment: Deployment, need: Need, policy: Policy) -> str | None:
     """Say why a deployment can never answer this, or None."""
     if lacking := sorted(need.capabilities - deployment.model.capabilities):
         return f"no {', '.join(lacking)}"
-    if policy.allowed_regions and deployment.region not in policy.allowed_regions:
+    if not policy.allows(deployment):
         return "not in an allowed region"
-    if need.input_tokens + min(need.output_tokens, deployment.model.max_output_tokens) > deployment.model.context_tokens:
+    if need.input_tokens + deployment.model.reserved(need.output_tokens) > deployment.model.context_tokens:
         return "the conversation is too long for it"
     return None
 

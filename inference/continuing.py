@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from inference.deployments import Capability, Deployment
-from inference.models import ModelMessage, ModelRequest
+from inference.models import ModelMessage, ModelRequest, estimated_usage
 
 _INSTRUCTION: Final = (
     "Your last message was cut off by a technical failure. Go on exactly where it stops, in the middle of the sentence or word if need be. "
@@ -38,8 +38,10 @@ class Rest(msgspec.Struct, frozen=True):
     seam: Seam
 
     def request_for(self, deployment: Deployment) -> ModelRequest:
-        """The request as a deployment can take it: no longer an answer than its model gives."""
-        most = min(self.request.max_output_tokens, deployment.model.max_output_tokens)
+        """The request as a deployment can take it: no longer an answer than its model gives, and has room for beside the question."""
+        model, wanted = deployment.model, self.request.max_output_tokens
+        left = model.context_tokens - estimated_usage(self.request, output_bytes=0).input_tokens
+        most = min(wanted, model.max_output_tokens, max(left, model.reserved(wanted)))
         return msgspec.structs.replace(self.request, max_output_tokens=most)
 
 

@@ -131,6 +131,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     capabilities: frozenset[Capability] = frozenset({Capability.TEXT})
     price: Price | None = None
 
+    def reserved(self, wanted: int) -> int:
+        """How much of the context is kept free for an answer of which so many tokens are wanted: no more than the model gives, nor half.
+
+        A model may hold less than the longest answer that is asked for, and must be able to read something all the same.
+        """
+        return min(wanted, self.max_output_tokens, max(1, self.context_tokens // 2))
+
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """One place where a model can be asked, and how much: `tpm` tokens and `rpm` requests a minute, None for no limit.
@@ -186,6 +193,19 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     sticky: bool = True
     mid_stream: MidStream = MidStream.TERMINATE
     allowed_regions: frozenset[str] = frozenset()
+
+    @property
+    def readers(self) -> Sequence[Model]:
+        """The models that may be given a question before any has failed: the candidates', and theirs that follow if it is too long.
+
+        Where none of them is in an allowed region, those of the candidates.
+        """
+        asked = (*self.candidates, *self.fallbacks_on(FailureKind.CONTEXT_WINDOW))
+        return [one.model for one in asked if self.allows(one)] or [one.model for one in self.candidates]
+
+    def allows(self, deployment: Deployment) -> bool:
+        """Whether a deployment is where it may be asked."""
+        return not self.allowed_regions or deployment.region in self.allowed_regions
 
     def fallbacks_on(self, kind: FailureKind) -> Sequence[Deployment]:
         """The deployments to ask after such a failure, in order."""

@@ -11,5 +11,5 @@ from resolvers.operations import Operation
 
 async def cost(operation: Operation, idea: Idea) -> Row:
     """Estimate what an answer would use and cost."""
-    estimate: Estimate = await operation.works.estimates.cost(operation.viewer, await placed(operation, idea))
+    estimate: Estimate = await operation.works.estimates.cost(operation.viewer, await placed(operation, idea), operation.reads)
     return {**asdict(estimate), "price": estimate.price}

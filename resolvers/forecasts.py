@@ -10,5 +10,5 @@ from resolvers.operations import Operation
 
 async def route(operation: Operation, idea: Idea) -> Row:
     """Say who would answer."""
-    taken = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea))
+    taken = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea), operation.reads)
     return {**msgspec.structs.asdict(taken), "attempts": []}

@@ -20,6 +20,7 @@ from chat.feedback import Opinions
 from chat.forecasts import Forecasts
 from chat.forks import Forks
 from chat.guests import Guests
+from chat.ideas import Ideas
 from chat.interventions import Interventions
 from chat.logs import RunLogs
 from chat.participants import Participants
@@ -73,6 +74,7 @@ class Works:
     search: Search
     credentials: Credentials
     custom_models: CustomModels
+    ideas: Ideas
     estimates: Estimates
     policies: RoutingPolicies
     router: Router

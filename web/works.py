@@ -153,7 +153,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         )
         router = _open_router(valkey, settings, closing)
         choices = Choices(models, settings)
-        ideas = Ideas(scopes=scopes, keyring=keyring, models=models, settings=settings)
+        ideas = Ideas(keyring=keyring, models=models, settings=settings)
         embedder = _open_embedder(settings, closing)
         jobs = Jobs(scopes)
         works = Works(
@@ -188,7 +188,8 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             models=models,
             credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=router.providers, settings=settings),
             custom_models=CustomModels(models, settings),
-            estimates=Estimates(scopes=scopes, ideas=ideas, settings=settings),
+            ideas=ideas,
+            estimates=Estimates(ideas=ideas, settings=settings),
             policies=RoutingPolicies(models, settings),
             router=router,
             forecasts=Forecasts(ideas=ideas, router=router, settings=settings),

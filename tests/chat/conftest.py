@@ -8,8 +8,12 @@ import asyncpg
 import pytest
 
 from stack.addresses import Addresses
+from tests.api.people import done
+from tests.chat.houses import House
 from tests.conftest import TEMPLATE
 from tests.db.databases import made_database
+from tests.inference.fault_server import FaultServer
+from tests.running import Api, running_server
 
 Rows = Callable[[str], Awaitable[list[Any]]]
 
@@ -39,3 +43,49 @@ def lonely_rows(lonely: dict[str, str], stack: Addresses) -> Rows:
             await admin.close()
 
     return rows
+
+
+@pytest.fixture(scope="module")
+async def fault_server() -> AsyncIterator[FaultServer]:
+    async with FaultServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+async def opened(environment: dict[str, str], stack: Addresses, fault_server: FaultServer) -> AsyncIterator[tuple[Api, str]]:
+    """A web process and a worker on a database of their own, so that no other worker takes their runs."""
+    async with made_database(stack, f"routes_{uuid4().hex}", TEMPLATE) as name:
+        own = environment | {
+            "PENNY_DATABASE_URL": stack.database_url("penny_app", name),
+            "PENNY_DATABASE_SYSTEM_URL": stack.database_url("penny_system", name),
+            "PENNY_DATABASE_OWNER_URL": stack.database_url("penny_owner", name),
+            "PENNY_VALKEY_PREFIX": name,
+            "PENNY_MODEL_PRIVATE_ENDPOINTS": fault_server.base_url,
+        }
+        async with running_server(own) as server, Api(server.url) as api:
+            yield api, name
+
+
+@pytest.fixture
+async def house(opened: tuple[Api, str], fault_server: FaultServer) -> House:
+    api, database = opened
+    made = House(await api.sign_up(), fault_server, database)
+    values = {"key": "acme", "name": "Acme", "endpoint": fault_server.base_url, "needsKey": False}
+    made.provider = (await done(made.api, "providerUpsert", "provider { id }", **values))["provider"]["id"]
+    for letter, region in (("a", "eu"), ("b", "us")):
+        places = [{"remoteName": made.name(letter), "region": region, "order": 0}]
+        model = (
+            await done(
+                made.api,
+                "modelUpsert",
+                "model { id deployments { id } }",
+                providerId=made.provider,
+                key=letter,
+                name=f"Model {letter}",
+                contextTokens=8000,
+                capabilities=["TEXT"],
+                deployments=places,
+            )
+        )["model"]
+        made.models[letter], made.deployments[letter] = model["id"], model["deployments"][0]["id"]
+    return made

@@ -1,7 +1,5 @@
 """Runs are routed by their policy through a real worker; each change is told in the log, and each attempt is counted once."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,118 +9,14 @@ import pytest
 from inference.models import FailureKind
 from stack.addresses import Addresses
 from tests.api.people import done
+from tests.chat.houses import EVENTS, House
 from tests.chat.talking import Heard, ask, hear, new_chat, say
-from tests.conftest import TEMPLATE
-from tests.db.databases import connected, made_database
-from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
+from tests.db.databases import connected
+from tests.inference.fault_server import WELL, WORDS, Fault
 from tests.inference.speeches import USED
-from tests.running import Api, running_server
+from tests.running import Api
 
 TEXT, HALF = "".join(WORDS), "".join(WORDS[:3])
-ROUTE = "model region credentialOwner reason policy { id } chosen { id }"
-ATTEMPT = "number model region reason startedAt failure message billed { amount currency } deployment { id }"
-USAGE = "usage { inputTokens outputTokens cacheReadTokens reasoningTokens estimated cost { amount currency } priceVersions }"
-EVENTS = f"""
-subscription ($runId: ID!) {{
-  runEvents(runId: $runId) {{
-    __typename seq
-    ... on RunStarted {{ model route {{ {ROUTE} attempts {{ number }} }} }}
-    ... on RouteChanged {{ attempt {{ {ATTEMPT} }} next {{ id }} decision {{ {ROUTE} }} continuesPartial restarts }}
-    ... on PartStarted {{ partId kind }}
-    ... on TextDelta {{ partId offset text }}
-    ... on PartCompleted {{ part {{ ... on TextPart {{ id text incomplete }} }} }}
-    ... on UsageTick {{ {USAGE} }}
-    ... on RunFinished {{ run {{
-      id status error {{ code }} {USAGE}
-      route {{ {ROUTE} attempts {{ {ATTEMPT} }} }} outputs {{ status parts {{ ... on TextPart {{ text incomplete }} }} }}
-    }} }}
-  }}
-}}
-"""
-
-
-@dataclass
-class House:
-    """A PENNY whose tenants may ask the fault server, an owner, and the models that they brought."""
-
-    api: Api
-    server: FaultServer
-    database: str
-    models: dict[str, str] = field(default_factory=dict)
-    deployments: dict[str, str] = field(default_factory=dict)
-
-    def name(self, letter: str) -> str:
-        return f"{letter}-{self.suffix}"
-
-    suffix: str = field(default_factory=lambda: uuid4().hex[:8])
-
-    def plan(self, letter: str, *faults: Fault) -> None:
-        self.server.plan(self.name(letter), *faults)
-
-    async def policy(self, *candidates: str, **given: Any) -> str:
-        values = {"name": uuid4().hex, "candidates": [self.deployments[one] for one in candidates], **given}
-        return str((await done(self.api, "routingPolicyUpsert", "policy { id }", **values))["policy"]["id"])
-
-    async def price(self, letter: str, rate: int, currency: str = "EUR") -> str:
-        values = {"inputPerMTok": rate, "outputPerMTok": 10 * rate, "currency": currency}
-        given = await done(self.api, "modelPriceSet", "price { version }", modelId=self.models[letter], **values)
-        return str(given["price"]["version"])
-
-    async def hear(self, policy_id: str, *, model: str = "a", chat_id: str | None = None) -> Heard:
-        chat_id = chat_id or await new_chat(self.api)
-        sent = await say(self.api, chat_id, "Tell me.", modelIds=[self.models[model]], routingPolicyId=policy_id)
-        assert sent["errors"] == [], sent["errors"]
-        heard = Heard()
-        async for payload in self.api.subscribe(EVENTS, runId=sent["runs"][0]["id"]):
-            assert "errors" not in payload, payload["errors"]
-            heard.events.append(payload["data"]["runEvents"])
-        return heard
-
-
-@pytest.fixture(scope="module")
-async def fault_server() -> AsyncIterator[FaultServer]:
-    async with FaultServer() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-async def opened(environment: dict[str, str], stack: Addresses, fault_server: FaultServer) -> AsyncIterator[tuple[Api, str]]:
-    """A web process and a worker on a database of their own, so that no other worker takes their runs."""
-    async with made_database(stack, f"routes_{uuid4().hex}", TEMPLATE) as name:
-        own = environment | {
-            "PENNY_DATABASE_URL": stack.database_url("penny_app", name),
-            "PENNY_DATABASE_SYSTEM_URL": stack.database_url("penny_system", name),
-            "PENNY_DATABASE_OWNER_URL": stack.database_url("penny_owner", name),
-            "PENNY_VALKEY_PREFIX": name,
-            "PENNY_MODEL_PRIVATE_ENDPOINTS": fault_server.base_url,
-        }
-        async with running_server(own) as server, Api(server.url) as api:
-            yield api, name
-
-
-@pytest.fixture
-async def house(opened: tuple[Api, str], fault_server: FaultServer) -> House:
-    api, database = opened
-    made = House(await api.sign_up(), fault_server, database)
-    values = {"key": "acme", "name": "Acme", "endpoint": fault_server.base_url, "needsKey": False}
-    provider = (await done(made.api, "providerUpsert", "provider { id }", **values))["provider"]["id"]
-    for letter, region in (("a", "eu"), ("b", "us")):
-        places = [{"remoteName": made.name(letter), "region": region, "order": 0}]
-        model = (
-            await done(
-                made.api,
-                "modelUpsert",
-                "model { id deployments { id } }",
-                providerId=provider,
-                key=letter,
-                name=f"Model {letter}",
-                contextTokens=8000,
-                capabilities=["TEXT"],
-                deployments=places,
-            )
-        )["model"]
-        made.models[letter], made.deployments[letter] = model["id"], model["deployments"][0]["id"]
-    return made
 
 
 def told(heard: Heard, name: str) -> list[dict[str, Any]]:
