@@ -194,6 +194,12 @@ class Settings:
         "`docs/operating.md`; empty means none.",
         default=Path(),
     )
+    deployment_stats_attempts: int = setting(
+        "By how many of the latest attempts in a span `DeploymentStats` measures a deployment at most.",
+        default=10_000,
+        minimum=1,
+        maximum=1_000_000,
+    )
     model_failures: int = setting("After so many failures in a row a deployment of a model cools down.", default=3, minimum=1, maximum=1000)
     model_cooldown_seconds: float = setting(
         "How long a deployment cools down at first, in seconds; twice as long after each probe that fails.",
@@ -307,6 +313,8 @@ class Settings:
         minimum=0,
         maximum=300,
     )
+
+    job_keep_hours: int = setting("How long a job that has ended can still be read, in hours.", default=168, minimum=1, maximum=87_600)
 
     event_window_hours: int = setting(
         "How long facts are kept for those who come back with a cursor, in hours.", default=72, minimum=1, maximum=8760

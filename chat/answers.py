@@ -17,7 +17,7 @@ from chat.events import Event, RouteChanged, RunFinished, RunQueued, RunStarted,
 from chat.logs import RunLog, RunWasTaken
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
 from chat.queues import Stop
-from chat.routes import rows_of, taken, tried
+from chat.routes import Work, rows_of, taken, tried
 from chat.speech import Speech
 from chat.steps import Step, columns_of, total
 from db.scopes import Row, TenantScopes, Writing
@@ -271,7 +271,7 @@ class Answer:
         known = [] if all_of_them else self._saved_attempts
         changed = [attempt for attempt, state in zip(self._route.attempts, now, strict=True) if state not in known]
         if changed:
-            await attempts.save(scope, self._run["tenant_id"], rows_of(self._run, self._policy, changed))
+            await attempts.save(scope, self._run["tenant_id"], rows_of(Work.of_run(self._run), self._policy, changed))
             self._saved_attempts = now
 
     def _model(self) -> str | None:

@@ -1,4 +1,7 @@
-"""What models are asked beside the answers of a chat: its title, its summaries. They are routed as answers are, for who wanted them."""
+"""What models are asked beside the answers of a chat: its title, its summaries. They are routed as answers are, for who wanted them.
+
+Each call is an attempt of the job that asks, written before it is made and again when it has ended, so that it counts once.
+"""
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
@@ -7,7 +10,11 @@ from uuid import UUID
 
 import msgspec
 
-from db.scopes import Row
+from chat.routes import Kind, Work, cost_by, rows_of, usage_in
+from chat.steps import columns_of
+from db.scopes import Row, TenantScopes
+from db.statements import attempts, jobs
+from events.jobs import JobRun, JobWasTaken
 from inference.models import FailureKind, ModelRequest, ProviderFailed, TextDelta
 from inference.offers import ModelIsUnavailable, Models
 from inference.routing import Rerouted, Route, Router
@@ -25,8 +32,16 @@ class Way(msgspec.Struct, frozen=True):
         return cls() if run is None else cls(run["model_id"], run["routing_policy_id"])
 
 
-Ask = Callable[[UUID, UUID | None, Way, ModelRequest], Awaitable[str]]
-"""Asks for a tenant's member, where an answer was asked for, and returns what was said; raises `ProviderFailed`."""
+class Aside(msgspec.Struct, frozen=True):
+    """What is asked for, in which chat, and where."""
+
+    kind: Kind
+    chat: UUID
+    way: Way
+
+
+Ask = Callable[[JobRun, Aside, ModelRequest], Awaitable[str]]
+"""Asks for whoever began the job, where an answer was asked for, and returns what was said; raises `ProviderFailed`."""
 
 
 class NowhereToAsk(ProviderFailed):
@@ -40,31 +55,60 @@ class NowhereToAsk(ProviderFailed):
 class Asides:
     """Asks where a chat's answer was asked for: what somebody says to a model of their own goes to no other."""
 
-    def __init__(self, *, models: Models, router: Router) -> None:
+    def __init__(self, *, models: Models, router: Router, scopes: TenantScopes) -> None:
         self._models = models
         self._router = router
+        self._scopes = scopes
 
-    async def ask(self, tenant_id: UUID, user_id: UUID | None, way: Way, request: ModelRequest) -> str:
-        """Hear an answer out; raises `ProviderFailed` when no attempt is left, `NowhereToAsk` where there can be none."""
-        if user_id is None:
+    async def ask(self, job: JobRun, aside: Aside, request: ModelRequest) -> str:
+        """Hear an answer out; raises `ProviderFailed` when no attempt is left, `NowhereToAsk` where there can be none.
+
+        Raises `JobWasTaken` as soon as another worker does the job.
+        """
+        if job.created_by is None:
             raise NowhereToAsk("Nobody is there for whom a model could be asked.")
         try:
-            policy = await self._models.policy_for(tenant_id, user_id, way.model, way.policy)
+            policy = await self._models.policy_for(job.tenant_id, job.created_by, aside.way.model, aside.way.policy)
         except ModelIsUnavailable as gone:
             raise NowhereToAsk(gone.message) from gone
-        route = self._router.route(policy, request)  # no chat: where its answers stick is theirs
+        async with self._scopes.reading(job.tenant_id) as scope:
+            before = await attempts.by_works(scope, job.tenant_id, [job.id], frozenset())
+        work = Work(aside.kind, job.tenant_id, job.id, aside.chat, job.created_by, job.attempt)
+        # No chat: where its answers stick is theirs.
+        route = self._router.route(policy, request, first=1 + max((row["number"] for row in before), default=0))
         try:
-            return await _heard(route)
+            return await self._heard(route, work)
         finally:
             route.leave()
+            await self._save(route, work)
 
+    async def recover(self, job: JobRun) -> None:
+        """End the attempts that a lost worker left open: with the question, which was asked; what was answered nobody knows."""
+        async with self._scopes.writing(job.tenant_id) as scope:
+            for row in await attempts.by_works(scope, job.tenant_id, [job.id]):
+                if row["ended_at"] is None:
+                    usage = usage_in(row)
+                    cost = cost_by(row, usage)
+                    await attempts.close(scope, job.tenant_id, job.id, row["number"], usage=columns_of(usage), cost=cost)
 
-async def _heard(route: Route) -> str:
-    said: list[str] = []
-    async with aclosing(route.events()) as events:
-        async for event in events:
-            if isinstance(event, TextDelta):
-                said.append(event.text)
-            elif isinstance(event, Rerouted) and event.restarts:
-                said.clear()
-    return "".join(said)
+    async def _heard(self, route: Route, work: Work) -> str:
+        said: list[str] = []
+        await route.begin()
+        await self._save(route, work)
+        async with aclosing(route.events()) as events:
+            async for event in events:
+                if isinstance(event, TextDelta):
+                    said.append(event.text)
+                elif isinstance(event, Rerouted):
+                    await self._save(route, work)
+                    if event.restarts:
+                        said.clear()
+        return "".join(said)
+
+    async def _save(self, route: Route, work: Work) -> None:
+        if not route.attempts:
+            return
+        async with self._scopes.writing(work.tenant_id) as scope:
+            if not await jobs.hold(scope, work.tenant_id, work.id, attempt=work.step):
+                raise JobWasTaken
+            await attempts.save(scope, work.tenant_id, rows_of(work, route.policy, route.attempts))

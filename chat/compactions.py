@@ -16,12 +16,13 @@ from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from chat import records
 from chat.acts import Acts
-from chat.asides import Ask, Way
+from chat.asides import Aside, Ask, Way
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
 from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, tokens_of, usual_room, window_of
 from chat.locks import speakable
 from chat.records import Said
+from chat.routes import Kind
 from chat.turns import take_turn
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import chats, messages, runs
@@ -155,7 +156,7 @@ class Summaries:
         window = window_of(branch, None, cipher, limit=usual_room(self._settings).limit)
         old = covered(window, self._settings)
         try:
-            text = await self._summary(job, wanted.way, window, old)
+            text = await self._summary(job, wanted, window, old)
         except ProviderFailed as failure:
             await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
             return
@@ -164,7 +165,7 @@ class Summaries:
         part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(text)))
         await self._keep(cipher, wanted, [part], "COMPLETE")
 
-    async def _summary(self, job: JobRun, way: Way, window: Window, old: tuple[Heard, ...]) -> str:
+    async def _summary(self, job: JobRun, wanted: Compacting, window: Window, old: tuple[Heard, ...]) -> str:
         most = min(self._settings.context_summary_tokens, window.limit // 4)
         begun = [] if window.summary is None else [f"SUMMARY: {window.summary.text}"]
         lines = [f"{one.role}: {said.text}" for one in old if (said := one.said) is not None]
@@ -172,7 +173,7 @@ class Summaries:
         room = max(1, BYTES_PER_TOKEN * (window.limit - most) - sum(len(text.encode()) for text in begun))
         read = "\n\n".join([*begun, "\n\n".join(lines).encode()[-room:].decode(errors="ignore")])
         request = ModelRequest(messages=(ModelMessage("system", _ASKED), ModelMessage("user", read)), max_output_tokens=most)
-        text = (await self._ask(job.tenant_id, job.created_by, way, request)).strip()
+        text = (await self._ask(job, Aside(Kind.SUMMARY, wanted.chat, wanted.way), request)).strip()
         if not text:
             raise ProviderFailed(FailureKind.SERVER_ERROR)
         return text

@@ -1,19 +1,43 @@
-"""A run's way through models, as it is kept: in the events of its log, and in a row for each attempt."""
+"""The way of an answer, a title or a summary through models, as it is kept: in a row for each attempt, and in the events of runs."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from enum import StrEnum
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 import msgspec
 
-from chat.steps import LostStep
 from db.scopes import Row
 from db.statements import steps
 from inference.attempts import Attempt
-from inference.deployments import Policy
+from inference.deployments import Policy, Price
 from inference.models import NO_USAGE, Usage
+
+
+class Kind(StrEnum):
+    """For what a model is asked."""
+
+    ANSWER = "ANSWER"
+    TITLE = "TITLE"
+    SUMMARY = "SUMMARY"
+
+
+class Work(NamedTuple):
+    """What asks models: a run or a job, for whom and in which chat. `step` is the turn at it that asks."""
+
+    kind: Kind
+    tenant_id: UUID
+    id: UUID
+    chat_id: UUID
+    created_by: UUID
+    step: int
+
+    @classmethod
+    def of_run(cls, run: Row) -> Self:
+        """An answer that is being made."""
+        return cls(Kind.ANSWER, run["tenant_id"], run["id"], run["chat_id"], run["created_by"], run["epoch"])
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,19 +79,22 @@ def tried(policy: Policy, attempt: Attempt) -> Tried:
     )
 
 
-def rows_of(run: Row, policy: Policy, attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
+def rows_of(work: Work, policy: Policy, attempts: Sequence[Attempt]) -> list[dict[str, Any]]:
     """Spell attempts as their table has them, with every column."""
-    return [_row(run, policy, attempt) for attempt in attempts]
+    return [_row(work, policy, attempt) for attempt in attempts]
 
 
-def _row(run: Row, policy: Policy, attempt: Attempt) -> dict[str, Any]:
+def _row(work: Work, policy: Policy, attempt: Attempt) -> dict[str, Any]:
     price = attempt.deployment.model.price
     used = msgspec.structs.asdict(attempt.usage)
     return {
-        "tenant_id": run["tenant_id"],
-        "run_id": run["id"],
+        "tenant_id": work.tenant_id,
+        "work_id": work.id,
         "number": attempt.number,
-        "step": run["epoch"],
+        "kind": work.kind,
+        "chat_id": work.chat_id,
+        "created_by": work.created_by,
+        "step": work.step,
         **_chosen(policy, attempt),
         "wire": attempt.deployment.wire,
         "continues_partial": attempt.continues,
@@ -78,6 +105,7 @@ def _row(run: Row, policy: Policy, attempt: Attempt) -> dict[str, Any]:
         "message": attempt.message,
         **{name: used[name] for name in steps.TOKENS},
         "usage_estimated": attempt.usage.estimated,
+        "price": price,
         "price_version": None if price is None else price.version,
         **_billed(attempt),
     }
@@ -105,9 +133,18 @@ def closed_usages(rows: Sequence[Mapping[str, Any]]) -> dict[int, Usage]:
     sums: dict[int, Usage] = {}
     for row in rows:
         if row["ended_at"] is not None:
-            usage = Usage(**{name: row[name] for name in steps.TOKENS}, estimated=row["usage_estimated"])
-            sums[row["step"]] = sums.get(row["step"], NO_USAGE) + usage
+            sums[row["step"]] = sums.get(row["step"], NO_USAGE) + usage_in(row)
     return sums
+
+
+def open_usages(rows: Sequence[Mapping[str, Any]]) -> dict[int, Usage]:
+    """Say what the attempts that have no end were known to use, which is the question, for each step."""
+    return {row["step"]: usage_in(row) for row in rows if row["ended_at"] is None}
+
+
+def usage_in(row: Mapping[str, Any]) -> Usage:
+    """Read what an attempt used; of one that has no end, what the question alone comes to."""
+    return Usage(**{name: row[name] for name in steps.TOKENS}, estimated=row["usage_estimated"])
 
 
 class Cost(NamedTuple):
@@ -125,11 +162,6 @@ def cost_of(rows: Sequence[Mapping[str, Any]]) -> Cost | None:
     return Cost(sum((row["cost"] for row in rows), Decimal(0)), *currencies)
 
 
-def cost_of_lost(rows: Sequence[Row], lost: LostStep, policy: Policy) -> Decimal | None:
-    """What the attempt cost that a lost worker left open; None where the price that it began with is not in force any more."""
-    places = {one.id: one for one in (*policy.candidates, *(one for rule in policy.fallbacks for one in rule.to))}
-    for row in rows:
-        if row["step"] == lost.number and row["ended_at"] is None and (place := places.get(row["deployment_id"])) is not None:
-            price = place.model.price
-            return price.cost(lost.open_usage) if price is not None and price.version == row["price_version"] else None
-    return None
+def cost_by(row: Mapping[str, Any], usage: Usage) -> Decimal | None:
+    """What these tokens cost by the price that was in force when the attempt began; None where none was known."""
+    return None if row["price"] is None else msgspec.json.decode(row["price"], type=Price).cost(usage)

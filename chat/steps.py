@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -11,6 +12,9 @@ from inference.models import NO_USAGE, ModelRequest, Usage, estimated_usage
 
 Said = Mapping[str, int]
 """Bytes of text and of reasoning."""
+
+
+_UNREAD: Final = ModelRequest(messages=(), max_output_tokens=0)
 
 
 @dataclass
@@ -59,6 +63,19 @@ def lost_steps(
         before = closed.get(step, NO_USAGE)
         usage = _rest(estimate(request, said[step]), before) if step in talked else NO_USAGE
         made.append(LostStep(step, said[step], before + usage, usage))
+    return made
+
+
+def unread_steps(rows: Sequence[Row], *, opened: Mapping[int, Usage], closed: Mapping[int, Usage]) -> list[LostStep]:
+    """Close the steps that are open of a run that cannot be read: they said what was saved, and asked what their open attempts say."""
+    made = []
+    for row in rows:
+        if row["outcome"] != "OPEN":
+            continue
+        said, before = {"text": row["text_bytes"], "reasoning": row["reasoning_bytes"]}, closed.get(row["step"], NO_USAGE)
+        asked = row["step"] in opened or any(said.values())
+        usage = _rest(opened.get(row["step"], NO_USAGE) + estimate(_UNREAD, said), before) if asked else NO_USAGE
+        made.append(LostStep(row["step"], said, before + usage, usage))
     return made
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from uuid import UUID
 
 import msgspec
 
@@ -15,11 +14,11 @@ from chat.contexts import given, read_branch
 from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
-from chat.routes import closed_usages, cost_of_lost
+from chat.routes import closed_usages, cost_by, open_usages
 from chat.speech import Speech, bytes_of
-from chat.steps import LostStep, Said, Step, columns_of, lost_steps, usage_of
+from chat.steps import LostStep, Said, Step, columns_of, lost_steps, unread_steps, usage_of
 from chat.views import Told
-from db.scopes import Reading, Row, TenantScopes
+from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import assistants, attempts, messages, runs, steps
 from inference.deployments import Capability, Policy
 from inference.models import ModelMessage, ModelRequest, Usage
@@ -78,13 +77,13 @@ class Preparation:
         async with self._scopes.reading(run["tenant_id"]) as scope:
             branch = await read_branch(scope, run["tenant_id"], run["chat_id"], run["input_message_id"], self._settings)
             saved = await messages.by_id(scope, run["tenant_id"], run["output_message_id"])
-            versions = await assistants.versions_by_ids(scope, run["tenant_id"], [asked]) if (asked := run["assistant_version_id"]) else []
+            version = await assistants.version_by_id(scope, run["tenant_id"], asked) if (asked := run["assistant_version_id"]) else None
             earlier = await steps.of_run(scope, run["tenant_id"], run["id"]) if run["epoch"] > 1 else []
-            tried = await attempts.by_runs(scope, run["tenant_id"], [run["id"]]) if earlier else []
+            tried = await attempts.by_works(scope, run["tenant_id"], [run["id"]]) if earlier else []
             begins_with = await self._begins_with(scope)
         assert saved is not None, "a run is deleted with its messages"
         mine = [row for row in earlier if row["step"] < run["epoch"]]
-        return Found(branch, saved, mine, next(iter(versions), None), begins_with, tried)
+        return Found(branch, saved, mine, version, begins_with, tried)
 
     async def _begins_with(self, scope: Reading) -> Said:
         """Measure what another run said of this answer, which is no work of this one's."""
@@ -104,12 +103,8 @@ class Preparation:
     async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row]) -> None:
         if not lost:
             return
-        tenant_id: UUID = self._run["tenant_id"]
-        async with self._scopes.writing(tenant_id) as scope:
-            for one in lost:
-                await steps.close(scope, tenant_id, self._run["id"], one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
-                cost = cost_of_lost(tried, one, self._policy)
-                await attempts.close(scope, tenant_id, self._run["id"], one.number, usage=columns_of(one.open_usage), cost=cost)
+        async with self._scopes.writing(self._run["tenant_id"]) as scope:
+            await _close(scope, self._run, lost, tried)
 
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
@@ -127,6 +122,26 @@ class Preparation:
         if speech.parts() and speech.text() and not any(Capability.PREFILL in one.model.capabilities for one in self._policy.candidates):
             return LOST
         return OUT_OF_TOKENS if request.max_output_tokens < 1 else None
+
+
+async def close_unread(scope: Writing, run: Row) -> None:
+    """Close the steps and attempts that are open of a run that ends though it cannot be read, and add up what it used."""
+    tenant_id, run_id = run["tenant_id"], run["id"]
+    tried = await attempts.by_works(scope, tenant_id, [run_id])
+    found = await steps.of_run(scope, tenant_id, run_id)
+    await _close(scope, run, unread_steps(found, opened=open_usages(tried), closed=closed_usages(tried)), tried)
+    await steps.add_up(scope, tenant_id, run_id)
+
+
+async def _close(scope: Writing, run: Row, lost: Sequence[LostStep], tried: Sequence[Row]) -> None:
+    """Close the steps of lost workers, and the attempt that each left open, if any."""
+    tenant_id, run_id = run["tenant_id"], run["id"]
+    for one in lost:
+        await steps.close(scope, tenant_id, run_id, one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
+        for row in tried:
+            if row["step"] == one.number and row["ended_at"] is None:
+                usage, cost = columns_of(one.open_usage), cost_by(row, one.open_usage)
+                await attempts.close(scope, tenant_id, run_id, row["number"], usage=usage, cost=cost)
 
 
 def _asked(told: Sequence[Told]) -> set[int]:

@@ -8,9 +8,10 @@ import msgspec
 
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
-from chat.asides import Ask, Way
+from chat.asides import Aside, Ask, Way
 from chat.contents import opened, plain_text
 from chat.headings import sealed_title
+from chat.routes import Kind
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import chats, messages
 from errors import Conflict
@@ -70,16 +71,16 @@ class Titles:
             question = await messages.by_id(scope, job.tenant_id, titling.question)
         if not wanted or question is None:
             return
-        title = await self._title(job, titling.way, plain_text(opened(cipher, question["id"], question["content"])))
+        title = await self._title(job, titling, plain_text(opened(cipher, question["id"], question["content"])))
         async with self._scopes.writing(job.tenant_id) as scope:
             await self._keep(scope, cipher, titling.chat, title)
 
-    async def _title(self, job: JobRun, way: Way, text: str) -> str:
+    async def _title(self, job: JobRun, titling: Titling, text: str) -> str:
         request = ModelRequest(
             messages=(ModelMessage("system", _ASKED), ModelMessage("user", text[:_READ])), max_output_tokens=_MOST_TOKENS
         )  # fmt: skip
         try:
-            said = await self._ask(job.tenant_id, job.created_by, way, request)
+            said = await self._ask(job, Aside(Kind.TITLE, titling.chat, titling.way), request)
         except ProviderFailed as failure:
             raise ModelIsSilent(failure.message) from failure
         if not (title := as_title(said)):

@@ -18,9 +18,9 @@ from chat.dispatch import Dispatch
 from chat.logs import RunLogs, RunWasTaken
 from chat.outcomes import BROKEN, Outcome, unavailable
 from chat.queues import RunQueue, Stop
-from chat.takeovers import Preparation
+from chat.takeovers import Preparation, close_unread
 from db.scopes import Row, SystemScopes, TenantScopes
-from db.statements import attempts, runs, steps
+from db.statements import runs
 from db.tables.runs import Run
 from errors import Unavailable
 from events.facts import RunStarted, record
@@ -223,8 +223,7 @@ class Worker:
         with contextlib.suppress(Unavailable):
             async with self._scopes.writing(tenant_id) as scope:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
-                    await steps.close_rest(scope, tenant_id, run["id"])
-                    await attempts.close_rest(scope, tenant_id, run["id"])
+                    await close_unread(scope, run)
                     await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
                     await records.ended(scope, run, BROKEN.status)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])

@@ -98,7 +98,7 @@ class Jobs:
         return await jobs.open_with_key(scope, tenant_id, kind, key) is not None
 
     async def cancel(self, tenant_id: UUID, job_id: UUID) -> Row:
-        """Cancel a job: at once if it waits, within seconds if it is being done; one that is over stays as it is."""
+        """Cancel a job: at once if nobody has begun it, else within seconds; one that is over stays as it is."""
         async with self._scopes.writing(tenant_id) as scope:
             if (row := await jobs.cancel(scope, tenant_id, job_id)) is not None:
                 await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=row["created_by"]))

@@ -25,16 +25,25 @@ LONGEST_PAUSE: Final = timedelta(minutes=5)
 class Labour:
     """The jobs that one worker process does, by their kinds' names; kinds that it does not know it leaves to others.
 
-    What a function raises of `errors.py` ends its job with those words; after anything else it is tried again.
+    What a function raises of `errors.py` ends its job with those words; after anything else it is tried again. `recoveries` tidy up
+    what an earlier attempt at a job of their kind may have left, before it is begun again or ended in its place.
     """
 
-    def __init__(
-        self, *, name: str, scopes: TenantScopes, system: SystemScopes, functions: Mapping[str, Function], settings: Settings
+    def __init__(  # noqa: PLR0913 - what jobs are done with
+        self,
+        *,
+        name: str,
+        scopes: TenantScopes,
+        system: SystemScopes,
+        functions: Mapping[str, Function],
+        settings: Settings,
+        recoveries: Mapping[str, Function] | None = None,
     ) -> None:
         self._name = name
         self._scopes = scopes
         self._system = system
         self._functions = functions
+        self._recoveries = recoveries or {}
         self._settings = settings
         self._lease = timedelta(seconds=settings.job_lease_seconds)
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
@@ -89,6 +98,8 @@ class Labour:
             log.exception("job_broke", job_id=str(job_id))
 
     async def _do(self, run: JobRun, row: Row) -> None:
+        if row["begun_before"] and (recover := self._recoveries.get(row["kind"])) is not None:
+            await recover(run)
         if row["cancel_requested_at"] is not None:
             await self._end(run, "CANCELLED")
             return
@@ -103,13 +114,13 @@ class Labour:
                 beating.result()
             await self._conclude(run, working)
         except asyncio.CancelledError:
+            # What the function tidies up is done before another worker takes the job.
+            await _stopped(working, beating)
             with contextlib.suppress(Unavailable):
                 await self._put_back(run, timedelta(0), counts=False)
             raise
         finally:
-            working.cancel()
-            beating.cancel()
-            await asyncio.gather(working, beating, return_exceptions=True)
+            await _stopped(working, beating)
 
     async def _beat(self, run: JobRun, working: "asyncio.Future[Any]") -> None:
         """Show signs of life, save the progress, and look whether somebody cancelled the job."""
@@ -161,3 +172,9 @@ class Labour:
         async with self._scopes.writing(run.tenant_id) as scope:
             if await jobs.put_back(scope, run.tenant_id, run.id, attempt=run.attempt, pause=pause, counts=counts):
                 await run.tell(scope)
+
+
+async def _stopped(*tasks: "asyncio.Future[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

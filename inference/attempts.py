@@ -23,7 +23,8 @@ from inference.models import (
 class Attempt(msgspec.Struct, kw_only=True):
     """One call of a model. `number` counts from 1 over all of a run; `reason` says in words why this deployment was asked.
 
-    `continues` says that it goes on with what an earlier attempt said. An attempt that has no end is still under way.
+    `continues` says that it goes on with what an earlier attempt said. An attempt that has no end is still under way; its `usage` is
+    what the question alone comes to.
     """
 
     number: int

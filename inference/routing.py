@@ -124,7 +124,7 @@ class Route:
     @property
     def usage(self) -> Usage:
         """What all attempts used that have ended."""
-        return usage_of(self.attempts)
+        return usage_of([attempt for attempt in self.attempts if attempt.ended_at is not None])
 
     def leave(self) -> None:
         """Give up what was chosen and never asked."""
@@ -172,6 +172,7 @@ class Route:
             deployment=self._booked.deployment,
             reason=self._booked.reason,
             started_at=datetime.now(UTC),
+            usage=estimated_usage(self._request, output_bytes=0),
         )
         self.attempts.append(attempt)
         return attempt

@@ -66,6 +66,7 @@ class Loaders:
     assistant_version_by_id = _Asked(assistants.assistant_version_by_id)
     versions_by_assistant = _Asked(assistants.versions_by_assistant)
     chat_by_id = _Asked(chats.chat_by_id)
+    used_by_chat = _Asked(chats.used_by_chat)
     participant_by_id = _Asked(participants.participant_by_id)
     participants_by_chat = _Asked(participants.participants_by_chat)
     feedback_by_message = _Asked(feedback.feedback_by_message)

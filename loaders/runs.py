@@ -51,8 +51,8 @@ async def runs_by_chat(scope: Reading, tenant_id: UUID, keys: list[RunsKey], col
 async def attempts_by_run(scope: Reading, tenant_id: UUID, run_ids: list[UUID], columns: Columns | None = None) -> Mapping[UUID, list[Row]]:
     """The calls of models that each run took, in order."""
     found: dict[UUID, list[Row]] = {}
-    for row in await attempts.by_runs(scope, tenant_id, run_ids, columns):
-        found.setdefault(row["run_id"], []).append(row)
+    for row in await attempts.by_works(scope, tenant_id, run_ids, columns):
+        found.setdefault(row["work_id"], []).append(row)
     return found
 
 

@@ -30,12 +30,19 @@ async def cooldowns(operation: Operation, rows: Sequence[Row], needed: object) -
 
 
 async def stats(operation: Operation, rows: Sequence[Row], *, since: datetime | None, until: datetime | None) -> list[Row]:
-    """Measure each place by the tenant's attempts that began in a span and have ended; without one, in the last 24 hours."""
+    """Measure each place by the tenant's latest attempts that began in a span and have ended; without one, in the last 24 hours."""
     end = until or datetime.now(UTC)
     begin = since or end - _DAY
     if not timedelta(0) < end - begin <= _LONGEST:
         raise Invalid("A span of measures has a beginning before its end, and at most 366 days.", path=["range"], constraint="max_days=366")
     async with operation.reads.reading(operation.tenant_id) as scope:
-        found = await attempts.stats(scope, operation.tenant_id, [row["id"] for row in rows], since=begin, until=end)
+        found = await attempts.stats(
+            scope,
+            operation.tenant_id,
+            [row["id"] for row in rows],
+            since=begin,
+            until=end,
+            most=operation.works.settings.deployment_stats_attempts,
+        )
     measured = {row["deployment_id"]: row for row in found}
     return [measured.get(row["id"], _UNMEASURED) for row in rows]

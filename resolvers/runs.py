@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Final
 from uuid import UUID
 
 from chat.events import Event
 from chat.exchanges import Sent
 from chat.readers import RunReader
-from chat.routes import Cost, cost_of
 from chat.sightings import seen
 from db.scopes import Row
 from db.statements import runs
@@ -19,8 +17,6 @@ from loaders.runs import RunsKey, RunsPage
 from resolvers import chats
 from resolvers.batches import each, wider
 from resolvers.operations import Operation
-
-_COUNTED: Final = frozenset({"cost", "currency", "price_version"})
 
 
 async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
@@ -117,22 +113,6 @@ async def routes(operation: Operation, runs: Sequence[Row], needed: object) -> l
     """Tell how each run was routed, by its last attempt; None before the first."""
     found = await operation.questions.attempts_by_run.load_many([run["id"] for run in runs])
     return [{**attempts[-1], "attempts": attempts} if attempts else None for attempts in found]
-
-
-async def costs(operation: Operation, runs: Sequence[Row]) -> list[Cost | None]:
-    """Return what each run's attempts cost together, where that is known."""
-    return [cost_of(attempts) for attempts in await _counted(operation, runs)]
-
-
-async def price_versions(operation: Operation, runs: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
-    """Return the prices that each run's attempts were counted by."""
-    found = [dict.fromkeys(row["price_version"] for row in attempts) for attempts in await _counted(operation, runs)]
-    return [[version for version in versions if version is not None] for versions in found]
-
-
-async def _counted(operation: Operation, runs: Sequence[Row]) -> list[list[Row]]:
-    found = await operation.questions.attempts_by_run.of(_COUNTED).load_many([run["id"] for run in runs])
-    return [attempts or [] for attempts in found]
 
 
 async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:

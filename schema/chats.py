@@ -14,7 +14,7 @@ from chat.drafts import ChatChange, ChatDraft, Draft
 from db.scopes import Row
 from errors import Invalid
 from loaders.pages import Page
-from resolvers import assistants, chats, messages, users
+from resolvers import assistants, chats, messages, usages, users
 from resolvers.operations import Operation
 from schema.assistants import Assistant
 from schema.branches import Branch, branches_of_chats
@@ -31,6 +31,7 @@ from schema.participants import ChatParticipant, participants_of_chats
 from schema.runs import Run, active_runs, runs_of_chats
 from schema.shares import ChatShare, shares_of_chats
 from schema.spans import TimeRange
+from schema.usage import UsageTotals
 from schema.users import User
 
 
@@ -139,6 +140,14 @@ class Chat(Node):
     )
     active_runs: list[Run] = batch(
         active_runs, needs=["id"], scopes=["chats:read"], description="The runs that answer in it now, the oldest first."
+    )
+    usage: UsageTotals = batch(
+        usages.of_chats,
+        needs=["id"],
+        scopes=["chats:read"],
+        cost=20,
+        description="What was used in it by all answers, titles and summaries, of branches that were left too; what goes on counts "
+        "when it has ended.",
     )
     context: ContextWindow = query(
         context_of_chat, scopes=["chats:read"], cost=20, description="What a model would be given for the next answer."

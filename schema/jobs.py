@@ -148,7 +148,8 @@ class Mutation:
     job_cancel: JobCancelPayload = mutation(
         _cancel,
         payload=JobCancelPayload,
-        description="Stop a job: at once while it waits, within seconds while it is done. One that has ended stays as it is.",
+        scopes=["chats:write", "tenant:admin"],
+        description="Stop a job: at once where nobody has begun it, else within seconds. One that has ended stays as it is.",
     )
 
 

@@ -130,7 +130,10 @@ class DeploymentStats:
 
     row: strawberry.Private[Any]
 
-    requests: BigInt = column("requests", description="How often it was asked.")
+    requests: BigInt = column(
+        "requests",
+        description="How often it was asked, for answers, titles and summaries: at most as many as are measured at once.",
+    )
     error_rate: float = column("error_rate", description="Which share of that failed, from 0 to 1.")
     ttft_p50_ms: int | None = column("ttft_p50_ms", description="How long its first token takes in the middle of all, in milliseconds.")
     ttft_p95_ms: int | None = column("ttft_p95_ms", description="How long its first token takes at most in 95 of 100, in milliseconds.")

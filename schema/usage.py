@@ -8,7 +8,7 @@ import strawberry
 
 from db.scopes import Row
 from inference.models import Usage
-from resolvers import runs
+from resolvers import usages
 from resolvers.operations import Operation
 from schema.fields import batch, column
 from schema.money import Money
@@ -20,7 +20,7 @@ COLUMNS: Final = (
 
 
 async def _costs(operation: Operation, rows: Sequence[Row], needed: object) -> list[Money | None]:  # noqa: ARG001 - a batch's arguments
-    found = await runs.costs(operation, rows)
+    found = await usages.costs(operation, rows)
     return [None if one is None else Money(amount=one.amount, currency=one.currency) for one in found]
 
 
@@ -39,13 +39,13 @@ class UsageTotals:
     cost: Money | None = batch(
         _costs,
         needs=["id"],
-        description="What all attempts cost together, those that failed too; null while one goes on, before the first, in a "
+        description="What all attempts cost together, those that failed too; null while one of a run goes on, before the first, in a "
         "`UsageTick`, and where an attempt's price is not known or attempts were paid in several currencies.",
     )
     price_versions: list[str] = batch(
-        runs.price_versions,
+        usages.price_versions,
         needs=["id"],
-        description="The versions of the prices that the attempts were counted by, each once, in the order of the attempts; "
+        description="The versions of the prices that the attempts were counted by, each once, a run's in the order of its attempts; "
         "empty in a `UsageTick`.",
     )
 

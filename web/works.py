@@ -248,11 +248,15 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
             queue=process.queue, blocking=process.blocking, router=router, models=process.works.models,
             compactions=process.works.compactions, settings=settings,
         )  # fmt: skip
-        ask, scopes, keyring = Asides(models=process.works.models, router=router).ask, process.works.scopes, process.works.keyring
-        summaries = Summaries(scopes=scopes, keyring=keyring, ask=ask, settings=settings)
-        titles = Titles(scopes=scopes, keyring=keyring, ask=ask)
+        scopes, keyring = process.works.scopes, process.works.keyring
+        asides = Asides(models=process.works.models, router=router, scopes=scopes)
+        summaries = Summaries(scopes=scopes, keyring=keyring, ask=asides.ask, settings=settings)
+        titles = Titles(scopes=scopes, keyring=keyring, ask=asides.ask)
         functions = {TITLES: titles.write, SUMMARIES: summaries.write}
-        labour = Labour(name=name, scopes=scopes, system=process.system, functions=functions, settings=settings)
+        labour = Labour(
+            name=name, scopes=scopes, system=process.system, functions=functions, settings=settings,
+            recoveries=dict.fromkeys(functions, asides.recover),
+        )  # fmt: skip
         chores = [
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),
             asyncio.create_task(labour.work(), name="jobs"),

@@ -38,10 +38,13 @@ async def by_ids(scope: Reading, tenant_id: UUID, ids: Sequence[UUID], columns: 
 
 
 async def of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> Row | None:
-    """Read which version of its assistant a chat uses, and its model; None where it has no assistant, or one that is gone."""
+    """Read the version of its assistant that a chat uses; None where it has no assistant, or one that is gone.
+
+    Where none is released, all columns of the version are null.
+    """
     return await scope.row(
         """
-        SELECT v.id, v.model_id FROM penny.chats c JOIN penny.assistants a ON a.tenant_id = c.tenant_id AND a.id = c.assistant_id
+        SELECT v.* FROM penny.chats c JOIN penny.assistants a ON a.tenant_id = c.tenant_id AND a.id = c.assistant_id
         LEFT JOIN penny.assistant_versions v ON v.tenant_id = a.tenant_id AND v.id = a.current_version_id
         WHERE c.tenant_id = $1 AND c.id = $2
         """,
@@ -86,6 +89,10 @@ async def add_version(scope: Writing, version: AssistantVersion) -> Row:
 
 async def versions_by_ids(scope: Reading, tenant_id: UUID, ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
     return await scope.rows(_VERSIONS_BY_IDS.text(columns), tenant_id, list(ids))
+
+
+async def version_by_id(scope: Reading, tenant_id: UUID, version_id: UUID) -> Row | None:
+    return await scope.row("SELECT * FROM penny.assistant_versions WHERE tenant_id = $1 AND id = $2", tenant_id, version_id)
 
 
 async def pages_of_versions(  # noqa: PLR0913 - the arguments of a page

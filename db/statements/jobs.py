@@ -1,7 +1,7 @@
 """Statements over jobs: what a worker writes is guarded by the attempt, so that only the latest one counts."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -56,7 +56,7 @@ async def due(scope: Reading, kinds: Sequence[str], limit: int) -> list[Row]:
 
 
 async def claim(scope: Writing, tenant_id: UUID, job_id: UUID, *, worker: str, lease: timedelta) -> Row | None:
-    """Take a job that is due; None when another worker has it, or is just taking it."""
+    """Take a job that is due; None when another worker has it, or is just taking it. `begun_before`: it was taken before."""
     return await scope.row(
         f"""
         UPDATE penny.jobs SET status = 'RUNNING', attempt = attempt + 1, worker = $3, due_at = now() + $4::interval,
@@ -64,7 +64,7 @@ async def claim(scope: Writing, tenant_id: UUID, job_id: UUID, *, worker: str, l
         WHERE tenant_id = $1 AND id = (
             SELECT id FROM penny.jobs WHERE tenant_id = $1 AND id = $2 AND {OPEN} AND due_at <= now() FOR UPDATE SKIP LOCKED
         )
-        RETURNING *
+        RETURNING *, old.started_at IS NOT NULL AS begun_before
         """,  # noqa: S608 - a constant
         tenant_id,
         job_id,
@@ -93,6 +93,12 @@ async def save(  # noqa: PLR0913 - what a sign of life says
         progress,
         state,
     )
+
+
+async def hold(scope: Writing, tenant_id: UUID, job_id: UUID, *, attempt: int) -> bool:
+    """Keep others from taking a job until the scope ends; False when another worker took over."""
+    statement = "SELECT 1 FROM penny.jobs WHERE tenant_id = $1 AND id = $2 AND status = 'RUNNING' AND attempt = $3 FOR UPDATE"
+    return await scope.row(statement, tenant_id, job_id, attempt) is not None
 
 
 async def finish(  # noqa: PLR0913 - how a job ends
@@ -140,14 +146,35 @@ async def put_back(scope: Writing, tenant_id: UUID, job_id: UUID, *, attempt: in
 
 
 async def cancel(scope: Writing, tenant_id: UUID, job_id: UUID) -> Row | None:
-    """End a job that waits, and ask the worker of one that runs to stop; None when it is over already."""
+    """End a job that nobody has begun; one that was begun is ended by a worker, who tidies up. None when it is over already."""
     return await scope.row(
         f"""
         UPDATE penny.jobs SET cancel_requested_at = coalesce(cancel_requested_at, now()),
-            status = CASE status WHEN 'QUEUED' THEN 'CANCELLED' ELSE status END,
-            finished_at = CASE status WHEN 'QUEUED' THEN now() END
+            status = CASE WHEN started_at IS NULL THEN 'CANCELLED' ELSE status END,
+            finished_at = CASE WHEN started_at IS NULL THEN now() END,
+            due_at = CASE status WHEN 'QUEUED' THEN now() ELSE due_at END
         WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *
         """,  # noqa: S608 - a constant
         tenant_id,
         job_id,
+    )
+
+
+async def tenants_before(scope: Reading, before: datetime, limit: int) -> list[UUID]:
+    """Find some tenants that have jobs which ended before this (as `penny_system`)."""
+    rows = await scope.rows("SELECT tenant_id FROM penny.jobs WHERE finished_at < $1 ORDER BY finished_at LIMIT $2", before, limit)
+    return list({row["tenant_id"]: None for row in rows})
+
+
+async def delete_before(scope: Writing, tenant_id: UUID, before: datetime, limit: int) -> int:
+    """Take away some of a tenant's jobs that ended before this (as `penny_system`)."""
+    return await scope.run(
+        """
+        DELETE FROM penny.jobs WHERE tenant_id = $1 AND id IN (
+            SELECT id FROM penny.jobs WHERE tenant_id = $1 AND finished_at < $2 ORDER BY finished_at LIMIT $3
+        )
+        """,
+        tenant_id,
+        before,
+        limit,
     )

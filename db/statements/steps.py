@@ -37,17 +37,8 @@ async def close(  # noqa: PLR0913 - what a step comes to
     )
 
 
-async def close_rest(scope: Writing, tenant_id: UUID, run_id: UUID) -> None:
-    """Close what is open of a run that could not be read, with what was saved of it, and add up what the run used."""
-    await scope.run(
-        """
-        UPDATE penny.run_steps SET outcome = 'LOST', ended_at = now(), output_tokens = ceil(text_bytes / 4.0),
-            reasoning_tokens = ceil(reasoning_bytes / 4.0), usage_estimated = text_bytes + reasoning_bytes > 0
-        WHERE tenant_id = $1 AND run_id = $2 AND outcome = 'OPEN'
-        """,
-        tenant_id,
-        run_id,
-    )
+async def add_up(scope: Writing, tenant_id: UUID, run_id: UUID) -> None:
+    """Write what a run's steps used together as what the run used."""
     sums = ", ".join(f"sum({name})" for name in TOKENS)
     await scope.run(
         f"""

@@ -1,6 +1,6 @@
-"""Runs: answers being made or made, the steps and the calls of models that they took, and the keys that make a retry harmless."""
+"""Runs: answers being made or made, the steps that they took, and the keys that make a retry harmless."""
 
-from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Numeric, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, BigInt, Boolean, Bytea, Integer, Text, Timestamptz
 from piccolo.table import Table
 
 
@@ -65,32 +65,3 @@ class IdempotencyKey(Table, tablename="idempotency_keys", schema="penny"):
     input_hash = Bytea()
     result = JSONB()
     created_at = Timestamptz()
-
-
-class RunAttempt(Table, tablename="run_attempts", schema="penny"):
-    tenant_id = UUID(default=None)
-    run_id = UUID(primary_key=True, default=None)
-    number = Integer(default=None)
-    step = Integer(default=0)
-    policy_id = UUID(null=True, default=None)
-    deployment_id = UUID(default=None)
-    model = Text(default=None)
-    wire = Text(default=None)
-    region = Text(null=True, default=None)
-    credential_owner = Text(default=None)
-    reason = Text(default=None)
-    continues_partial = Boolean(default=False)
-    started_at = Timestamptz(default=None)
-    first_token_ms = Integer(null=True, default=None)
-    ended_at = Timestamptz(null=True, default=None)
-    failure = Text(null=True, default=None)
-    message = Text(null=True, default=None)
-    input_tokens = BigInt(default=0)
-    output_tokens = BigInt(default=0)
-    cache_read_tokens = BigInt(default=0)
-    cache_write_tokens = BigInt(default=0)
-    reasoning_tokens = BigInt(default=0)
-    usage_estimated = Boolean(default=False)
-    price_version = Text(null=True, default=None)
-    currency = Text(null=True, default=None)
-    cost = Numeric(null=True, default=None)

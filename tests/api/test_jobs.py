@@ -60,3 +60,15 @@ async def test_a_job_is_stopped_by_those_who_see_it(api: Api, process: Process) 
     assert job["finishedAt"] is not None
     assert (await done(owner, "jobCancel", "job { finishedAt }", jobId=job_id))["job"] == {"finishedAt": job["finishedAt"]}
     assert await code_of(api, JOB, id=job_id) == "UNAUTHENTICATED"
+
+
+async def test_a_key_that_may_only_read_stops_no_job(api: Api, process: Process) -> None:
+    owner = await api.sign_up()
+    job_id = await begun(process, await viewer_of(owner, process))
+    reading, writing = [
+        owner.as_((await done(owner, "apiKeyCreate", "secretOnce", name="CI", scopes=[scope]))["secretOnce"])
+        for scope in ("chats:read", "chats:write")
+    ]
+    assert (await refused(reading, "jobCancel", jobId=job_id))["code"] == "PERMISSION_DENIED"
+    assert (await owner.data(JOB, id=job_id))["job"]["status"] == "QUEUED"
+    assert (await done(writing, "jobCancel", "job { status }", jobId=job_id))["job"]["status"] == "CANCELLED"

@@ -110,7 +110,7 @@ async def test_a_run_that_lost_a_worker_says_what_it_cost(lonely: dict[str, str]
             run_id = await ask(ada, await new_chat(ada), "!script tokens=200 delay_ms=20")
 
             async def begun() -> None:
-                if not await lonely_rows("SELECT 1 FROM penny.run_attempts"):
+                if not await lonely_rows("SELECT 1 FROM penny.attempts"):
                     raise LookupError("no attempt is written yet")
 
             await soon(begun)
@@ -119,7 +119,7 @@ async def test_a_run_that_lost_a_worker_says_what_it_cost(lonely: dict[str, str]
         async with running(lonely, "worker"):
             assert (await hear(ada, run_id)).end["status"] == "COMPLETED"
         usage = (await ada.data(COST, id=run_id))["node"]["usage"]
-    lost, last = await lonely_rows("SELECT * FROM penny.run_attempts ORDER BY number")
+    lost, last = await lonely_rows("SELECT * FROM penny.attempts ORDER BY number")
     assert (lost["message"], last["message"]) == ("The worker that asked was lost.", None)
     costs = [Decimal(2 * one["input_tokens"] + 20 * one["output_tokens"]) / 1_000_000 for one in (lost, last)]
     assert [one["cost"] for one in (lost, last)] == costs

@@ -35,7 +35,7 @@ def check_offsets(heard: Heard) -> None:
 async def attempts_of(stack: Addresses, house: House) -> list[Any]:
     async with connected(stack, "postgres", house.database) as admin:
         found: list[Any] = await admin.fetch(
-            "SELECT * FROM penny.run_attempts WHERE model LIKE 'acme/%' AND tenant_id = (SELECT tenant_id FROM penny.run_attempts"
+            "SELECT * FROM penny.attempts WHERE model LIKE 'acme/%' AND tenant_id = (SELECT tenant_id FROM penny.attempts"
             " ORDER BY started_at DESC LIMIT 1) ORDER BY started_at"
         )
         return found

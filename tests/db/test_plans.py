@@ -118,9 +118,10 @@ SEED = f"""
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, {made_id(CHAT, number="n % 2")}, {made_id(MESSAGE)}, {made_id(MESSAGE)},
             {made_id(USER, number="0")}, CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'COMPLETED' END,
             {AGO}, CASE WHEN n % 500 = 1 THEN {AGO} END FROM {each(6000, 40)};
-    INSERT INTO penny.run_attempts (tenant_id, run_id, number, deployment_id, model, wire, credential_owner, reason, started_at, ended_at)
-        SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1, {made_id(DEPLOYMENT, number="n % 50")}, 'm', 'openai', 'PLATFORM', '',
-            {AGO}, {AGO} FROM {each(6000, 40)};
+    INSERT INTO penny.attempts (tenant_id, work_id, number, kind, chat_id, created_by, deployment_id, model, wire, credential_owner,
+            reason, started_at, ended_at)
+        SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1, 'ANSWER', {made_id(CHAT, number="n % 200")}, {made_id(USER, number="0")},
+            {made_id(DEPLOYMENT, number="n % 50")}, 'm', 'openai', 'PLATFORM', '', {AGO}, {AGO} FROM {each(6000, 40)};
     INSERT INTO penny.run_steps (tenant_id, run_id, step)
         SELECT {made_id(TENANT, number="0")}, {made_id(RUN)}, 1 FROM {each(6000, 40)} WHERE n % 500 > 0;
     INSERT INTO penny.facts (tenant_id, id, era, xact, at, type, subject_id, details)
@@ -359,10 +360,11 @@ HOT = {
         1,
     ),
     "open runs of chats": Hot(lambda scope: runs.open_by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(2, 50)]), 50),
-    "attempts of runs": Hot(asked_for(attempts.by_runs, RUN), 50),
+    "attempts of runs": Hot(asked_for(attempts.by_works, RUN), 50),
     "a deployment's measures": Hot(
-        lambda scope: attempts.stats(scope, WHALE, [some_id(DEPLOYMENT, 0, 7)], since=NOW - timedelta(days=30), until=NOW), 10
+        lambda scope: attempts.stats(scope, WHALE, [some_id(DEPLOYMENT, 0, 7)], since=NOW - timedelta(days=30), until=NOW, most=1000), 10
     ),
+    "what chats used": Hot(lambda scope: attempts.used_in_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(50)]), 1600),
     "runs that wait": Hot(lambda scope: runs.queued_before(scope, WHALE, some_id(RUN, 0, 5999)), OPEN_RUNS),
     "abandoned runs": Hot(lambda scope: runs.abandoned(scope, older_than=timedelta(seconds=2), limit=50), 2 * OPEN_RUNS, system=True),
     "an idempotency key": Hot(

@@ -21,7 +21,7 @@ from tests.db.rows import Rows, insert
 # What `penny_system` reads of a row, where that is not all of it.
 SYSTEM_COLUMNS = {
     "runs": {"tenant_id", "id", "status", "lease_until", "created_at", "chat_id", "turn"},
-    "jobs": {"tenant_id", "id", "kind", "status", "due_at"},
+    "jobs": {"tenant_id", "id", "kind", "status", "due_at", "finished_at"},
     "facts": {"tenant_id", "id", "era", "xact", "at"},
 }
 # What belongs to no tenant, and what `penny_app` may do with it.

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ from db.statements import jobs
 from errors import Conflict, Unavailable
 from events.jobs import Function, JobRun, Jobs, JobWasTaken
 from events.labour import Labour
+from events.pruning import Pruning
 from settings import Settings
 from tests.events.tenants import new_tenant
 from web.works import Process
@@ -230,3 +231,55 @@ async def test_a_job_is_cancelled_while_it_waits_while_it_is_done_and_not_after(
         assert stopped.is_set()
     assert (ended["status"], ended["error_code"]) == ("CANCELLED", None)
     assert (await cancel(running["id"]))["finished_at"] == ended["finished_at"]
+
+
+async def test_jobs_that_ended_long_ago_are_taken_away_and_no_others(
+    scopes: TenantScopes, system: SystemScopes, quick: Settings, tenant_id: UUID
+) -> None:
+    name, kept = kind(), timedelta(hours=quick.job_keep_hours)
+    waiting, ended = await add(scopes, tenant_id, kind()), await add(scopes, tenant_id, name)
+    async with working(scopes, system, quick, {name: counted}):
+        at = (await job_when(scopes, ended, is_over))["finished_at"]
+    pruning = Pruning(system, quick)
+
+    async def left() -> set[UUID]:
+        async with scopes.reading(tenant_id) as scope:
+            return {row["id"] for row in await jobs.by_ids(scope, tenant_id, [waiting["id"], ended["id"]])}
+
+    await pruning.prune(at + kept)
+    assert await left() == {waiting["id"], ended["id"]}
+    assert await pruning.prune(datetime.now(UTC) + kept) >= 1
+    assert await left() == {waiting["id"]}
+
+
+async def test_a_job_that_was_begun_before_is_tidied_up_before_it_goes_on_or_ends(
+    scopes: TenantScopes, system: SystemScopes, quick: Settings, tenant_id: UUID
+) -> None:
+    name, done = kind(), list[str]()
+
+    async def recover(run: JobRun) -> None:
+        done.append(f"recovered {run.attempt}")
+
+    async def fails_once(run: JobRun) -> None:
+        done.append(f"begun {run.attempt}")
+        if run.attempt == 1:
+            raise Unavailable("The store is away.")
+
+    job = await add(scopes, tenant_id, name)
+    labour = Labour(
+        name="me", scopes=scopes, system=system, functions={name: fails_once}, settings=quick, recoveries={name: recover}
+    )  # fmt: skip
+    task = asyncio.create_task(labour.work())
+    try:
+        assert (await job_when(scopes, job, is_over))["status"] == "SUCCEEDED"
+        assert done == ["begun 1", "recovered 2", "begun 2"]
+        cancelled = await add(scopes, tenant_id, kind())
+        async with scopes.writing(tenant_id) as scope:
+            await jobs.claim(scope, tenant_id, cancelled["id"], worker="lost", lease=JOB_LEASE)
+            assert await jobs.put_back(scope, tenant_id, cancelled["id"], attempt=1, pause=timedelta(hours=1), counts=True)
+        waits = await Jobs(scopes).cancel(tenant_id, cancelled["id"])
+        # It was begun: whoever takes it next tidies up and ends it, and that is at once.
+        assert (waits["status"], waits["due_at"] <= datetime.now(UTC)) == ("QUEUED", True)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
