@@ -454,7 +454,8 @@ class Settings:
     )
     socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
     socket_flush_ms: float = setting(
-        "How long what comes in a burst is gathered for one write to a WebSocket, in milliseconds; 0 writes everything at once.",
+        "How long tokens are gathered at most, for one write to each WebSocket, in milliseconds: a process that is telling some rests as "
+        "long as that took before it asks for more. 0 never gathers.",
         default=8.0,
         minimum=0,
         maximum=1000,

@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
+import structlog
+
 from auth.encryption.ciphers import TenantCipher
 from chat.sights import Sight
 from chat.views import EVERYTHING, Told, Veil, View, is_delta, merged
+
+log = structlog.get_logger()
 
 GATHERED_BYTES: Final = 65_536  # what a group gathers at most, however long its view says
 
@@ -18,8 +22,8 @@ class Sink(Protocol):
     def crowded(self) -> bool:
         """Whether it has no room because whoever is behind it reads too slowly."""
 
-    def take(self, tolds: Sequence[Told], now: float) -> int:
-        """Take events from the front, and say how many; the reader's own coroutine brings the rest. `now` is the loop's time."""
+    def take(self, tolds: Sequence[Told]) -> int:
+        """Take events from the front, and say how many; the reader's own coroutine brings the rest."""
 
 
 class Follower:
@@ -90,7 +94,7 @@ class Follower:
         """Take what came: into the sink where this reader has had all before it, and nothing waits."""
         self._heard_at = now
         if self._level and self._sink is not None and tolds[0].follows(self.last):
-            taken = self._sink.take(tolds, now)
+            taken = self._sink.take(tolds)
             if taken:
                 self.read(tolds[taken - 1])
             if taken == len(tolds):
@@ -183,4 +187,8 @@ class Group:
 
     def _hand_on(self, tolds: Sequence[Told], now: float) -> None:
         for follower in tuple(self._followers):
-            follower.hear(tolds, now)
+            try:
+                follower.hear(tolds, now)
+            except Exception:
+                log.exception("reader_not_told")  # one reader's trouble is not the others'
+                follower.lag()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Iterable, Sequence
+from time import thread_time
 from typing import Final, Protocol
 from uuid import uuid4
 
@@ -15,6 +16,10 @@ log = structlog.get_logger()
 
 BLOCK_MS: Final = 5000
 PATIENCE_SECONDS: Final = 2.0
+ASKING_SECONDS: Final = 0.00001
+"""About what it costs to ask for one stream, here and in Valkey."""
+SHORTEST_REST: Final = 0.002
+"""What is worth a timer, in seconds."""
 
 
 class Listener(Protocol):
@@ -28,11 +33,17 @@ class Listener(Protocol):
 
 
 class Tails:
-    """One XREAD over all followed streams. A stream of its own wakes it when a reader joins."""
+    """One XREAD over all followed streams. A stream of its own wakes it when a reader joins.
 
-    def __init__(self, blocking: Valkey, commands: Valkey, prefix: str) -> None:
+    After each answer it rests for as long as that took of the processor, at most `rest_seconds`: what comes meanwhile is read in one
+    answer, and each listener is told of it at once. So a process that has little to tell tells it immediately, and one that has much
+    gathers it.
+    """
+
+    def __init__(self, blocking: Valkey, commands: Valkey, prefix: str, *, rest_seconds: float = 0.0) -> None:
         self._entries = Entries(blocking, patience_seconds=PATIENCE_SECONDS)
         self._commands = commands
+        self._rest_seconds = rest_seconds
         self._wake_key = f"{prefix}:wake:{uuid4().hex}"
         self._listeners: dict[str, set[Listener]] = {}
         self._last: dict[str, str] = {self._wake_key: "0"}
@@ -73,8 +84,11 @@ class Tails:
         try:
             while True:
                 try:
-                    for key, entries in await self._entries.after(self._last, block_ms=BLOCK_MS):
+                    answer = await self._entries.after(self._last, block_ms=BLOCK_MS)
+                    began = thread_time()
+                    for key, entries in answer:
                         self._hand_out(key, entries)
+                    await self._rest(began)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the readers read for themselves until it is over
                     log.warning("tails_broke", error=type(error).__name__)
                     await asyncio.sleep(pause)
@@ -85,6 +99,15 @@ class Tails:
         finally:
             joining.cancel()
             await self._entries.close()
+
+    async def _rest(self, began: float) -> None:
+        asking = len(self._last) * ASKING_SECONDS
+        if asking + thread_time() - began < SHORTEST_REST / 4:
+            return
+        await asyncio.sleep(0)  # the loop writes after its callbacks, and that is most of the work
+        rest = min(asking + thread_time() - began, self._rest_seconds)
+        if rest >= SHORTEST_REST:
+            await asyncio.sleep(rest)
 
     async def _let_in(self) -> None:
         """Find where the streams of new readers end, and wake the reading so that it takes them in."""

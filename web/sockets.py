@@ -30,7 +30,7 @@ from web.closings import (
 from web.door import Door
 from web.requests import Receive, Send
 from web.streams import Stream
-from web.writers import Ticks, Writer
+from web.writers import Writer
 
 log = structlog.get_logger()
 
@@ -45,14 +45,11 @@ class Sockets:
 
     def __init__(self, door: Door) -> None:
         self._door = door
-        self._ticks: Ticks | None = None
         self._open: set[Socket] = set()
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
-        if self._ticks is None:
-            self._ticks = Ticks(self._door.settings.socket_flush_ms / 1000)
-        connected = Socket(self._door, scope, receive, send, self._ticks)
+        connected = Socket(self._door, scope, receive, send)
         self._open.add(connected)
         try:
             await connected.serve()
@@ -68,13 +65,13 @@ class Sockets:
 class Socket:
     """One connection. The viewer is its own; context and loaders are made anew for each operation."""
 
-    def __init__(self, door: Door, scope: Any, receive: Receive, send: Send, ticks: Ticks) -> None:
+    def __init__(self, door: Door, scope: Any, receive: Receive, send: Send) -> None:
         self._door = door
         self._settings = door.settings
         self._scope = scope
         self._receive = receive
         self._send = send
-        self._writer = Writer(scope, send, ticks, most_held_bytes=door.settings.socket_answers_bytes)
+        self._writer = Writer(scope, send, most_held_bytes=door.settings.socket_answers_bytes)
         self._headers = headers_of(scope)
         self._caller = caller_of(scope, self._headers, door.settings)
         self._token: str | None = None

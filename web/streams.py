@@ -130,7 +130,7 @@ class Outlet:
         """Whether the client reads too slowly."""
         return self._writer.crowded
 
-    def take(self, tolds: Sequence[Told], now: float) -> int:
+    def take(self, tolds: Sequence[Told]) -> int:
         """Pass on what can be, from the front; the end of a run is left to the coroutine that ends with it."""
         if not self._open or self._writer.crowded:
             return 0
@@ -142,7 +142,7 @@ class Outlet:
                 break
             frames.append(payload.frame(self._id))
         if frames:
-            self._writer.put(frames[0] if len(frames) == 1 else b"".join(frames), now)
+            self._writer.put(frames[0] if len(frames) == 1 else b"".join(frames))
         return len(frames)
 
     def close(self) -> None:

@@ -116,7 +116,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         valkey, blocking = open_valkey(settings), open_valkey(settings, waits_seconds=BLOCKING_SECONDS)
         closing.push_async_callback(valkey.aclose)
         closing.push_async_callback(blocking.aclose)
-        tails = Tails(blocking, valkey, settings.valkey_prefix)
+        tails = Tails(blocking, valkey, settings.valkey_prefix, rest_seconds=settings.socket_flush_ms / 1000)
         closing.push_async_callback(tails.close)
         written: WrittenPositions | None = None
         if settings.database_replica_url:

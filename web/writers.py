@@ -1,4 +1,4 @@
-"""The way out of a socket: what it says, in order; at once while it is quiet, and otherwise joined and written once a tick."""
+"""The way out of a socket: what it says, in order and at once."""
 
 import asyncio
 import contextlib
@@ -6,46 +6,14 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import orjson
-import structlog
 
 from web.closings import TRY_LATER, Closing
 from web.frames import Payload
 from web.protocol import EXTENSION, FramesProtocol
 from web.requests import Send
 
-log = structlog.get_logger()
-
-JOINED_BYTES: Final = 65_536
-"""What is joined before a tick at most; the transport's own limit then says whether the client reads."""
 CLOSE_SECONDS: Final = 1.0
 """How long a client that does not read is waited for when its socket must be closed."""
-
-
-class Ticks:
-    """One timer for all writers of a process that have something waiting; 0 seconds make them write always at once."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._loop = asyncio.get_running_loop()
-        self._waiting: list[Writer] = []
-
-    def time(self) -> float:
-        """Return the loop's time."""
-        return self._loop.time()
-
-    def add(self, writer: "Writer") -> None:
-        """Flush a writer with the next tick."""
-        if not self._waiting:
-            self._loop.call_later(self.seconds, self._tick)
-        self._waiting.append(writer)
-
-    def _tick(self) -> None:
-        writers, self._waiting = self._waiting, []
-        for writer in writers:
-            try:
-                writer.flush()
-            except Exception:
-                log.exception("socket_not_written")  # one socket's trouble is not the others'
 
 
 class Writer:
@@ -57,27 +25,19 @@ class Writer:
 
     __slots__ = (
         "_held_bytes",
-        "_joined",
-        "_joined_bytes",
         "_most_held_bytes",
         "_protocol",
-        "_quiet_at",
         "_send",
         "_telling",
-        "_ticks",
         "_transport",
         "closed",
         "crowded",
     )
 
-    def __init__(self, scope: Any, send: Send, ticks: Ticks, *, most_held_bytes: int) -> None:
+    def __init__(self, scope: Any, send: Send, *, most_held_bytes: int) -> None:
         self._send = send
         self._most_held_bytes = most_held_bytes
         self._held_bytes = 0
-        self._ticks = ticks
-        self._joined: list[bytes] = []
-        self._joined_bytes = 0
-        self._quiet_at = 0.0
         self.closed = False
         self.crowded = False
         self._telling = 0
@@ -92,27 +52,8 @@ class Writer:
         """Whether frames can be put without waiting."""
         return self._transport is not None
 
-    def put(self, frames: bytes, now: float) -> None:
-        """Write frames now, or with the next tick after others; only where `is_direct` and not `crowded`. `now` is the loop's time."""
-        if now >= self._quiet_at and not self._joined:
-            self._quiet_at = now + self._ticks.seconds
-            self._write(frames)
-            return
-        if not self._joined:
-            self._ticks.add(self)
-        self._joined.append(frames)
-        self._joined_bytes += len(frames)
-        if self._joined_bytes > JOINED_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what was joined."""
-        if self._joined:
-            joined, self._joined, self._joined_bytes = b"".join(self._joined), [], 0
-            self._quiet_at = self._ticks.time() + self._ticks.seconds
-            self._write(joined)
-
-    def _write(self, frames: bytes) -> None:
+    def put(self, frames: bytes) -> None:
+        """Write frames; only where `is_direct` and not `crowded`."""
         transport = self._transport
         # Nothing may follow a close frame, be it ours or uvicorn's own, after which it closes the transport.
         if not (self.closed or transport is None or transport.is_closing()):
@@ -133,7 +74,7 @@ class Writer:
         if self.crowded:
             with self._holding(payload):
                 await self._protocol.writable.wait()
-        self.put(payload.frame(operation_id), self._ticks.time())
+        self.put(payload.frame(operation_id))
 
     @contextlib.contextmanager
     def _holding(self, payload: Payload) -> Iterator[None]:
@@ -154,7 +95,6 @@ class Writer:
     async def _say(self, text: bytes) -> None:
         if self.closed:
             return
-        self.flush()
         try:
             await self._send({"type": "websocket.send", "text": text.decode()})
         except (OSError, RuntimeError):  # the client went away, or uvicorn gave it up by itself
@@ -162,7 +102,6 @@ class Writer:
 
     async def close(self, closing: Closing) -> None:
         """Close the socket; nothing is said after. A client that does not read is cut off after a moment, without having been told why."""
-        self.flush()
         self.closed = True
         try:
             async with asyncio.timeout(CLOSE_SECONDS):

@@ -47,7 +47,7 @@ class Taking:
         self.crowded = False
         self.most = most
 
-    def take(self, tolds: Sequence[Told], now: float) -> int:
+    def take(self, tolds: Sequence[Told]) -> int:
         allowed = [] if self.crowded else tolds[: self.most(tolds)]
         last = next((place for place, told in enumerate(allowed) if told.is_last), len(allowed))
         self.taken += [told.event for told in allowed[:last]]

@@ -1,7 +1,7 @@
 """Readers of one run share what is read, opened and told; each of them has all of it, once and in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -107,6 +107,24 @@ async def test_readers_with_one_view_share_its_pieces() -> None:
         elif not view.reasoning:
             assert len(some[0].taken) == 3, "two at once and the rest as one"
     for task in tasks:
+        task.cancel()
+
+
+async def test_a_reader_who_cannot_be_told_holds_up_no_other_and_reads_for_itself() -> None:
+    def refuse(_: Sequence[Told]) -> int:
+        raise ValueError("it has had enough")
+
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(5)
+    broadcast, sinks = Broadcast(run_id), [Taking(), Taking(refuse), Taking()]
+    tasks = []
+    for sink in sinks:
+        one = follower(cipher, sink)
+        broadcast.join(one)
+        tasks.append(await waiting(one))
+    broadcast.heard(sealed(cipher, run_id, events[:-1]))
+    assert [len(sink.taken) for sink in sinks] == [len(events) - 1, 0, len(events) - 1]
+    assert await tasks[1] is None, "it must read the log"
+    for task in (tasks[0], tasks[2]):
         task.cancel()
 
 

@@ -1,6 +1,7 @@
 """Following streams: one connection for all of them, and nothing between two answers is lost without a word."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, cast
 from uuid import uuid4
@@ -15,6 +16,8 @@ from events.tails import Tails
 from events.valkey import open_valkey
 from events.wires import CHUNK, Answer
 from settings import Settings
+
+REST_SECONDS = 0.0125  # like no other pause
 
 
 class Listening:
@@ -120,6 +123,53 @@ async def test_a_listener_that_fails_does_not_silence_the_others(tails: Tails, v
     await failing.until(lambda: failing.lags == 2)
     await valkey.xadd(other, {"e": b"x"}, id="1-1")
     await listening.until(lambda: listening.heard_ids == ["1-1"])
+
+
+class Resting(Listening):
+    """A listener that takes its time over all that it hears, and notes how much comes at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.steps: list[int] = []
+
+    def heard(self, entries: Sequence[Entry]) -> None:
+        self.steps.append(len(entries))
+        until = time.thread_time() + 0.02  # what it costs to tell it to many
+        while time.thread_time() < until:
+            pass
+        super().heard(entries)
+
+
+async def test_what_comes_while_a_process_rests_from_telling_is_told_in_one_piece(
+    valkey: Valkey, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rest ends only when all is written, however slow the machine is."""
+    rests: list[float] = []
+    written, sleep = asyncio.Event(), asyncio.sleep
+
+    async def resting(seconds: float) -> None:
+        if seconds == REST_SECONDS:
+            rests.append(seconds)
+            await written.wait()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", resting)
+    commands, blocking = open_valkey(settings), open_valkey(settings, waits_seconds=10)
+    tails = Tails(blocking, commands, settings.valkey_prefix, rest_seconds=REST_SECONDS)
+    key, listening = f"{settings.valkey_prefix}:{uuid4().hex}", Resting()
+    tails.follow(key, listening)
+    await listening.until(lambda: listening.lags == 1)
+    await valkey.xadd(key, {"e": b"x"}, id="1-1")
+    await listening.until(lambda: listening.steps == [1])
+    for seq in range(2, 6):
+        await valkey.xadd(key, {"e": b"x"}, id=f"1-{seq}")
+    written.set()
+    await listening.until(lambda: len(listening.heard_ids) == 5)
+    assert listening.steps == [1, 4]
+    assert len(rests) >= 1
+    await tails.close()
+    await blocking.aclose()
+    await commands.aclose()
 
 
 async def test_a_lost_connection_is_told_and_opened_again(tails: Tails, valkey: Valkey, settings: Settings) -> None:

@@ -136,8 +136,7 @@ async def test_a_client_that_does_not_read_is_disconnected_soon_after(
             writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
             (socket,) = sockets._open
             while sockets._open and not socket._writer.crowded:
-                socket._writer.put(framed(b"x" * 65_000), 1e12)
-                socket._writer.flush()
+                socket._writer.put(framed(b"x" * 65_000))
                 await asyncio.sleep(0)
             if ends == "its session ends":
                 socket._end(Closing(UNAUTHORIZED, "SESSION_REVOKED"))
@@ -165,8 +164,7 @@ async def test_queries_whose_answers_nobody_reads_do_not_fill_the_memory(
             writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
             (socket,) = sockets._open
             while not socket._writer.crowded:
-                socket._writer.put(framed(b"x" * 65_000), 1e12)
-                socket._writer.flush()
+                socket._writer.put(framed(b"x" * 65_000))
                 await asyncio.sleep(0)
             for number in range(20):  # six kilobytes each
                 writer.write(masked({"type": "subscribe", "id": str(number), "payload": {"query": f"{{ {text} }}"}}))

@@ -27,7 +27,6 @@ from tests.web.wires import Asgi, Wire
 from web.frames import Payload
 from web.streams import Stream
 from web.subscriptions import Subscription, payload_of
-from web.writers import Ticks
 
 SCHEMA = build_schema()
 CALLER = Caller(address="127.0.0.1", user_agent=None, request_id="r")
@@ -116,8 +115,8 @@ async def test_two_selections_are_each_encoded_once_for_all_their_sockets(begin:
     events = spoken(20)
     run = begin(events)
     await run.write(2)
-    ticks, tails = Ticks(0), (Selecting("seq"), Selecting("seq", "text"))
-    wires = [(Wire(ticks), tail) for tail in tails for _ in range(10)]
+    tails = (Selecting("seq"), Selecting("seq", "text"))
+    wires = [(Wire(), tail) for tail in tails for _ in range(10)]
     tasks = [told_through(wire, run, tail) for wire, tail in wires]
     for _ in events:
         await run.write(1)
@@ -132,7 +131,7 @@ async def test_an_event_that_must_be_asked_for_comes_in_its_place(begin: Begin) 
     events[15] = PartStarted(seq=16, at=1.0, message_id=MESSAGE, part_id=TEXT, kind="text")
     run = begin(events)
     tail = Selecting("seq", asks=(PartStarted,))
-    wires = [Wire(Ticks(0)) for _ in range(3)]
+    wires = [Wire() for _ in range(3)]
     await run.write(5)
     tasks = [told_through(wire, run, tail) for wire in wires]
     for _ in events:
@@ -147,12 +146,11 @@ async def test_a_server_without_the_side_door_says_the_same_bytes(begin: Begin) 
     events = spoken(30)
     run = begin(events)
     await run.write(2)
-    wire, asgi, tail = Wire(Ticks(0.001)), Asgi(Ticks(0.001)), Selecting("seq", "text", "offset")
+    wire, asgi, tail = Wire(), Asgi(), Selecting("seq", "text", "offset")
     tasks = [told_through(wire, run, tail), told_through(asgi, run, tail)]
     for _ in events:
         await run.write(1)
     await asyncio.wait_for(asyncio.gather(*tasks), 20)
-    wire.writer.flush()
     assert messages_of(wire) == [message["text"].encode() for message in asgi.said]
     assert len(asgi.said) == len(events)
 
@@ -162,8 +160,8 @@ async def test_a_client_that_does_not_read_is_told_less_often_and_nothing_is_los
     events = spoken(200)
     run = begin(events)
     await run.write(2)
-    ticks, tail = Ticks(0), Selecting("seq", "text", "offset")
-    wire, asgi, quick = Wire(ticks), Asgi(ticks), Wire(ticks)
+    tail = Selecting("seq", "text", "offset")
+    wire, asgi, quick = Wire(), Asgi(), Wire()
     tasks = [told_through(asgi if plain else wire, run, tail), told_through(quick, run, tail)]
     await run.until(lambda: len(messages_of(quick)) >= 2)
     wire.protocol.pause_writing()
@@ -189,7 +187,7 @@ async def test_a_stream_that_is_stopped_says_nothing_more(begin: Begin) -> None:
     await run.write(2)
     source: Any = Source(run)
     door: Any = None
-    wire = Wire(Ticks(0))
+    wire = Wire()
     stream = Stream(door, wire.writer, CALLER, "1")
     executor: Any = None
     subscription = Subscription(source=source, executor=executor, context=None, tail=selecting("seq"))
@@ -218,7 +216,7 @@ async def test_an_event_that_cannot_be_dressed_ends_who_asked_for_it_and_no_othe
     await run.write(2)
     broken: Any = Undressable(run)
     nothing: Any = None
-    wire, other, tail = Wire(Ticks(0)), Wire(Ticks(0)), Selecting("seq")
+    wire, other, tail = Wire(), Wire(), Selecting("seq")
     stream = Stream(nothing, wire.writer, CALLER, "1")
     subscription = Subscription(source=broken, executor=nothing, context=None, tail=selecting("seq"))
     task = asyncio.create_task(stream._tell_live(subscription, broken))
@@ -245,7 +243,7 @@ async def test_a_source_that_nobody_shares_is_told_event_by_event_and_closed() -
 
     door: Any = None
     executor: Any = None
-    wire, tail = Wire(Ticks(0)), selecting("seq")
+    wire, tail = Wire(), selecting("seq")
     stream = Stream(door, wire.writer, CALLER, "1")
     await stream._tell(Subscription(source=counting(), executor=executor, context=None, tail=tail))
     assert [payload["data"]["seq"] for payload in payloads(messages_of(wire))] == ["1", "2", "3", "4", "5", "6"]

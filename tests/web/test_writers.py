@@ -1,67 +1,29 @@
-"""What a socket says leaves in order, at once while it is quiet, joined while it is not, and never after a close."""
+"""What a socket says leaves in order, at once, and never after a close."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from tests.web.wires import MOST_HELD, Asgi, Noting, Wire
+from tests.web.wires import MOST_HELD, Asgi, Wire
 from web import writers
 from web.closings import GONE, TRY_LATER, UNAUTHORIZED, Closing
 from web.frames import Payload, framed
-from web.writers import JOINED_BYTES, Ticks
-
-LONG = 3600.0  # a tick that does not come by itself
 
 
-async def test_a_quiet_socket_is_written_to_at_once_and_a_busy_one_once_a_tick() -> None:
-    ticks = Ticks(LONG)
-    wire, other = Wire(ticks), Wire(ticks)
-    wire.writer.put(b"a", 10_000.0)
-    wire.writer.put(b"b", 10_000.0)
-    wire.writer.put(b"c", 10_001.0)
-    other.writer.put(b"d", 10_001.0)
-    assert (wire.transport.writes, other.transport.writes) == ([b"a"], [b"d"])
-    ticks._tick()
-    assert wire.transport.writes == [b"a", b"bc"]
-
-
-async def test_a_tick_comes_by_itself() -> None:
-    wire = Wire(Ticks(0.01))
-    now = asyncio.get_running_loop().time()
-    wire.writer.put(b"a", now)
-    wire.writer.put(b"b", now)
-    await wire.transport.until(2)
-    assert wire.transport.writes == [b"a", b"b"]
-
-
-async def test_without_ticks_everything_is_written_at_once() -> None:
-    wire = Wire(Ticks(0))
+async def test_everything_is_written_at_once_and_in_order() -> None:
+    wire, other = Wire(), Wire()
     for text in (b"a", b"b", b"c"):
-        wire.writer.put(text, 10_000.0)
-    assert wire.transport.writes == [b"a", b"b", b"c"]
-
-
-async def test_what_is_joined_is_bounded() -> None:
-    wire = Wire(Ticks(LONG))
-    for _ in range(100):
-        wire.writer.put(b"x" * 4096, 10_000.0)
-        assert wire.writer._joined_bytes <= JOINED_BYTES
-    assert sum(map(len, wire.transport.writes)) >= 100 * 4096 - JOINED_BYTES
-
-
-async def test_other_messages_wait_for_what_was_joined_before_them() -> None:
-    wire = Wire(Ticks(LONG))
-    payload = Payload(b"{}")
-    await wire.writer.tell('"1"', payload)
-    await wire.writer.tell('"1"', payload)
+        wire.writer.put(text)
+    other.writer.put(b"d")
+    await wire.writer.tell('"1"', Payload(b"{}"))
     await wire.writer.say({"type": "complete", "id": "1"})
     next_ = framed(b'{"id":"1","type":"next","payload":{}}')
-    assert wire.transport.writes == [next_, next_, b'{"type":"complete","id":"1"}']
+    assert wire.transport.writes == [b"a", b"b", b"c", next_, b'{"type":"complete","id":"1"}']
+    assert other.transport.writes == [b"d"]
 
 
 async def test_the_plain_way_says_the_same() -> None:
-    wire, asgi = Wire(Ticks(0)), Asgi(Ticks(0))
+    wire, asgi = Wire(), Asgi()
     payload = Payload('{"data":{"text":"wörd"}}'.encode())
     for writer in (wire.writer, asgi.writer):
         await writer.tell('"a-b"', payload)
@@ -70,7 +32,7 @@ async def test_the_plain_way_says_the_same() -> None:
 
 
 async def test_a_client_that_does_not_read_is_waited_for() -> None:
-    wire = Wire(Ticks(0))
+    wire = Wire()
     wire.protocol.pause_writing()
     crowded = [wire.writer.crowded]
     task = asyncio.create_task(wire.writer.tell('"1"', Payload(b"{}")))
@@ -83,7 +45,7 @@ async def test_a_client_that_does_not_read_is_waited_for() -> None:
 
 
 async def test_the_plain_way_is_crowded_until_the_server_has_taken_what_was_told() -> None:
-    asgi = Asgi(Ticks(0))
+    asgi = Asgi()
     asgi.room.clear()
     tasks = [asyncio.create_task(asgi.writer.tell('"1"', Payload(b"{}"))) for _ in range(2)]
     await asyncio.sleep(0)
@@ -96,7 +58,7 @@ async def test_the_plain_way_is_crowded_until_the_server_has_taken_what_was_told
 
 @pytest.mark.parametrize("way", [Wire, Asgi])
 async def test_results_that_nobody_reads_are_held_up_to_a_limit_and_then_the_socket_is_given_up(way: type[Wire] | type[Asgi]) -> None:
-    end = way(Ticks(0))
+    end = way()
     if isinstance(end, Wire):
         end.protocol.pause_writing()
     else:
@@ -121,22 +83,22 @@ async def test_results_that_nobody_reads_are_held_up_to_a_limit_and_then_the_soc
 
 
 async def test_nothing_follows_a_close() -> None:
-    wire, asgi, gone = Wire(Ticks(LONG)), Asgi(Ticks(0)), Wire(Ticks(0))
-    wire.writer.put(b"a", 10_000.0)
-    wire.writer.put(b"b", 10_000.0)
+    wire, asgi, gone = Wire(), Asgi(), Wire()
+    wire.writer.put(b"a")
+    wire.writer.put(b"b")
     for writer in (wire.writer, asgi.writer):
         await writer.close(Closing(GONE, "over"))
         await writer.tell('"1"', Payload(b"{}"))
         await writer.say({"type": "ping"})
     assert [message["type"] for message in wire.said] == [message["type"] for message in asgi.said] == ["websocket.close"]
-    assert wire.transport.writes == [b"a", b"b", b""], "what was joined is still said before it"
+    assert wire.transport.writes == [b"a", b"b", b""]
     gone.transport.closing = True  # uvicorn closes by itself when its pings are not answered
-    gone.writer.put(b"a", 10_000.0)
+    gone.writer.put(b"a")
     assert gone.transport.writes == []
 
 
 async def test_a_server_that_has_closed_by_itself_is_told_nothing_more() -> None:
-    asgi = Asgi(Ticks(0))
+    asgi = Asgi()
     asgi.gone = True
     await asgi.writer.say({"type": "ping"})
     asgi.gone = False
@@ -146,25 +108,10 @@ async def test_a_server_that_has_closed_by_itself_is_told_nothing_more() -> None
 
 async def test_a_client_that_does_not_read_is_cut_off_when_its_socket_must_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.02)
-    wire, asgi, reading = Wire(Ticks(0)), Asgi(Ticks(0)), Wire(Ticks(0))
+    wire, asgi, reading = Wire(), Asgi(), Wire()
     wire.protocol.pause_writing()
     asgi.room.clear()
     for one in (wire, asgi, reading):
         await asyncio.wait_for(one.writer.close(Closing(UNAUTHORIZED, "SESSION_REVOKED")), 5)
     assert [wire.transport.aborted, reading.transport.aborted] == [True, False]
     assert [len(wire.said), len(asgi.said), len(reading.said)] == [0, 0, 1]
-
-
-async def test_a_socket_that_cannot_be_written_to_holds_up_no_other() -> None:
-    class Broken(Noting):
-        def write(self, data: Any) -> None:
-            raise ValueError("it has had enough")
-
-    ticks = Ticks(LONG)
-    wires = [Wire(ticks) for _ in range(3)]
-    for wire in wires:
-        wire.writer.put(b"a", 10_000.0)
-        wire.writer.put(b"b", 10_000.0)
-    wires[1].writer._transport = Broken()
-    ticks._tick()
-    assert [wire.transport.writes for wire in wires] == [[b"a", b"b"], [b"a"], [b"a", b"b"]]

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from web.protocol import EXTENSION, FramesProtocol
-from web.writers import Ticks, Writer
+from web.writers import Writer
 
 MOST_HELD = 100_000
 
@@ -37,16 +37,16 @@ class Noting(asyncio.Transport):
 
 
 class Wire:
-    """A writer on uvicorn's protocol, as it is after the handshake; `clock` is the time of its ticks."""
+    """A writer on uvicorn's protocol, as it is after the handshake."""
 
-    def __init__(self, ticks: Ticks) -> None:
+    def __init__(self) -> None:
         self.transport = Noting()
         self.protocol: Any = object.__new__(FramesProtocol)
         self.protocol.transport = self.transport
         self.protocol.writable = asyncio.Event()
         self.protocol.writable.set()
         self.said: list[Any] = []
-        self.writer = Writer({"extensions": {EXTENSION: {"protocol": self.protocol}}}, self._send, ticks, most_held_bytes=MOST_HELD)
+        self.writer = Writer({"extensions": {EXTENSION: {"protocol": self.protocol}}}, self._send, most_held_bytes=MOST_HELD)
 
     async def _send(self, message: Any) -> None:
         await self.protocol.writable.wait()
@@ -57,12 +57,12 @@ class Wire:
 class Asgi:
     """A writer on a server that only speaks ASGI; it takes messages while there is `room`."""
 
-    def __init__(self, ticks: Ticks) -> None:
+    def __init__(self) -> None:
         self.said: list[Any] = []
         self.gone = False
         self.room = asyncio.Event()
         self.room.set()
-        self.writer = Writer({}, self._send, ticks, most_held_bytes=MOST_HELD)
+        self.writer = Writer({}, self._send, most_held_bytes=MOST_HELD)
 
     async def _send(self, message: Any) -> None:
         await self.room.wait()
