@@ -26,6 +26,7 @@ from db.scopes import Row, SystemScopes, Writing
 from db.statements import members, users
 from db.tables.users import User, UserToken
 from errors import Conflict, Invalid, NotFound, PermissionDenied, RateLimited, Unauthenticated
+from events.facts import EmailVerified, PasswordChanged, Person, ProfileUpdated, UserFact, record
 from settings import Settings
 
 _VERIFY: Final = "VERIFY_EMAIL"
@@ -182,6 +183,7 @@ class Accounts:
             used = await users.use_token(scope, token_hash, purpose=_VERIFY, now=self._now())
             if used is None or await users.change(scope, used["user_id"], {User.email_verified_at: self._now()}) is None:
                 raise LinkIsNotValid
+            await self._record(scope, EmailVerified(user_id=used["user_id"]))
         user_id: UUID = used["user_id"]
         return user_id
 
@@ -199,6 +201,8 @@ class Accounts:
             values[User.avatar_url] = checked_url(avatar_url)
         async with self._system.writing() as scope:
             row = await users.change(scope, viewer.user_id, values) if values else await users.profile(scope, viewer.user_id)
+            if values:
+                await self._record(scope, ProfileUpdated(user_id=viewer.user_id))
         if row is None:
             raise Unauthenticated
         return row
@@ -239,8 +243,17 @@ class Accounts:
             if by is not None and await users.use_token(scope, by, purpose=_RESET, now=self._now()) is None:
                 raise LinkIsNotValid
             await users.change(scope, user_id, values)
-            if mail:
+            if tell and mail:
                 await self._mail_queue.enqueue(scope, mail)
+                await self._record(scope, PasswordChanged(user_id=user_id))
+                if by is not None and tell["email_verified_at"] is None:
+                    await self._record(scope, EmailVerified(user_id=user_id))
+
+    async def _record(self, scope: Writing, happened: UserFact) -> None:
+        """Write a fact of a person for each of their tenants, in the transaction of their change."""
+        for membership in await members.of_user(scope, happened.user_id):
+            await self._system.turn(scope, membership["tenant_id"])
+            await record(scope, membership["tenant_id"], happened, by=Person(happened.user_id))
 
     async def _tenant_to_enter(self, user_id: UUID, slug: str | None) -> UUID:
         memberships = [row for row in await self._memberships(user_id) if _is_open(row)]

@@ -72,9 +72,10 @@ class Invitations:
                 raise PermissionDenied("You cannot give a role that allows more than yours.", required_scopes=["members:admin"])
             if await members.is_member(scope, viewer.tenant_id, email):
                 raise Conflict("Somebody with this e-mail address is a member already.", path=["email"])
-            await members.revoke_open_invitations(scope, viewer.tenant_id, email, now)
+            ended = await members.revoke_open_invitations(scope, viewer.tenant_id, email, now)
             row = await members.create_invitation(scope, invitation)
-            await record(scope, viewer.tenant_id, InvitationCreated(invitation_id=row["id"]), by=viewer)
+            replaced = [InvitationRevoked(invitation_id=invitation_id) for invitation_id in ended]
+            await record(scope, viewer.tenant_id, *replaced, InvitationCreated(invitation_id=row["id"]), by=viewer)
             await self._mail_queue.enqueue(scope, mail)
         return row
 

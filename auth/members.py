@@ -15,7 +15,7 @@ from db.scopes import Row, TenantScopes, Writing
 from db.statements import assistants, members, participants, tenants
 from db.tables.members import Membership, Role
 from errors import Conflict, Invalid, NotFound, PermissionDenied
-from events.facts import MemberRemoved, MemberUpdated, RoleCreated, RoleUpdated, record
+from events.facts import AssistantUpdated, ChatUpdated, MemberRemoved, MemberUpdated, RoleCreated, RoleUpdated, record
 from events.revocations import Kind, Revocations, Revoked
 
 _STATUSES: Final = ("ACTIVE", "DISABLED")
@@ -66,10 +66,13 @@ class Members:
             if not can_remove_member(viewer, member):
                 raise _denied()
             await _refuse_last_owner(scope, member, owner)
-            await participants.lock_chats_of(scope, viewer.tenant_id, member["user_id"])
-            await assistants.pass_on(scope, viewer.tenant_id, member["user_id"], owner["id"])
+            shared = await participants.lock_chats_of(scope, viewer.tenant_id, member["user_id"])
+            passed_on = await assistants.pass_on(scope, viewer.tenant_id, member["user_id"], owner["id"])
             await members.delete_membership(scope, viewer.tenant_id, membership_id)
-            await record(scope, viewer.tenant_id, MemberRemoved(membership_id=membership_id, user_id=member["user_id"]), by=viewer)
+            removed = MemberRemoved(membership_id=membership_id, user_id=member["user_id"])
+            without = [ChatUpdated(chat_id=chat_id) for chat_id in shared]
+            others = [AssistantUpdated(assistant_id=assistant_id) for assistant_id in passed_on]
+            await record(scope, viewer.tenant_id, removed, *without, *others, by=viewer)
         await self._tell("user", viewer.tenant_id, member["user_id"], "MEMBER_REMOVED")
         return membership_id
 

@@ -19,6 +19,15 @@ from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import assistants, members, tenants
 from db.tables.assistants import Assistant, AssistantVersion
 from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.facts import (
+    AssistantAudience,
+    AssistantCreated,
+    AssistantUpdated,
+    AssistantVersionCreated,
+    AssistantVersionReleased,
+    AssistantVersionWithdrawn,
+    record,
+)
 from settings import Settings
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,63}")
@@ -87,6 +96,8 @@ class Assistants:
         async with self._scopes.writing(viewer.tenant_id) as scope:
             assistant = await (self._made if draft.assistant_id is None else self._changed)(scope, viewer, cipher, draft)
             version_id = uuid7()
+            written = AssistantVersionCreated(assistant_id=assistant["id"], version_id=version_id)
+            await record(scope, viewer.tenant_id, written, by=viewer)
             return await assistants.add_version(
                 scope,
                 AssistantVersion(
@@ -106,6 +117,8 @@ class Assistants:
             if not can_publish_assistant(viewer, assistant):
                 raise PermissionDenied("Only the assistant's owners decide what others are given.", required_scopes=("assistants:admin",))
             await assistants.set_state(scope, viewer.tenant_id, version_id, state)
+            changed = AssistantVersionWithdrawn if state == "WITHDRAWN" else AssistantVersionReleased
+            await record(scope, viewer.tenant_id, changed(assistant_id=assistant["id"], version_id=version_id), by=viewer)
             current: UUID | None = version_id
             if state == "WITHDRAWN":
                 current = assistant["current_version_id"]
@@ -133,6 +146,7 @@ class Assistants:
         )  # fmt: skip
         if made is None:
             raise Conflict("Another assistant has this slug.", path=("slug",))
+        await record(scope, viewer.tenant_id, AssistantCreated(assistant_id=assistant_id), by=viewer)
         return made
 
     async def _changed(self, scope: Writing, viewer: Viewer, cipher: TenantCipher, draft: AssistantDraft) -> Row:
@@ -154,6 +168,9 @@ class Assistants:
             if not can_publish_assistant(viewer, assistant):
                 raise PermissionDenied("Only the assistant's owners decide who is given it.", required_scopes=("assistants:admin",))
             values[Assistant.grants] = await self._grants(scope, viewer, draft.grants)
+        if draft.name is not None or draft.grants is not None:
+            before = None if draft.grants is None else AssistantAudience(assistant["owner_id"], assistant["grants"])
+            await record(scope, viewer.tenant_id, AssistantUpdated(assistant_id=assistant["id"], before=before), by=viewer)
         return await assistants.change(scope, viewer.tenant_id, assistant["id"], values)
 
     async def _locked(self, scope: Writing, viewer: Viewer, assistant_id: UUID, missing: NotFound) -> Row:

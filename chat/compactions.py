@@ -27,7 +27,7 @@ from chat.turns import take_turn
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import chats, messages, runs
 from errors import Conflict
-from events.facts import Actor, ChatUpdated, MessageUpdated, Person, record
+from events.facts import Actor, ChatUpdated, ContextCompacted, MessageUpdated, Person, record
 from events.jobs import JobRun, Jobs
 from inference.models import FailureKind, ModelMessage, ModelRequest, ProviderFailed
 from settings import Settings
@@ -116,7 +116,7 @@ class Compactions:
         leaf_id = chat["head_message_id"]
         branch = [] if leaf_id is None else await read_branch(scope, chat["tenant_id"], chat["id"], leaf_id, self._settings)
         if branch and branch[-1]["role"] == "SUMMARY":
-            await self._give_up(scope, cipher, branch[-1])
+            await self._give_up(scope, cipher, branch[-1], by=by)
         if not covered(window_of(branch, None, cipher, limit=usual_room(self._settings).limit), self._settings):
             raise NothingToCompact
         summary = Said(id=uuid7(), place=await place_after(scope, chat["tenant_id"], chat["id"], leaf_id), role="SUMMARY", status="PENDING")
@@ -129,10 +129,11 @@ class Compactions:
         await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
         return row
 
-    async def _give_up(self, scope: Writing, cipher: TenantCipher, summary: Row) -> None:
+    async def _give_up(self, scope: Writing, cipher: TenantCipher, summary: Row, *, by: Actor) -> None:
         """Let another summary follow one that failed, or whose job was cancelled; raises `NothingToCompact` behind any other."""
         if summary["status"] == "PENDING" and not await self._jobs.is_open(scope, cipher.tenant_id, KIND, summary["id"].hex):
             await records.save(scope, cipher, summary["id"], [_not_compacted("The summary was given up.")], status="FAILED")
+            await record(scope, cipher.tenant_id, MessageUpdated(chat_id=summary["chat_id"], message_id=summary["id"]), by=by)
         elif summary["status"] not in ("FAILED", "REDACTED"):
             raise NothingToCompact
 
@@ -186,7 +187,8 @@ class Summaries:
             # Redacted meanwhile, or written by an attempt whose worker was lost: what is there stays.
             if row is not None and row["status"] == "PENDING":
                 await records.save(scope, cipher, wanted.summary, list(parts), status=status)
-                await record(scope, cipher.tenant_id, MessageUpdated(chat_id=wanted.chat, message_id=wanted.summary))
+                told = ContextCompacted if status == "COMPLETE" else MessageUpdated
+                await record(scope, cipher.tenant_id, told(chat_id=wanted.chat, message_id=wanted.summary))
 
 
 def covered(window: Window, settings: Settings) -> tuple[Heard, ...]:

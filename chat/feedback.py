@@ -14,6 +14,7 @@ from db.scopes import Row
 from db.statements import feedback, messages
 from db.tables.feedback import Feedback
 from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.facts import MessageRated, record
 from settings import Settings
 
 RATINGS: Final = (-1, 0, 1)
@@ -75,6 +76,7 @@ class Opinions:
                     tenant_id=act.tenant_id, message_id=message_id, user_id=viewer.user_id, rating=opinion.rating, content=content
                 )
                 await feedback.put(act.scope, row)
+            await record(act.scope, act.tenant_id, MessageRated(chat_id=message["chat_id"], message_id=message_id), by=viewer)
             return message
 
     def _check(self, opinion: Opinion) -> None:

@@ -12,7 +12,7 @@ from chat.turns import RunInProgress
 from db.scopes import Row
 from db.statements import chats, messages, runs, shares
 from errors import NotFound
-from events.facts import MessageUpdated, record
+from events.facts import ChatUpdated, MessageUpdated, record
 from events.valkey import OUTAGES, ValkeyIsUnavailable
 from knowledge import terms
 
@@ -88,3 +88,4 @@ async def _forget_title(act: Act, chat_id: UUID) -> None:
     await terms.keep_titles(act.scope, act.cipher, {chat_id: None})
     await chats.title(act.scope, act.tenant_id, chat_id, None, by=MODEL)
     await shares.forget_titles(act.scope, act.tenant_id, chat_id)
+    await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=act.viewer)

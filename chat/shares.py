@@ -20,6 +20,7 @@ from db.scopes import Row
 from db.statements import members, messages, runs, shares
 from db.tables.shares import ChatShare
 from errors import Invalid, NotFound, PermissionDenied
+from events.facts import ChatShareCreated, ChatShareRevoked, record
 from settings import Settings
 
 AUDIENCES: Final = ("ANYONE", "TENANT", "USERS")
@@ -60,7 +61,9 @@ class Shares:
                 if await members.standing(act.scope, act.tenant_id, user_id) is None:
                     raise NotFound("There is no member with this id.", path=("userIds",))
             leaf_id = None if draft.live else await _leaf(act, chat, draft.leaf_id)
-            return await shares.create(act.scope, _made(act, chat, draft, leaf_id))
+            share = await shares.create(act.scope, _made(act, chat, draft, leaf_id))
+            await record(act.scope, act.tenant_id, ChatShareCreated(chat_id=chat_id, share_id=share["id"]), by=viewer)
+            return share
 
     async def revoke(self, viewer: Viewer, share_id: UUID) -> Row:
         """End a link at once; again is no mistake."""
@@ -70,6 +73,8 @@ class Shares:
             if share is None:
                 raise missing
             await manageable(act.scope, viewer, share["chat_id"], missing)
+            if share["revoked_at"] is None:
+                await record(act.scope, act.tenant_id, ChatShareRevoked(chat_id=share["chat_id"], share_id=share_id), by=viewer)
             return await shares.revoke(act.scope, act.tenant_id, share_id) or share
 
     def _check(self, draft: ShareDraft) -> None:

@@ -88,6 +88,29 @@ class MessageCompleted(MessageFact, frozen=True):
     """An answer will grow no more, however it ended."""
 
 
+class MessageRated(MessageFact, frozen=True):
+    """Somebody thinks something else of an answer."""
+
+
+class ContextCompacted(MessageFact, frozen=True):
+    """A summary stands for what is before it; it is the message."""
+
+
+class ChatShareFact(Fact, frozen=True, kw_only=True):
+    subject = ("ChatShare", "share_id")
+    chat_id: UUID
+    share_id: UUID
+
+
+class ChatShareCreated(ChatShareFact, frozen=True): ...
+
+
+class ChatShareRevoked(ChatShareFact, frozen=True): ...
+
+
+class ChatShareExpired(ChatShareFact, frozen=True): ...
+
+
 class RunFact(Fact, frozen=True, kw_only=True):
     subject = ("Run", "run_id")
     chat_id: UUID
@@ -175,6 +198,126 @@ class ApiKeyRotated(ApiKeyFact, frozen=True): ...
 
 
 class ApiKeyRevoked(ApiKeyFact, frozen=True): ...
+
+
+class UserFact(Fact, frozen=True, kw_only=True):
+    """What a person changes of their account is told in each of their tenants."""
+
+    subject = ("User", "user_id")
+    user_id: UUID
+
+
+class ProfileUpdated(UserFact, frozen=True): ...
+
+
+class PasswordChanged(UserFact, frozen=True): ...
+
+
+class EmailVerified(UserFact, frozen=True): ...
+
+
+class AssistantAudience(msgspec.Struct, frozen=True):
+    """To whom an assistant was given before it changed, in the columns that policies look at."""
+
+    owner_id: UUID
+    grants: list[dict[str, Any]]
+
+
+class AssistantFact(Fact, frozen=True, kw_only=True):
+    subject = ("Assistant", "assistant_id")
+    assistant_id: UUID
+
+
+class AssistantCreated(AssistantFact, frozen=True): ...
+
+
+class AssistantUpdated(AssistantFact, frozen=True, kw_only=True):
+    """Its name or whom it is given to changed; `before` is given where others may see it now."""
+
+    before: AssistantAudience | None = None
+
+
+class AssistantVersionFact(AssistantFact, frozen=True, kw_only=True):
+    subject = ("AssistantVersion", "version_id")
+    version_id: UUID
+
+
+class AssistantVersionCreated(AssistantVersionFact, frozen=True): ...
+
+
+class AssistantVersionReleased(AssistantVersionFact, frozen=True): ...
+
+
+class AssistantVersionWithdrawn(AssistantVersionFact, frozen=True): ...
+
+
+class ModelsFact(Fact, frozen=True):
+    """What a tenant can ask changed."""
+
+
+class ProviderFact(ModelsFact, frozen=True, kw_only=True):
+    subject = ("Provider", "provider_id")
+    provider_id: UUID
+
+
+class ProviderCreated(ProviderFact, frozen=True): ...
+
+
+class ProviderUpdated(ProviderFact, frozen=True): ...
+
+
+class ModelFact(ModelsFact, frozen=True, kw_only=True):
+    subject = ("Model", "model_id")
+    model_id: UUID
+
+
+class ModelCreated(ModelFact, frozen=True): ...
+
+
+class ModelUpdated(ModelFact, frozen=True): ...
+
+
+class ModelPriceSet(ModelFact, frozen=True): ...
+
+
+class DeploymentFact(ModelsFact, frozen=True, kw_only=True):
+    subject = ("ModelDeployment", "deployment_id")
+    deployment_id: UUID
+
+
+class DeploymentDrained(DeploymentFact, frozen=True): ...
+
+
+class DeploymentResumed(DeploymentFact, frozen=True): ...
+
+
+class RoutingPolicyFact(ModelsFact, frozen=True, kw_only=True):
+    subject = ("RoutingPolicy", "policy_id")
+    policy_id: UUID
+
+
+class RoutingPolicyCreated(RoutingPolicyFact, frozen=True): ...
+
+
+class RoutingPolicyUpdated(RoutingPolicyFact, frozen=True): ...
+
+
+class ProviderCredentialFact(Fact, frozen=True, kw_only=True):
+    """A key changed: the tenant's, or that of the member whose `user_id` is given."""
+
+    subject = ("ProviderCredential", "credential_id")
+    credential_id: UUID
+    provider_id: UUID
+    user_id: UUID | None = None
+
+
+class ProviderCredentialCreated(ProviderCredentialFact, frozen=True): ...
+
+
+class ProviderCredentialRotated(ProviderCredentialFact, frozen=True): ...
+
+
+class ProviderCredentialDeleted(ProviderCredentialFact, frozen=True): ...
 
 
 class JobUpdated(Fact, frozen=True, kw_only=True):

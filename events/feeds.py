@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 import structlog
 
 from db.scopes import Reading, Row, SystemScopes, TenantScopes
-from db.statements import chats, facts
+from db.statements import assistants, chats, facts
 from errors import Unavailable
 from events.entries import Entry
-from events.facts import Audience, decoded
+from events.facts import AssistantAudience, AssistantFact, Audience, decoded
 from events.hints import Hints
 from events.tails import Tails
 from settings import Settings
@@ -34,6 +35,7 @@ FRESH_SECONDS: Final = 2.0
 OUTAGE_PAUSE: Final = 0.5
 NIL: Final = UUID(int=0)
 POLICY: Final = frozenset(Audience.__struct_fields__)
+POLICY_OF_ASSISTANTS: Final = frozenset(AssistantAudience.__struct_fields__)
 
 
 class Place(NamedTuple):
@@ -45,20 +47,21 @@ class Place(NamedTuple):
 
 
 class Happened:
-    """A fact on its way to followers, with the chat's row that policies look at, read when the fact was.
+    """A fact on its way to followers, with the row that policies look at, read when the fact was: of its chat, or of its assistant.
 
     `fact` is None for a type that only a newer version knows. `page` is what it was read with, for what followers share.
     """
 
-    __slots__ = ("at", "chat", "chat_id", "fact", "page", "place", "row")
+    __slots__ = ("assistant", "at", "chat", "chat_id", "fact", "page", "place", "row")
 
-    def __init__(self, row: Row, chat: Row | None, page: "Page") -> None:
+    def __init__(self, row: Row, page: "Page") -> None:
         self.row = row
         self.place = Place(row["era"], row["xact"], row["id"])
         self.at: datetime = row["at"]
         self.chat_id: UUID | None = row["chat_id"]
         self.fact = decoded(row["details"])
-        self.chat = chat
+        self.chat: Row | None = None
+        self.assistant: Row | None = None
         self.page = page
 
 
@@ -70,9 +73,9 @@ class Page:
 
     __slots__ = ("happened", "horizon", "made", "read_at", "unsettled", "whole")
 
-    def __init__(self, rows: Sequence[Row], chats_by_id: dict[UUID, Row]) -> None:
+    def __init__(self, rows: Sequence[Row]) -> None:
         settled = [row for row in rows if row["settled"]]
-        self.happened = [Happened(row, chats_by_id.get(row["chat_id"]), self) for row in settled]
+        self.happened = [Happened(row, self) for row in settled]
         self.horizon = Place(rows[0]["horizon_era"], rows[0]["horizon_xact"], NIL)
         self.unsettled = any(row["settled"] is False for row in rows)
         self.whole = len(settled) < PAGE
@@ -88,14 +91,28 @@ class Page:
 async def read_page(scopes: TenantScopes, tenant_id: UUID, place: Place) -> Page:
     """Read what follows a place."""
     async with scopes.reading(tenant_id) as scope:
-        rows = await facts.after(scope, tenant_id, place, PAGE)
-        found = await _chats(scope, tenant_id, rows)
-    return Page(rows, found)
+        page = Page(await facts.after(scope, tenant_id, place, PAGE))
+        await _judge_chats(scope, tenant_id, page)
+        await _judge_assistants(scope, tenant_id, page)
+    return page
 
 
-async def _chats(scope: Reading, tenant_id: UUID, rows: Sequence[Row]) -> dict[UUID, Row]:
-    ids = {row["chat_id"] for row in rows if row["chat_id"] is not None and row["settled"]}
-    return {row["id"]: row for row in await chats.by_ids(scope, tenant_id, list(ids), POLICY)} if ids else {}
+async def _judge_chats(scope: Reading, tenant_id: UUID, page: Page) -> None:
+    """Read by what to judge who sees the chats of a page."""
+    if ids := {one.chat_id for one in page.happened if one.chat_id is not None}:
+        found = {row["id"]: row for row in await chats.by_ids(scope, tenant_id, list(ids), POLICY)}
+        for one in page.happened:
+            one.chat = found.get(one.chat_id)
+
+
+async def _judge_assistants(scope: Reading, tenant_id: UUID, page: Page) -> None:
+    """Read by what to judge who sees the assistants of a page."""
+    about = {one: one.fact.assistant_id for one in page.happened if isinstance(one.fact, AssistantFact)}
+    if about:
+        rows = await assistants.by_ids(scope, tenant_id, list(set(about.values())), POLICY_OF_ASSISTANTS)
+        found = {row["id"]: {**row, "grants": msgspec.json.decode(row["grants"])} for row in rows}
+        for one, assistant_id in about.items():
+            one.assistant = found.get(assistant_id)
 
 
 Concerns = Callable[[Happened], bool]

@@ -16,6 +16,7 @@ from db.statements import models
 from db.tables.models import ProviderCredential
 from egress import EgressRefused
 from errors import Conflict, Invalid, NotFound, PermissionDenied
+from events.facts import ProviderCredentialCreated, ProviderCredentialDeleted, ProviderCredentialRotated, record
 from inference.deployments import CredentialOwner, Deployment, Model
 from inference.models import FailureKind, ProviderFailed
 from inference.offerings import SECRET_PLACE, ModelProvider, Offering
@@ -89,6 +90,8 @@ class Credentials:
             row = await models.change_credential(scope, viewer.tenant_id, credential_id, values)
             if row is None:
                 raise _missing()
+            rotated = ProviderCredentialRotated(credential_id=credential_id, provider_id=provider.id, user_id=row["user_id"])
+            await record(scope, viewer.tenant_id, rotated, by=viewer)
             return row
 
     async def delete(self, viewer: Viewer, credential_id: UUID) -> None:
@@ -98,6 +101,8 @@ class Credentials:
             if row is None or not can_see_credential(viewer, row):
                 raise _missing()
             await models.delete_credential(scope, viewer.tenant_id, credential_id)
+            deleted = ProviderCredentialDeleted(credential_id=credential_id, provider_id=row["provider_id"], user_id=row["user_id"])
+            await record(scope, viewer.tenant_id, deleted, by=viewer)
 
     async def _kept(self, viewer: Viewer, credential_id: UUID) -> Row:
         async with self._scopes.reading(viewer.tenant_id) as scope:
@@ -119,6 +124,8 @@ class Credentials:
         user_id = viewer.user_id if owner is CredentialOwner.USER else None
         rows = await models.credentials_of(scope, viewer.tenant_id, viewer.user_id)
         check_room(sum(row["user_id"] == user_id for row in rows), self._most, "keys")
+        created = ProviderCredentialCreated(credential_id=credential_id, provider_id=provider.id, user_id=user_id)
+        await record(scope, viewer.tenant_id, created, by=viewer)
         return await models.add_credential(
             scope,
             ProviderCredential(

@@ -15,6 +15,16 @@ from db.scopes import Writing
 from db.statements import models
 from db.tables.models import DrainedDeployment, Model, ModelDeployment, ModelPrice, ModelProvider
 from errors import Conflict, Invalid, NotFound
+from events.facts import (
+    DeploymentDrained,
+    DeploymentResumed,
+    ModelCreated,
+    ModelPriceSet,
+    ModelUpdated,
+    ProviderCreated,
+    ProviderUpdated,
+    record,
+)
 from inference.deployments import Capability
 from inference.offerings import Offering
 from inference.offers import Models
@@ -132,6 +142,7 @@ class CustomModels:
                 revision=current.revision + 1 if current else 1,
             )
             await models.put(scope, provider)
+            await record(scope, viewer.tenant_id, (ProviderUpdated if current else ProviderCreated)(provider_id=provider.id), by=viewer)
             return provider.id
 
     async def put_model(self, viewer: Viewer, draft: ModelDraft) -> UUID:
@@ -165,6 +176,7 @@ class CustomModels:
                 revision=current.revision + 1 if current else 1,
             )
             await models.put(scope, model)
+            await record(scope, viewer.tenant_id, (ModelUpdated if current else ModelCreated)(model_id=model.id), by=viewer)
             if current is None or draft.deployments is not None:
                 await self._put_deployments(scope, viewer, offering, model, draft)
             return model.id
@@ -197,6 +209,7 @@ class CustomModels:
             there = sum(one.version.startswith("tenant/") for model in offering.models.values() for one in model.prices)
             check_room(there, self._settings.tenant_prices, "prices")
             await models.add_price(scope, price)
+            await record(scope, viewer.tenant_id, ModelPriceSet(model_id=draft.model_id), by=viewer)
         return price.id
 
     async def drain(self, viewer: Viewer, deployment_id: UUID, *, draining: bool) -> UUID:
@@ -211,6 +224,8 @@ class CustomModels:
                 await models.drain(scope, drained)
             else:
                 await models.undrain(scope, viewer.tenant_id, deployment_id)
+            changed = (DeploymentDrained if draining else DeploymentResumed)(deployment_id=deployment_id)
+            await record(scope, viewer.tenant_id, changed, by=viewer)
         return deployment_id
 
     async def _put_deployments(self, scope: Writing, viewer: Viewer, offering: Offering, model: Model, draft: ModelDraft) -> None:

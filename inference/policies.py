@@ -14,6 +14,7 @@ from auth.viewers import Viewer
 from db.statements import models
 from db.tables.models import RoutingPolicy
 from errors import Conflict, Invalid, NotFound
+from events.facts import RoutingPolicyCreated, RoutingPolicyUpdated, record
 from inference.deployments import Capability, MidStream, Strategy
 from inference.models import FailureKind
 from inference.offerings import Offering
@@ -85,6 +86,9 @@ class RoutingPolicies:
                 revision=current.revision + 1 if current else 1,
             )
             await models.put(scope, policy)
+            await record(
+                scope, viewer.tenant_id, (RoutingPolicyUpdated if current else RoutingPolicyCreated)(policy_id=policy.id), by=viewer
+            )
             return policy.id
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import strawberry
 
 from auth.sessions import OpenedSession, Transport
+from events.facts import EmailVerified, MemberJoined, PasswordChanged, ProfileUpdated, SessionOpened, SessionRevoked
 from resolvers import accounts
 from resolvers.accounts import SignUp
 from resolvers.operations import Operation
@@ -219,23 +220,44 @@ def _entered(opened: OpenedSession) -> dict[str, Any]:
 @strawberry.type
 class Mutation:
     sign_up: SignUpPayload = mutation(
-        _sign_up, payload=SignUpPayload, public=True, cost=50, description="Make an account, with a tenant of its own or by an invitation."
+        _sign_up,
+        payload=SignUpPayload,
+        public=True,
+        cost=50,
+        emits=[MemberJoined, SessionOpened],
+        description="Make an account, with a tenant of its own or by an invitation.",
     )
-    sign_in: SignInPayload = mutation(_sign_in, payload=SignInPayload, public=True, cost=50, description="Open a session.")
-    sign_out: SignOutPayload = mutation(_sign_out, payload=SignOutPayload, public=True, description="End the session that asks.")
+    sign_in: SignInPayload = mutation(
+        _sign_in, payload=SignInPayload, public=True, cost=50, emits=[SessionOpened], description="Open a session."
+    )
+    sign_out: SignOutPayload = mutation(
+        _sign_out, payload=SignOutPayload, public=True, emits=[SessionRevoked], description="End the session that asks."
+    )
     tenant_switch: TenantSwitchPayload = mutation(
-        _tenant_switch, payload=TenantSwitchPayload, description="Enter another of your tenants: a new session replaces this one."
+        _tenant_switch,
+        payload=TenantSwitchPayload,
+        emits=[SessionOpened, SessionRevoked],
+        description="Enter another of your tenants: a new session replaces this one.",
     )
     email_verify: EmailVerifyPayload = mutation(
-        _email_verify, payload=EmailVerifyPayload, public=True, description="Confirm an e-mail address by a mailed link."
+        _email_verify,
+        payload=EmailVerifyPayload,
+        public=True,
+        emits=[EmailVerified],
+        description="Confirm an e-mail address by a mailed link.",
     )
     password_change: PasswordChangePayload = mutation(
-        _password_change, payload=PasswordChangePayload, cost=50, description="Change your password; your other sessions end."
+        _password_change,
+        payload=PasswordChangePayload,
+        cost=50,
+        emits=[PasswordChanged, SessionRevoked],
+        description="Change your password; your other sessions end.",
     )
     password_reset_request: PasswordResetRequestPayload = mutation(
         _password_reset_request,
         payload=PasswordResetRequestPayload,
         public=True,
+        emits=[],
         description="Ask for a link to set a forgotten password anew.",
     )
     password_reset: PasswordResetPayload = mutation(
@@ -243,8 +265,9 @@ class Mutation:
         payload=PasswordResetPayload,
         public=True,
         cost=50,
+        emits=[EmailVerified, PasswordChanged, SessionRevoked],
         description="Set a password by a mailed link; all sessions of the account end.",
     )
     profile_update: ProfileUpdatePayload = mutation(
-        _profile_update, payload=ProfileUpdatePayload, description="Change how others see you, in every tenant."
+        _profile_update, payload=ProfileUpdatePayload, emits=[ProfileUpdated], description="Change how others see you, in every tenant."
     )

@@ -43,6 +43,17 @@ class ApiLimits:
     def max_subscriptions_per_connection(self) -> int:
         return self.settings.socket_max_subscriptions
 
+    @computed(
+        description="How long events are kept for those who come back with a cursor. Behind an older one a subscription fails with "
+        "`CURSOR_EXPIRED`, and behind one with more than `replayEvents` events after it."
+    )
+    def replay_window(self) -> timedelta:
+        return timedelta(hours=self.settings.event_window_hours)
+
+    @computed(description="Most events of the tenant behind a cursor that are told again.")
+    def replay_events(self) -> int:
+        return self.settings.event_replay
+
 
 @strawberry.type(description="The API itself.")
 class ApiInfo:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated
 from resolvers import api_keys
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -87,14 +88,19 @@ async def _revoke(info: Info, input: Annotated[ApiKeyRevokeInput, strawberry.arg
 @strawberry.type
 class Mutation:
     api_key_create: ApiKeyCreatePayload = mutation(
-        _create, payload=ApiKeyCreatePayload, scopes=["keys:write"], description="Make an API key that acts in your name."
+        _create,
+        payload=ApiKeyCreatePayload,
+        scopes=["keys:write"],
+        emits=[ApiKeyCreated],
+        description="Make an API key that acts in your name.",
     )
     api_key_rotate: ApiKeyRotatePayload = mutation(
         _rotate,
         payload=ApiKeyRotatePayload,
         scopes=["keys:write"],
+        emits=[ApiKeyRotated],
         description="Give one of your keys a new secret; the old one works for a while longer, as `previousValidUntil` says.",
     )
     api_key_revoke: ApiKeyRevokePayload = mutation(
-        _revoke, payload=ApiKeyRevokePayload, scopes=["keys:write", "keys:admin"], description="End a key at once."
+        _revoke, payload=ApiKeyRevokePayload, scopes=["keys:write", "keys:admin"], emits=[ApiKeyRevoked], description="End a key at once."
     )

@@ -13,6 +13,7 @@ from chat.assistants import AssistantDraft
 from chat.assistants import Grant as Given
 from db.scopes import Row
 from errors import Invalid
+from events.facts import AssistantCreated, AssistantUpdated, AssistantVersionCreated, AssistantVersionReleased, AssistantVersionWithdrawn
 from loaders.pages import Page
 from resolvers import assistants, models, roles, tenants, users
 from resolvers.operations import Operation
@@ -270,12 +271,14 @@ class Mutation:
         _upsert,
         payload=AssistantUpsertPayload,
         scopes=["assistants:write"],
+        emits=[AssistantCreated, AssistantUpdated, AssistantVersionCreated],
         description="Write a new version of an assistant, or make one. Nobody uses it before it is released.",
     )
     assistant_publish: AssistantPublishPayload = mutation(
         _publish,
         payload=AssistantPublishPayload,
         scopes=["assistants:write"],
+        emits=[AssistantVersionReleased, AssistantVersionWithdrawn],
         description="Release a version, which chats use from their next message on, or withdraw it: "
         "then they use the newest one that is still released.",
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from db.scopes import Row
+from events.facts import ChatCreated, ChatUpdated
 from loaders.pages import Page
 from resolvers import branches, chats
 from resolvers.operations import Operation
@@ -112,11 +113,13 @@ class Mutation:
         _fork,
         payload=ChatForkPayload,
         scopes=["chats:write"],
+        emits=[ChatCreated],
         description="Begin a chat of your own with what was said in another one up to a message.",
     )
     chat_head_set: ChatHeadSetPayload = mutation(
         _set_head,
         payload=ChatHeadSetPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated],
         description="Let a chat go on from another message. Nothing is lost by it.",
     )

@@ -13,6 +13,7 @@ from strawberry.scalars import JSON
 from chat.drafts import ChatChange, ChatDraft, Draft
 from db.scopes import Row
 from errors import Invalid
+from events.facts import ChatCreated, ChatDeleted, ChatUpdated, MessageCreated, RunQueued
 from loaders.pages import Page
 from resolvers import assistants, chats, messages, usages, users
 from resolvers.operations import Operation
@@ -315,17 +316,23 @@ class Query:
 @strawberry.type
 class Mutation:
     chat_create: ChatCreatePayload = mutation(
-        _create, payload=ChatCreatePayload, scopes=["chats:write"], description="Begin a chat, and say something in it if you like."
+        _create,
+        payload=ChatCreatePayload,
+        scopes=["chats:write"],
+        emits=[ChatCreated, MessageCreated, RunQueued],
+        description="Begin a chat, and say something in it if you like.",
     )
     chat_update: ChatUpdatePayload = mutation(
         _update,
         payload=ChatUpdatePayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated],
         description="Change a chat. Title and metadata need an editor; visibility, archive and pin an owner.",
     )
     chat_delete: ChatDeletePayload = mutation(
         _delete,
         payload=ChatDeletePayload,
         scopes=["chats:delete"],
+        emits=[ChatDeleted],
         description="Delete a chat of yours with all that was said in it, for good. An answer that is being made stops.",
     )

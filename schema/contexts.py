@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from db.scopes import Row
+from events.facts import ChatUpdated, MessageCreated, MessageUpdated
 from resolvers import contexts, models
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -86,5 +87,6 @@ class Mutation:
         _compact,
         payload=ContextCompactPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated, MessageCreated, MessageUpdated],
         description="Have all but the latest messages of a chat summarised. The summary stands in the chat; what it covers stays.",
     )

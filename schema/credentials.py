@@ -7,6 +7,7 @@ from uuid import UUID
 import strawberry
 
 from db.scopes import Row
+from events.facts import ProviderCredentialCreated, ProviderCredentialDeleted, ProviderCredentialRotated
 from inference import deployments
 from inference.credentials import CredentialDraft
 from resolvers import credentials, models
@@ -95,11 +96,13 @@ class Mutation:
         payload=ProviderCredentialSetPayload,
         scopes=["models:admin", "models:write"],
         cost=50,
+        emits=[ProviderCredentialCreated, ProviderCredentialRotated],
         description="Keep a key at a model provider: tried there first, then encrypted. With it its models can be asked at once.",
     )
     provider_credential_delete: ProviderCredentialDeletePayload = mutation(
         _delete,
         payload=ProviderCredentialDeletePayload,
         scopes=["models:admin", "models:write"],
+        emits=[ProviderCredentialDeleted],
         description="Forget a key for good. What is being asked with it goes on; nothing more is.",
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import DeploymentDrained, DeploymentResumed, ModelCreated, ModelPriceSet, ModelUpdated, ProviderCreated, ProviderUpdated
 from inference.custom_models import DeploymentDraft, ModelDraft, PriceDraft, ProviderDraft
 from inference.deployments import Capability
 from resolvers import custom_models
@@ -207,15 +208,21 @@ class Mutation:
         _provider,
         payload=ProviderUpsertPayload,
         scopes=["models:admin"],
+        emits=[ProviderCreated, ProviderUpdated],
         description="Bring an endpoint of the tenant's own, or change one.",
     )
     model_upsert: ModelUpsertPayload = mutation(
-        _model, payload=ModelUpsertPayload, scopes=["models:admin"], description="Bring a model of the tenant's own, or define one anew."
+        _model,
+        payload=ModelUpsertPayload,
+        scopes=["models:admin"],
+        emits=[ModelCreated, ModelUpdated],
+        description="Bring a model of the tenant's own, or define one anew.",
     )
     model_price_set: ModelPriceSetPayload = mutation(
         _price,
         payload=ModelPriceSetPayload,
         scopes=["models:admin"],
+        emits=[ModelPriceSet],
         description="Say what a model costs by the tenant's own contract. It counts for the tenant's and its members' keys, never for the "
         "platform's, and never for what has run.",
     )
@@ -223,5 +230,6 @@ class Mutation:
         _drain,
         payload=DeploymentDrainPayload,
         scopes=["models:admin"],
+        emits=[DeploymentDrained, DeploymentResumed],
         description="Ask nothing more at a place; answers that are being made there go on.",
     )

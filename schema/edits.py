@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from events.facts import ChatUpdated, MessageCreated, MessageUpdated, RunQueued
 from resolvers import messages
 from schema.errors import Payload
 from schema.fields import Idempotent, Info, mutation
@@ -103,6 +104,7 @@ class Mutation:
         _edit,
         payload=MessageEditPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated, MessageCreated, RunQueued],
         description="Say something in another way: a new branch begins with the edit, and the old one stays. It is answered under "
         "the routing policy of the last answer, and no longer than that one might be.",
     )
@@ -110,6 +112,7 @@ class Mutation:
         _regenerate,
         payload=MessageRegeneratePayload,
         scopes=["chats:write"],
+        emits=[MessageCreated, RunQueued],
         description="Have something answered again, by other models if you like, under the same routing policy. The answers that "
         "are there stay.",
     )
@@ -117,5 +120,6 @@ class Mutation:
         _prefer,
         payload=MessagePreferPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated, MessageUpdated],
         description="Prefer one of several answers. The chat goes on at the end of the line that continues it, unless it does so already.",
     )

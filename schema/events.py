@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import enum
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -18,6 +17,7 @@ from resolvers import events, users
 from resolvers.operations import Operation
 from schema.chats import Chat
 from schema.connections import After, Connection, asked
+from schema.event_types import EventType
 from schema.fields import Columns, Info, batch, column, computed, name_of, names_of, query, subscription
 from schema.ids import global_id, ids_of, local_id
 from schema.links import link, visible
@@ -28,48 +28,25 @@ from schema.tenants import Tenant
 from schema.users import Principal
 from subscriptions.events import Events, EventStreams
 
-
-@strawberry.enum(description="What happened.")
-class EventType(enum.Enum):
-    CHAT_CREATED = strawberry.enum_value("CHAT_CREATED", description="A chat was begun.")
-    CHAT_UPDATED = strawberry.enum_value("CHAT_UPDATED", description="A chat's title, visibility, metadata or archiving changed.")
-    CHAT_DELETED = strawberry.enum_value("CHAT_DELETED", description="A chat was deleted.")
-    MESSAGE_CREATED = strawberry.enum_value("MESSAGE_CREATED", description="A message was written, or the place for an answer was made.")
-    MESSAGE_UPDATED = strawberry.enum_value("MESSAGE_UPDATED", description="A message changed.")
-    MESSAGE_COMPLETED = strawberry.enum_value("MESSAGE_COMPLETED", description="An answer will grow no more, however it ended.")
-    RUN_QUEUED = strawberry.enum_value("RUN_QUEUED", description="An answer was asked for.")
-    RUN_STARTED = strawberry.enum_value("RUN_STARTED", description="A worker began an answer.")
-    RUN_COMPLETED = strawberry.enum_value("RUN_COMPLETED", description="An answer is whole.")
-    RUN_INCOMPLETE = strawberry.enum_value("RUN_INCOMPLETE", description="An answer ended early; what was said is kept.")
-    RUN_FAILED = strawberry.enum_value("RUN_FAILED", description="An answer failed; what was said before is kept.")
-    RUN_CANCELLED = strawberry.enum_value("RUN_CANCELLED", description="Somebody stopped an answer.")
-    MEMBER_JOINED = strawberry.enum_value("MEMBER_JOINED", description="Somebody joined the tenant.")
-    MEMBER_UPDATED = strawberry.enum_value("MEMBER_UPDATED", description="A member has another role, or was disabled or enabled.")
-    MEMBER_REMOVED = strawberry.enum_value("MEMBER_REMOVED", description="A member left or was removed.")
-    INVITATION_CREATED = strawberry.enum_value("INVITATION_CREATED", description="Somebody was invited.")
-    INVITATION_REVOKED = strawberry.enum_value("INVITATION_REVOKED", description="An invitation was taken back.")
-    ROLE_CREATED = strawberry.enum_value("ROLE_CREATED", description="A role was defined.")
-    ROLE_UPDATED = strawberry.enum_value("ROLE_UPDATED", description="A role's name or scopes changed.")
-    SESSION_OPENED = strawberry.enum_value("SESSION_OPENED", description="Somebody signed in.")
-    SESSION_REVOKED = strawberry.enum_value("SESSION_REVOKED", description="A session was ended.")
-    API_KEY_CREATED = strawberry.enum_value("API_KEY_CREATED", description="An API key was made.")
-    API_KEY_ROTATED = strawberry.enum_value("API_KEY_ROTATED", description="An API key has a new secret.")
-    API_KEY_REVOKED = strawberry.enum_value("API_KEY_REVOKED", description="An API key was ended.")
-
-
 _ALL: Final = [name_of(kind) for kind in EventType]
 
 
+def _kind_of(row: Row) -> str:
+    """Name the type of what an event is about: it says so itself, or its own type does."""
+    return str(row.get("subject") or TYPES[row["type"]].subject[0])
+
+
 async def _subjects(operation: Operation, rows: Sequence[Row], needed: object) -> list[Node | BaseException | None]:  # noqa: ARG001 - a batch's arguments
-    found = (kinds()[TYPES[row["type"]].subject[0]].find(operation, row["subject_id"]) for row in rows)
+    found = (kinds()[_kind_of(row)].find(operation, row["subject_id"]) for row in rows)
     return await asyncio.gather(*found, return_exceptions=True)
 
 
 def _subject_ids(operation: Operation, rows: Sequence[Row], needed: object) -> list[strawberry.ID]:  # noqa: ARG001 - a batch's arguments
-    return [strawberry.ID(global_id(TYPES[row["type"]].subject[0], row["subject_id"])) for row in rows]
+    return [strawberry.ID(global_id(_kind_of(row), row["subject_id"])) for row in rows]
 
 
 SUBJECT: Final = ("type", "subject_id")
+SHOWN: Final = (*SUBJECT, "subject")
 
 
 @strawberry.type(description="Something that happened in the tenant, told with things as they are now, as far as you see them.")
@@ -137,15 +114,31 @@ class SessionRevoked:
     reason: str = column("reason", description="Why, in a word such as `SIGNED_OUT`.")
 
 
+@strawberry.type(
+    description="Something else that you see changed, or something of your own: an assistant, a model, a member, a key, your profile."
+)
+class NodeChanged:
+    __source__: ClassVar[str] = "row"
+
+    row: strawberry.Private[Any]
+
+    cursor: str = column("cursor", description="Where the event stands, for `after`.")
+    type: EventType = column("type", convert=EventType, description="What happened.")
+    node_id: strawberry.ID = batch(_subject_ids, needs=SHOWN, description="Id of what changed.")
+    node: Node | None = batch(
+        _subjects, needs=SHOWN, description="What changed, as it is now; null when it is gone, or not for you any more."
+    )
+
+
 ChatEvent: TypeAlias = Annotated[
     MessageChanged | RunStatusChanged | ChatChanged, strawberry.union("ChatEvent", description="Something that happened in a chat.")
 ]
 ViewerEvent: TypeAlias = Annotated[
-    ChatChanged | RunStatusChanged | SessionRevoked,
+    ChatChanged | RunStatusChanged | SessionRevoked | NodeChanged,
     strawberry.union("ViewerEvent", description="Something that happened to you or to what you see."),
 ]
 DRESSES: Final[Mapping[str, type[Any]]] = {
-    dress.__name__: dress for dress in (MessageChanged, RunStatusChanged, ChatChanged, SessionRevoked, Event)
+    dress.__name__: dress for dress in (MessageChanged, RunStatusChanged, ChatChanged, SessionRevoked, NodeChanged, Event)
 }
 
 
@@ -239,7 +232,8 @@ class Subscription:
         description="What happens in a chat, until it is gone for you. Each event comes once, in order, with things as they are then.",
     )
     viewer_events: AsyncGenerator[ViewerEvent, None] = subscription(
-        _viewer_events, description="What happens to the chats that you see, to their runs, and to your sessions."
+        _viewer_events,
+        description="What happens to the chats that you see and to their runs, to your sessions, and to whatever else you see.",
     )
     tenant_events: AsyncGenerator[Event, None] = subscription(
         _tenant_events, scopes=["events:read"], description="What happens in the tenant."

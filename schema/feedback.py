@@ -7,6 +7,7 @@ import strawberry
 
 from chat.feedback import Opinion
 from db.scopes import Row
+from events.facts import MessageRated
 from resolvers import feedback
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -62,5 +63,9 @@ async def _set(
 @strawberry.type
 class Mutation:
     message_feedback_set: MessageFeedbackSetPayload = mutation(
-        _set, payload=MessageFeedbackSetPayload, scopes=["chats:write"], description="Say what you think of an answer."
+        _set,
+        payload=MessageFeedbackSetPayload,
+        scopes=["chats:write"],
+        emits=[MessageRated],
+        description="Say what you think of an answer.",
     )

@@ -15,10 +15,12 @@ from strawberry.extensions import FieldExtension
 from strawberry.schema_directive import Location
 
 from errors import PennyError, PermissionDenied, Unauthenticated
+from events.facts import Fact
 from execution import Batch, Column, batched, read, read_nested
 from execution.declarations import METADATA
 from resolvers.operations import Operation
 from schema.errors import Payload, user_error
+from schema.event_types import EventType, types_of
 
 Info = strawberry.Info[Operation, None]
 Columns = frozenset[str]
@@ -49,6 +51,15 @@ class Cost:
 )
 class Idempotent:
     pass
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="emits",
+    description="What `tenantEvents` tells of it, where it changes something: the change and its events are one transaction.",
+)
+class Emits:
+    events: list[EventType] = strawberry.directive_field(name="events")
 
 
 class Permission(FieldExtension):
@@ -188,17 +199,22 @@ def mutation(  # noqa: PLR0913 - all that is said of a field
     *,
     payload: type[Payload],
     description: str,
+    emits: Sequence[type[Fact]],
     scopes: Sequence[str] = (),
     public: bool = False,
     cost: int = 10,
 ) -> Any:
-    """Declare a mutation: its failures that a user can act on come back typed in the payload."""
+    """Declare a mutation: its failures that a user can act on come back typed in the payload.
+
+    It records facts of all kinds in `emits` and of no others; tests/api/test_emitted.py does every mutation and looks.
+    """
+    told = types_of(emits)
     return strawberry.mutation(
         resolver=resolver,
         description=description,
         # The last one is the outermost: a refused permission is a typed error too.
         extensions=[Permission(scopes, public=public), TypedErrors(payload)],
-        directives=_directives(scopes, cost=cost, public=public),
+        directives=[*_directives(scopes, cost=cost, public=public), *([Emits(events=told)] if told else [])],
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import InvitationCreated, InvitationRevoked, MemberJoined
 from resolvers import invitations
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -88,11 +89,22 @@ async def _accept(
 @strawberry.type
 class Mutation:
     member_invite: MemberInvitePayload = mutation(
-        _invite, payload=MemberInvitePayload, scopes=["members:admin"], description="Invite somebody to the tenant by mail."
+        _invite,
+        payload=MemberInvitePayload,
+        scopes=["members:admin"],
+        emits=[InvitationCreated, InvitationRevoked],
+        description="Invite somebody to the tenant by mail.",
     )
     invitation_revoke: InvitationRevokePayload = mutation(
-        _revoke, payload=InvitationRevokePayload, scopes=["members:admin"], description="Make an invitation worthless."
+        _revoke,
+        payload=InvitationRevokePayload,
+        scopes=["members:admin"],
+        emits=[InvitationRevoked],
+        description="Make an invitation worthless.",
     )
     invitation_accept: InvitationAcceptPayload = mutation(
-        _accept, payload=InvitationAcceptPayload, description="Join the tenant that invited you; your session stays in its own tenant."
+        _accept,
+        payload=InvitationAcceptPayload,
+        emits=[MemberJoined],
+        description="Join the tenant that invited you; your session stays in its own tenant.",
     )

@@ -149,6 +149,7 @@ class Mutation:
         _cancel,
         payload=JobCancelPayload,
         scopes=["chats:write", "tenant:admin"],
+        emits=[],
         description="Stop a job: at once where nobody has begun it, else within seconds. One that has ended stays as it is.",
     )
 

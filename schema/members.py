@@ -6,6 +6,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import AssistantUpdated, ChatUpdated, MemberRemoved, MemberUpdated
 from resolvers import members
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -75,10 +76,12 @@ class Mutation:
         _update,
         payload=MemberUpdatePayload,
         scopes=["members:admin"],
+        emits=[MemberUpdated],
         description="Give a member another role or status, with effect at once. The last owner stays owner.",
     )
     member_remove: MemberRemovePayload = mutation(
         _remove,
         payload=MemberRemovePayload,
+        emits=[AssistantUpdated, ChatUpdated, MemberRemoved],
         description="Remove a member (needs `members:admin`), or leave. Their sessions and keys end at once. The last owner stays.",
     )

@@ -13,6 +13,7 @@ from chat.drafts import Draft
 from chat.exchanges import Sent
 from chat.turns import Busy
 from db.scopes import Row
+from events.facts import MessageCompleted, MessageCreated, RunCancelled, RunQueued
 from loaders.pages import Page
 from resolvers import messages, models, users
 from resolvers.operations import Operation
@@ -277,5 +278,6 @@ class Mutation:
         _send,
         payload=MessageSendPayload,
         scopes=["chats:write"],
+        emits=[MessageCompleted, MessageCreated, RunCancelled, RunQueued],
         description="Say something in a chat, and have it answered. Returns at once: the run goes on by itself.",
     )

@@ -10,6 +10,7 @@ import strawberry
 
 from db.scopes import Row
 from errors import Invalid
+from events.facts import ChatUpdated
 from loaders.pages import Page
 from resolvers import participants, users
 from resolvers.operations import Operation
@@ -86,6 +87,7 @@ class Mutation:
         _set,
         payload=ChatParticipantSetPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated],
         description="Share a chat with somebody, change what they may do in it, or take them out. "
         "Only owners do; everybody may leave. Whoever is taken out hears nothing more of it within seconds.",
     )

@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from db.scopes import Row
+from events.facts import RoutingPolicyCreated, RoutingPolicyUpdated
 from execution import Column
 from inference import models as inference_models
 from inference.deployments import MidStream, Strategy
@@ -184,5 +185,6 @@ class Mutation:
         _upsert,
         payload=RoutingPolicyUpsertPayload,
         scopes=["models:admin"],
+        emits=[RoutingPolicyCreated, RoutingPolicyUpdated],
         description="Make a routing policy, or define one anew. Runs that have begun keep what they began with.",
     )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from events.facts import ChatUpdated, MessageUpdated
 from resolvers import redactions
 from schema.errors import Payload
 from schema.fields import Info, mutation
@@ -37,6 +38,7 @@ class Mutation:
         _redact,
         payload=MessageRedactPayload,
         scopes=["chats:write"],
+        emits=[ChatUpdated, MessageUpdated],
         description="Take the content of a message away for good, wherever it is kept. What follows it stays. "
         "Not while it is being made or answered: cancel first. Editors and owners do; a retry makes sure of it.",
     )

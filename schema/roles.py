@@ -5,6 +5,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import RoleCreated, RoleUpdated
 from resolvers import roles
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -49,5 +50,6 @@ class Mutation:
         _upsert,
         payload=RoleUpsertPayload,
         scopes=["members:admin"],
+        emits=[RoleCreated, RoleUpdated],
         description="Define a role of the tenant. Its members feel it at once.",
     )

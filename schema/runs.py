@@ -10,6 +10,7 @@ import strawberry
 
 from chat.turns import RunInProgress
 from db.scopes import Row
+from events.facts import MessageCompleted, MessageCreated, RunCancelled, RunQueued
 from loaders.pages import Page
 from resolvers import models, runs, users
 from resolvers.operations import Operation
@@ -242,6 +243,7 @@ class Mutation:
         _cancel,
         payload=RunCancelPayload,
         scopes=["chats:write"],
+        emits=[MessageCompleted, RunCancelled],
         description="Stop an answer, within a second and from anywhere; what was said is kept. One that has ended stays as it is.",
     )
 
@@ -249,6 +251,7 @@ class Mutation:
         _continue,
         payload=RunContinuePayload,
         scopes=["chats:write"],
+        emits=[MessageCreated, RunQueued],
         description="Go on from where an answer ended too early. The model is given what was said as the beginning of its "
         "answer. One that is whole is a conflict.",
     )
@@ -256,6 +259,7 @@ class Mutation:
         _steer,
         payload=RunSteerPayload,
         scopes=["chats:write"],
+        emits=[MessageCompleted, MessageCreated, RunCancelled, RunQueued],
         description="Say more to an answer that is being made: it ends at the end of its sentence, keeps what was said, and a new run goes "
         "on from there with your message. One that has ended is a conflict.",
     )

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from events.facts import SessionRevoked
 from resolvers import sessions
 from resolvers.operations import Operation
 from schema.errors import Payload
@@ -63,5 +64,8 @@ async def _revoke(
 @strawberry.type
 class Mutation:
     session_revoke: SessionRevokePayload = mutation(
-        _revoke, payload=SessionRevokePayload, description="End sessions: what they had open, subscriptions too, closes within a second."
+        _revoke,
+        payload=SessionRevokePayload,
+        emits=[SessionRevoked],
+        description="End sessions: what they had open, subscriptions too, closes within a second.",
     )

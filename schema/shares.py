@@ -12,6 +12,7 @@ from chat.contents import Part
 from chat.guests import Showing
 from chat.shares import ShareDraft
 from db.scopes import Row
+from events.facts import ChatShareCreated, ChatShareRevoked
 from loaders.pages import Page
 from resolvers import shares, users
 from resolvers.operations import Operation
@@ -199,8 +200,16 @@ class Query:
 @strawberry.type
 class Mutation:
     chat_share_create: ChatShareCreatePayload = mutation(
-        _create, payload=ChatShareCreatePayload, scopes=["chats:write"], description="Make a link that shows a chat of yours to others."
+        _create,
+        payload=ChatShareCreatePayload,
+        scopes=["chats:write"],
+        emits=[ChatShareCreated],
+        description="Make a link that shows a chat of yours to others.",
     )
     chat_share_revoke: ChatShareRevokePayload = mutation(
-        _revoke, payload=ChatShareRevokePayload, scopes=["chats:write"], description="End a link at once. Owners of the chat do."
+        _revoke,
+        payload=ChatShareRevokePayload,
+        scopes=["chats:write"],
+        emits=[ChatShareRevoked],
+        description="End a link at once. Owners of the chat do.",
     )

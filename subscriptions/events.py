@@ -9,9 +9,11 @@ from uuid import UUID
 import msgspec
 
 from auth.encryption.keyring import Keyring
-from auth.policies.chats import can_read_chat
+from auth.policies.assistants import can_edit_assistant, can_see_assistant
+from auth.policies.chats import can_manage_chat, can_read_chat
+from auth.policies.facts import can_hear, shown_as
 from auth.viewers import Viewer
-from db.scopes import TenantScopes
+from db.scopes import Row, TenantScopes
 from db.statements import chats
 from errors import Invalid, NotFound
 from events import facts
@@ -115,7 +117,7 @@ def told_in_chat(viewer: Viewer, chat_id: UUID, happened: Happened) -> Told | No
         return None
     if happened.chat is None or not can_read_chat(viewer, happened.chat):
         return _gone(chat_id, is_last=True)
-    return _of_chat(happened.fact)
+    return _of_chat(viewer, happened.fact, happened.chat)
 
 
 def told_to_viewer(viewer: Viewer, happened: Happened) -> Told | None:
@@ -124,19 +126,38 @@ def told_to_viewer(viewer: Viewer, happened: Happened) -> Told | None:
     if isinstance(fact, facts.SessionRevoked):
         shown = {"session_id": fact.session_id, "reason": fact.reason}
         return Told("SessionRevoked", shown) if fact.user_id == viewer.user_id else None
+    if isinstance(fact, facts.AssistantFact):
+        return _node(viewer, fact) if _sees_assistant(viewer, fact, happened.assistant) else None
+    if fact is not None and happened.chat_id is None:
+        return _node(viewer, fact) if can_hear(viewer, fact) else None
     if happened.chat is not None and can_read_chat(viewer, happened.chat):
-        return None if isinstance(fact, facts.MessageFact) else _of_chat(fact)
+        return None if isinstance(fact, facts.MessageFact) else _of_chat(viewer, fact, happened.chat)
     if isinstance(fact, facts.ChatDeleted | facts.ChatUpdated) and fact.before is not None:
         return _gone(fact.chat_id) if can_read_chat(viewer, msgspec.structs.asdict(fact.before)) else None
     return None
 
 
-def _of_chat(fact: facts.Fact) -> Told | None:
+def _sees_assistant(viewer: Viewer, fact: facts.AssistantFact, assistant: Row | None) -> bool:
+    """Whether a viewer sees an assistant that changed, or saw it before: drafts are their editors' alone."""
+    if assistant is not None and can_see_assistant(viewer, assistant):
+        return not isinstance(fact, facts.AssistantVersionCreated) or can_edit_assistant(viewer, assistant)
+    before = fact.before if isinstance(fact, facts.AssistantUpdated) else None
+    return before is not None and can_see_assistant(viewer, msgspec.structs.asdict(before))
+
+
+def _node(viewer: Viewer, fact: facts.Fact) -> Told:
+    subject, subject_id = shown_as(viewer, fact)
+    return Told("NodeChanged", {"type": facts.word_of(type(fact)), "subject": subject, "subject_id": subject_id})
+
+
+def _of_chat(viewer: Viewer, fact: facts.Fact, chat: Row) -> Told | None:
+    if isinstance(fact, facts.ChatShareFact) and not can_manage_chat(viewer, chat):
+        return None
     if isinstance(fact, facts.MessageFact):
         return Told("MessageChanged", {"message_id": fact.message_id})
     if isinstance(fact, facts.RunFact):
         return Told("RunStatusChanged", {"run_id": fact.run_id})
-    if isinstance(fact, facts.ChatFact):
+    if isinstance(fact, facts.ChatFact | facts.ChatShareFact):
         return Told("ChatChanged", {"chat_id": fact.chat_id, "shown_id": fact.chat_id, "deleted": False})
     return None
 

@@ -119,9 +119,12 @@ async def newest_released(scope: Reading, tenant_id: UUID, assistant_id: UUID) -
     return None if row is None else row["id"]
 
 
-async def pass_on(scope: Writing, tenant_id: UUID, user_id: UUID, owner_role_id: UUID) -> None:
-    """Give the assistants of somebody who leaves to whoever has been the tenant's owner longest, and end what they were given."""
-    await scope.run(
+async def pass_on(scope: Writing, tenant_id: UUID, user_id: UUID, owner_role_id: UUID) -> list[UUID]:
+    """Give the assistants of somebody who leaves to whoever has been the tenant's owner longest, and end what they were given.
+
+    Returns the assistants that this changed.
+    """
+    rows = await scope.rows(
         """
         UPDATE penny.assistants SET updated_at = now(),
             owner_id = CASE WHEN owner_id <> $2 THEN owner_id ELSE (
@@ -133,9 +136,11 @@ async def pass_on(scope: Writing, tenant_id: UUID, user_id: UUID, owner_role_id:
                 WHERE given ->> 'kind' <> 'USER' OR given ->> 'id' <> $4
             )
         WHERE tenant_id = $1 AND (owner_id = $2 OR grants @> jsonb_build_array(jsonb_build_object('kind', 'USER', 'id', $4::text)))
+        RETURNING id
         """,
         tenant_id,
         user_id,
         owner_role_id,
         user_id.hex,
     )
+    return [row["id"] for row in rows]

@@ -154,13 +154,14 @@ async def create_invitation(scope: Writing, invitation: Invitation) -> Row:
     return row
 
 
-async def revoke_open_invitations(scope: Writing, tenant_id: UUID, email: str, now: datetime) -> None:
-    """End the invitations of an address that were not accepted."""
+async def revoke_open_invitations(scope: Writing, tenant_id: UUID, email: str, now: datetime) -> list[UUID]:
+    """End the invitations of an address that were not accepted, and return which those were."""
     ended = """
         UPDATE penny.invitations SET revoked_at = $3
         WHERE tenant_id = $1 AND lower(email) = lower($2) AND accepted_at IS NULL AND revoked_at IS NULL
+        RETURNING id
     """
-    await scope.run(ended, tenant_id, email, now)
+    return [row["id"] for row in await scope.rows(ended, tenant_id, email, now)]
 
 
 async def locked_invitation(scope: Writing, tenant_id: UUID, token_hash: bytes) -> Row | None:

@@ -70,14 +70,15 @@ async def remove(scope: Writing, tenant_id: UUID, chat_id: UUID, user_id: UUID) 
     return await scope.run(statement, tenant_id, chat_id, user_id) == 1
 
 
-async def lock_chats_of(scope: Writing, tenant_id: UUID, user_id: UUID) -> None:
+async def lock_chats_of(scope: Writing, tenant_id: UUID, user_id: UUID) -> list[UUID]:
     """Keep the chats that are shared with somebody from other writers: whoever changes both a chat and who is in it locks it first."""
-    await scope.rows(
+    rows = await scope.rows(
         """
-        SELECT FROM penny.chats WHERE tenant_id = $1 AND id IN (
+        SELECT id FROM penny.chats WHERE tenant_id = $1 AND id IN (
             SELECT chat_id FROM penny.chat_participants WHERE tenant_id = $1 AND user_id = $2
         ) ORDER BY id FOR UPDATE
         """,
         tenant_id,
         user_id,
     )
+    return [row["id"] for row in rows]

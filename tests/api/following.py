@@ -23,6 +23,7 @@ VIEWER = """
       ... on RunStatusChanged { cursor run { id status chat { id updatedAt } } }
       ... on ChatChanged { cursor chatId deleted chat { id title visibility } }
       ... on SessionRevoked { cursor sessionId reason }
+      ... on NodeChanged { cursor type nodeId node { __typename id ... on User { name } ... on Assistant { name } } }
     } }"""
 TENANT = """
     subscription ($types: [EventType!], $after: String) { tenantEvents(types: $types, after: $after) {
@@ -73,6 +74,12 @@ class Followed:
     @property
     def types(self) -> list[str]:
         return [event["__typename"] for event in self.told]
+
+    @property
+    def changed(self) -> list[tuple[str, str, str | None]]:
+        """Which nodes changed: what happened, the id, and what is there now."""
+        nodes = [event for event in self.told if event["__typename"] == "NodeChanged"]
+        return [(event["type"], event["nodeId"], event["node"] and event["node"]["__typename"]) for event in nodes]
 
     @property
     def cursor(self) -> str:

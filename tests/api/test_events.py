@@ -12,7 +12,7 @@ from auth.policies.chats import COLUMNS
 from events.facts import TYPES, Audience
 from events.feeds import NIL, Place
 from loaders.events import cursor_of, event_cursors
-from schema.events import EventType
+from schema.event_types import EventType
 from tests.api.following import CHAT, TENANT, VIEWER, Followed, following, now, refusal_of
 from tests.api.people import code_of, done, me, member, membership_id
 from tests.api.test_jobs import viewer_of

@@ -8,8 +8,25 @@ import pytest
 from auth.policies.accounts import can_manage_account
 from auth.policies.api_keys import can_create_key, can_revoke_key, can_rotate_key, can_see_all_keys
 from auth.policies.chats import ROLES, actions_on_chat, role_in_chat
+from auth.policies.facts import RULES, can_hear, shown_as
 from auth.policies.members import can_change_member, can_end_session, can_grant, can_remove_member
+from auth.roles import SCOPES
 from auth.viewers import Viewer
+from events.facts import (
+    TYPES,
+    ApiKeyCreated,
+    AssistantFact,
+    Fact,
+    InvitationCreated,
+    JobUpdated,
+    MemberUpdated,
+    ModelUpdated,
+    PasswordChanged,
+    ProfileUpdated,
+    ProviderCredentialCreated,
+    RoleUpdated,
+    SessionOpened,
+)
 
 ME, OTHER, KEY, KEY_2 = UUID(int=1), UUID(int=2), UUID(int=3), UUID(int=4)
 END = datetime(2030, 1, 1, tzinfo=UTC)
@@ -144,3 +161,46 @@ def test_a_role_in_a_chat_and_the_scopes_must_both_allow_a_thing(role: str | Non
     by_role = [*needs][: actions if actions < 4 else 5]
     row = chat() if role is None else chat(OTHER, "SHARED", **{role.lower(): ME})
     assert actions_on_chat(person(*scopes), row) == [action for action in by_role if needs[action] in scopes]
+
+
+def test_somebody_decides_who_is_told_of_every_fact() -> None:
+    elsewhere = [kind for kind in TYPES.values() if "chat_id" not in kind.__struct_fields__ and not issubclass(kind, AssistantFact)]
+    assert elsewhere
+    assert [kind for kind in elsewhere if not any(issubclass(kind, family) for family in RULES)] == []
+    assert [family for family in RULES if not any(issubclass(kind, family) for kind in elsewhere)] == []
+
+
+@pytest.mark.parametrize(
+    ("fact", "own", "scope"),
+    [
+        (MemberUpdated(membership_id=KEY, user_id=ME), True, "members:read"),
+        (MemberUpdated(membership_id=KEY, user_id=OTHER), False, "members:read"),
+        (InvitationCreated(invitation_id=KEY), False, "members:read"),
+        (RoleUpdated(role_id=person().role_id), True, "members:read"),
+        (RoleUpdated(role_id=KEY), False, "members:read"),
+        (SessionOpened(session_id=KEY, user_id=ME), True, None),
+        (SessionOpened(session_id=KEY, user_id=OTHER), False, None),
+        (ApiKeyCreated(api_key_id=KEY, user_id=ME), True, "keys:admin"),
+        (ApiKeyCreated(api_key_id=KEY, user_id=OTHER), False, "keys:admin"),
+        (ProfileUpdated(user_id=ME), True, "members:read"),
+        (ProfileUpdated(user_id=OTHER), False, "members:read"),
+        (PasswordChanged(user_id=ME), True, None),
+        (PasswordChanged(user_id=OTHER), False, None),
+        (ModelUpdated(model_id=KEY), False, "models:read"),
+        (ProviderCredentialCreated(credential_id=KEY, provider_id=KEY_2), False, "models:read"),
+        (ProviderCredentialCreated(credential_id=KEY, provider_id=KEY_2, user_id=ME), False, "models:write"),
+        (ProviderCredentialCreated(credential_id=KEY, provider_id=KEY_2, user_id=OTHER), False, None),
+        (JobUpdated(job_id=KEY, user_id=ME), False, None),
+    ],
+)
+def test_a_fact_is_told_to_those_who_see_what_it_is_about(fact: Fact, *, own: bool, scope: str | None) -> None:
+    assert can_hear(person(), fact) is own
+    assert [one for one in SCOPES if can_hear(person(one), fact) and one != "models:admin"] == (
+        [one for one in SCOPES if one != "models:admin"] if own else [one for one in SCOPES if one == scope]
+    )
+
+
+def test_a_tenant_s_key_is_its_provider_to_those_who_do_not_keep_keys() -> None:
+    fact = ProviderCredentialCreated(credential_id=KEY, provider_id=KEY_2)
+    assert shown_as(person("models:read"), fact) == ("Provider", KEY_2)
+    assert shown_as(person("models:admin"), fact) == ("ProviderCredential", KEY)

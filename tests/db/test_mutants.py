@@ -44,7 +44,7 @@ MUTANTS = {
     "TRUNCATE granted": Mutant("GRANT TRUNCATE ON ALL TABLES IN SCHEMA penny TO penny_app", {"side_doors": "SELECT"}),
 }
 # A DELETE of all roles ends at the members who have them, whoever's they are.
-CANNOT_TELL = {("a policy for any DELETE, and no floor", "penny.roles")}
+CANNOT_TELL = {("a policy for any DELETE, and no floor", "penny.roles"), ("a policy for any DELETE, and no floor", "penny.memberships")}
 
 
 async def said(stack: Addresses, database: str, tables: Mapping[str, Table], probes: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:
