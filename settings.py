@@ -449,6 +449,12 @@ class Settings:
         maximum=10_000_000,
     )
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
+    principal_max_subscriptions: int = setting(
+        "Most subscriptions of one person or API key in a web process, over all their connections.", default=2000, minimum=1, maximum=10**6
+    )
+    tenant_max_subscriptions: int = setting(
+        "Most subscriptions of one tenant in a web process, over all connections.", default=20_000, minimum=1, maximum=10**7
+    )
     socket_max_message_bytes: int = setting(
         "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216
     )

@@ -68,7 +68,7 @@ def create_app(settings: Settings | None = None) -> Front:
         logging_config=None,
         exception_handlers={Exception: _masked},
     )
-    return Front(GraphQLApp(door, sockets), Headers(app, settings), Watch(settings))
+    return Front(GraphQLApp(door, sockets), Headers(app, settings), Watch(settings), sockets.drain)
 
 
 async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:

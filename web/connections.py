@@ -30,17 +30,20 @@ class Watch:
     def _sweep(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:
         now = loop.time()
         for connection in list(connections):
-            if isinstance(connection, BoundedProtocol) and connection.due is not None and connection.due < now:
-                connection.transport.close()
+            if isinstance(connection, BoundedProtocol):
+                connection.look(now)
         self._timer = None
         if connections:
             self.begin(loop, connections)
 
 
 class Watched(Protocol):
-    """The application, which knows the settings."""
+    """The application, which knows the settings, and what it still tells to whom."""
 
     watch: Watch
+
+    def drain(self) -> None:
+        """End what would not end by itself: the server stops."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -67,6 +70,13 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._head_bytes > self._watch.head_bytes:
             self._close(431, b"Request Header Fields Too Large", "HEAD_LIMIT", f"The head is larger than {self._watch.head_bytes:,} bytes.")
 
+    def look(self, now: float) -> None:
+        """Close what is late; what was closed before and is still there has a client that does not read."""
+        if self.due is not None and self.due < now:
+            (self.transport.abort if self.transport.is_closing() else self.transport.close)()
+        elif self.due is None and self.transport.is_closing():
+            self.due = now + self._watch.request_seconds
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.due = self.loop.time() + self._watch.request_seconds
@@ -78,6 +88,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._in_head, self.due = True, None
         super().on_message_complete()
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        cast("Watched", self.app).drain()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the API's own form."""

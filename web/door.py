@@ -17,6 +17,7 @@ from settings import Settings
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
 from web.requests import Asked, BadRequest
+from web.subscribers import Subscribers
 from web.subscriptions import Subscription
 from web.works import Process
 
@@ -38,6 +39,7 @@ class Door:
             refer=_count_fallback,
         )
         self.documents.forgotten = self.compiler.forget
+        self.subscribers = Subscribers(settings)
         self.opened: Process | None = None
 
     @property

@@ -4,6 +4,7 @@ from typing import Final
 
 SHARED_IDS: Final = 4
 """Operation ids whose frames are kept: clients that count give the same few, and ids that are random help nobody else."""
+_BEFORE: Final = b',"type":"next","payload":'
 _TEXT: Final = 0x81  # the whole message in one frame, and text
 
 
@@ -27,13 +28,18 @@ class Payload:
     __slots__ = ("_ending", "_frames")
 
     def __init__(self, body: bytes) -> None:
-        self._ending = b',"type":"next","payload":' + body + b"}"
+        self._ending = _BEFORE + body + b"}"
         self._frames: dict[str, bytes] = {}
 
     @property
     def size(self) -> int:
         """About how many bytes a message takes."""
         return len(self._ending)
+
+    @property
+    def body(self) -> bytes:
+        """The result's JSON alone."""
+        return self._ending[len(_BEFORE) : -1]
 
     def text(self, operation_id: str) -> bytes:
         """Make the message for an operation, whose id is given in JSON."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from math import ceil
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 import structlog
@@ -16,8 +16,10 @@ from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
 from web.compression import packed, takes_gzip
-from web.documents import DocumentIsBad
+from web.credentials import Credential
+from web.documents import DocumentIsBad, Prepared
 from web.door import Door
+from web.event_streams import COMPLETE, EventStream, event
 from web.headers import API_POLICY, Cors, always, rate_limit
 from web.negotiation import Accepted, Media, accepted
 from web.requests import METHODS, Asked, BadRequest, Receive, Send, read
@@ -36,6 +38,7 @@ _STATUS: Final = {
 }
 _CONTENT_TYPES: Final = {media: f"{media.value}; charset=utf-8".encode() for media in Media}
 READING: Final = frozenset({OperationType.QUERY})
+FOLLOWING: Final = frozenset({OperationType.SUBSCRIPTION})
 WRITING: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
@@ -64,9 +67,25 @@ class GraphQLApp:
         elif _is_for_people(scope, headers) and self._door.settings.graphiql:
             await self._respond(request, send, HTTPStatus.SEE_OTHER, b"", [(b"location", b"/graphiql")])
         else:
-            status, body = await request.answered(receive)
-            status, content = _written(status, body)
+            status, answered = await request.answered(receive)
+            if isinstance(answered, Follow):
+                await self._stream(request, answered, receive, send)
+                return
+            status, content = _written(status, answered, request.media)
             await self._respond(request, send, status, content, request.more)
+
+    async def _stream(self, request: "Request", follow: "Follow", receive: Receive, send: Send) -> None:
+        """Tell a subscription as events; nothing on the way may gather or change them (nginx heeds `X-Accel-Buffering`)."""
+        await send({"type": "http.response.start", "status": 200, "headers": [
+            *self._always,
+            *request.more,
+            *self._cors.on_answer(request.headers.get("origin")),
+            (b"content-type", _CONTENT_TYPES[Media.EVENTS]),
+            (b"x-accel-buffering", b"no"),
+            (b"x-request-id", request.caller.request_id.encode()),
+        ]})  # fmt: skip
+        stream = EventStream(self._door, request.caller, Credential(self._door, request.token, follow.operation.credential), receive, send)
+        await self._sockets.serve_events(stream, *follow)
 
     async def _preflight(self, request: "Request", send: Send) -> None:
         more = [(b"allow", METHODS.encode()), *self._cors.preflight(request.headers.get("origin"))]
@@ -91,6 +110,14 @@ class GraphQLApp:
             await send({"type": "http.response.body", "body": content})
 
 
+class Follow(NamedTuple):
+    """A subscription that was admitted."""
+
+    prepared: Prepared
+    operation: Operation
+    variables: dict[str, Any]
+
+
 class Request:
     """One HTTP request on its way: `more` are the headers that its answer needs."""
 
@@ -102,6 +129,7 @@ class Request:
         self._wanted = wanted
         self.media = wanted.media or Media.JSON
         self.more: Headers = []
+        self.token: str | None = None
         self.timing = Timing()
 
     async def answered(self, receive: Receive) -> tuple[int, Any]:
@@ -113,7 +141,10 @@ class Request:
             self.timing.passed("auth")
             if isinstance(asked, list):
                 return HTTPStatus.OK, [await self._one_of_many(one, viewer) for one in asked]
-            result = await self._ran(asked, viewer)
+            prepared, operation = await self._admitted(asked, viewer)
+            if prepared.kind is OperationType.SUBSCRIPTION:
+                return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
+            result = await self._ran(prepared, operation, asked.variables)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             return self._refused(error)
         return self._status(result), answer(result, self.caller.request_id)
@@ -126,27 +157,29 @@ class Request:
     async def _one_of_many(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> dict[str, Any]:
         """Answer one request of a batch; what is wrong with it is told in its place."""
         try:
-            return answer(await self._ran(asked, viewer), self.caller.request_id)
+            prepared, operation = await self._admitted(asked, viewer)
+            return answer(await self._ran(prepared, operation, asked.variables), self.caller.request_id)
         except Exception as error:  # noqa: BLE001 - as for a request that comes alone
             return self._refused(error)[1]
 
-    async def _ran(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> ExecutionResult:
-        kinds = READING if self._scope["method"] == "GET" else WRITING
+    async def _admitted(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> tuple[Prepared, Operation]:
+        kinds = (READING if self._scope["method"] == "GET" else WRITING) | (FOLLOWING if self.media is Media.EVENTS else frozenset())
         prepared, operation = await self._door.admit(asked, self.caller, viewer, kinds)
+        if operation.charge is not None:
+            self._set(rate_limit(operation.charge))
         self.timing.passed("admission")
+        return prepared, operation
+
+    async def _ran(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         # For this request alone: the server gives each one a task, and so a context, of its own.
         structlog.contextvars.bind_contextvars(request_id=self.caller.request_id)
-        result = await self._door.run(prepared, operation, asked.variables)
+        result = await self._door.run(prepared, operation, variables)
         self.timing.passed("execution")
-        self._tell(operation)
-        return result
-
-    def _tell(self, operation: Operation) -> None:
-        """Say in the headers what an operation left behind."""
-        if operation.charge is not None:
+        if operation.charge is not None:  # less by now: what it did not cost was given back
             self._set(rate_limit(operation.charge))
         if operation.session_cookie is not None:
             self._set([(b"set-cookie", set_cookie(self._door.settings, operation.session_cookie).encode())])
+        return result
 
     def _set(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}
@@ -156,11 +189,13 @@ class Request:
         """Find the viewer; a cookie counts only from pages that may use it, and a dead one is left to the fields to refuse."""
         works = self._door.process.works
         if (header := self.headers.get("authorization")) is not None:
-            return await viewer_of_token(works, bearer_token(header))
+            self.token = bearer_token(header)
+            return await viewer_of_token(works, self.token)
         if (token := cookie_token(self.headers, self._door.settings)) is None:
             return None
         if not origin_may_use_cookies(self.headers, self._door.settings):
             raise BadRequest(HTTPStatus.FORBIDDEN, "FORBIDDEN", "This origin may not use the session cookie.")
+        self.token = token
         try:
             return await viewer_of_token(works, token)
         except Unauthenticated as dead:
@@ -175,7 +210,9 @@ class Request:
         return PARTIAL if self._door.settings.graphql_partial_status else HTTPStatus.OK
 
     def _refused(self, error: Exception) -> tuple[int, dict[str, Any]]:
-        """Answer what could not begin, with the status that GraphQL over HTTP has for it."""
+        """Answer what could not begin, with the status that GraphQL over HTTP has for it; only documents' mistakes are told as events."""
+        if self.media is Media.EVENTS and not isinstance(error, DocumentIsBad):
+            self.media = Media.JSON
         if isinstance(error, BadRequest):
             if error.allow is not None:
                 self._set([(b"allow", error.allow.encode())])
@@ -197,9 +234,10 @@ def _is_for_people(scope: Any, headers: Mapping[str, str]) -> bool:
     return scope["method"] == "GET" and not scope["query_string"] and headers.get("accept", "").startswith("text/html")
 
 
-def _written(status: int, body: Any) -> tuple[int, bytes]:
+def _written(status: int, body: Any, media: Media) -> tuple[int, bytes]:
     try:
-        return status, orjson.dumps(body, default=str)
+        content = orjson.dumps(body, default=str)
     except TypeError:  # a number or a depth that JSON's readers could not take either
         log.exception("answer_cannot_be_written")
-        return HTTPStatus.INTERNAL_SERVER_ERROR, orjson.dumps(refusal("INTERNAL", "Something failed on our side."))
+        status, content = HTTPStatus.INTERNAL_SERVER_ERROR, orjson.dumps(refusal("INTERNAL", "Something failed on our side."))
+    return status, event(content) + COMPLETE if media is Media.EVENTS else content

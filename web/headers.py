@@ -1,5 +1,6 @@
 """Headers that every answer carries: the request's id, and what keeps browsers safe (OWASP's HTTP headers cheat sheet)."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final
@@ -111,10 +112,11 @@ class Headers:
 class Front:
     """The application that the server calls: GraphQL at once, everything else through Litestar."""
 
-    def __init__(self, graphql: Any, rest: Any, watch: Watch) -> None:
+    def __init__(self, graphql: Any, rest: Any, watch: Watch, drain: Callable[[], None]) -> None:
         self._graphql = graphql
         self._rest = rest
         self.watch = watch
+        self.drain = drain
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         # Litestar's routing and handler cost as much as a small query.

@@ -1,18 +1,16 @@
 """GraphQL over WebSocket: `graphql-transport-ws` to the letter, and no other subprotocol."""
 
 import asyncio
-import contextlib
 import time
 from typing import Any, Final
 
 import orjson
 import structlog
 
-from auth.viewer_cache import is_about
-from auth.viewers import Viewer
-from errors import PennyError, Unauthenticated, Unavailable
+from errors import Unauthenticated, Unavailable
 from events.revocations import Revoked
-from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, viewer_of_token
+from resolvers.operations import Operation
+from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies
 from web.closings import (
     FORBIDDEN,
     GONE,
@@ -20,6 +18,7 @@ from web.closings import (
     INIT_TIMEOUT,
     INIT_TWICE,
     MALFORMED,
+    RESTART,
     TRY_LATER,
     UNAUTHORIZED,
     WRONG_PROTOCOL,
@@ -27,7 +26,10 @@ from web.closings import (
     reason_of,
     refused,
 )
+from web.credentials import Credential
+from web.documents import Prepared
 from web.door import Door
+from web.event_streams import EventStream
 from web.requests import Receive, Send
 from web.streams import Stream
 from web.writers import Writer
@@ -36,16 +38,15 @@ log = structlog.get_logger()
 
 PROTOCOL: Final = "graphql-transport-ws"
 SILENT_PINGS: Final = 3
-RECHECKS: Final = 3
-RECHECK_PAUSE: Final = 0.5
 
 
 class Sockets:
-    """All open sockets of this process."""
+    """All open sockets of this process, and its event streams."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
         self._open: set[Socket] = set()
+        self._event_streams: set[EventStream] = set()
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
@@ -56,9 +57,23 @@ class Sockets:
         finally:
             self._open.discard(connected)
 
+    async def serve_events(self, stream: EventStream, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
+        """Serve one event stream until it ends."""
+        self._event_streams.add(stream)
+        try:
+            await stream.serve(prepared, operation, variables)
+        finally:
+            self._event_streams.discard(stream)
+
+    def drain(self) -> None:
+        """End the event streams of a process that stops; the server itself tells sockets."""
+        for stream in self._event_streams:
+            stream.end(Closing(RESTART, "The server stops"))
+
     async def recheck(self, revoked: Revoked | None) -> None:
         """Look again at the credentials that a revocation touches (all of them when something may have been missed)."""
-        touched = [one for one in self._open if one.is_touched_by(revoked)]
+        connections: list[Socket | EventStream] = [*self._open, *self._event_streams]
+        touched = [one for one in connections if one.is_touched_by(revoked)]
         await asyncio.gather(*(one.recheck() for one in touched), return_exceptions=True)
 
 
@@ -74,9 +89,7 @@ class Socket:
         self._writer = Writer(scope, send, most_held_bytes=door.settings.socket_answers_bytes)
         self._headers = headers_of(scope)
         self._caller = caller_of(scope, self._headers, door.settings)
-        self._token: str | None = None
-        self._viewer: Viewer | None = None
-        self._stale = False
+        self._credential = Credential(door)
         self._acknowledged = False
         self._heard_at = time.monotonic()
         self._streams: dict[str, Stream] = {}
@@ -111,33 +124,12 @@ class Socket:
 
     def is_touched_by(self, revoked: Revoked | None) -> bool:
         """Whether a revocation is about this socket's credential, or may be while it is still being looked up."""
-        viewer = self._viewer
-        if viewer is None:
-            self._stale = True
-            return False
-        return revoked is None or is_about(revoked, viewer)
+        return self._credential.is_touched_by(revoked)
 
     async def recheck(self) -> None:
-        """Ask again who this is; end the socket when the credential no longer counts or counts for something else."""
-        if self._token is None:
-            return
-        try:
-            viewer = await self._looked_up(self._token)
-        except Unauthenticated as error:
-            self._end(refused(error))
-        except PennyError:
-            self._end(Closing(TRY_LATER, "The credential cannot be checked"))
-        else:
-            if viewer.scopes != (self._viewer.scopes if self._viewer else frozenset()):
-                self._end(Closing(FORBIDDEN, "Your permissions have changed"))
-
-    async def _looked_up(self, token: str) -> Viewer:
-        """Look a viewer up, and a few times more while a server that is asked does not answer."""
-        for _ in range(RECHECKS):
-            with contextlib.suppress(Unavailable):
-                return await viewer_of_token(self._door.process.works, token)
-            await asyncio.sleep(RECHECK_PAUSE)
-        return await viewer_of_token(self._door.process.works, token)
+        """End the socket when its credential no longer counts or counts for something else."""
+        if (closing := await self._credential.recheck()) is not None:
+            self.end(closing)
 
     async def _accepted(self) -> bool:
         await self._receive()
@@ -189,16 +181,12 @@ class Socket:
         given = next((value for name, value in payload.items() if name.lower() == "authorization"), None)
         try:
             if isinstance(given, str):
-                self._token = bearer_token(given)
+                token: str | None = bearer_token(given)
             elif (header := self._headers.get("authorization")) is not None:
-                self._token = bearer_token(header)
+                token = bearer_token(header)
             else:
-                self._token = cookie_token(self._headers, self._settings)
-            if self._token is not None:
-                self._stale = False
-                self._viewer = await viewer_of_token(self._door.process.works, self._token)
-                if self._stale:  # something was revoked while the look-up was under way
-                    self._viewer = await viewer_of_token(self._door.process.works, self._token)
+                token = cookie_token(self._headers, self._settings)
+            await self._credential.take(token)
         except Unauthenticated as error:
             raise refused(error) from error
         except Unavailable as error:
@@ -212,7 +200,7 @@ class Socket:
         if operation_id in self._streams:
             raise Closing(ID_TAKEN, f"Subscriber for {operation_id} already exists")
         stream = self._streams[operation_id] = Stream(self._door, self._writer, self._caller, operation_id)
-        task = stream.begin(payload, self._viewer, operations=len(self._streams))
+        task = stream.begin(payload, self._credential.viewer, operations=len(self._streams))
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(operation_id, stream, done))
 
@@ -223,10 +211,10 @@ class Socket:
         if task.cancelled() or (error := task.exception()) is None:
             return
         if isinstance(error, Closing):
-            self._end(error)
+            self.end(error)
         elif not self._writer.closed:
             log.error("subscription_broke", request_id=self._caller.request_id, exc_info=error)
-            self._end(Closing(GONE, "Something failed on our side"))
+            self.end(Closing(GONE, "Something failed on our side"))
 
     async def _watch(self) -> None:
         """Close a socket that never begins, ping one that is silent, end one whose credential runs out."""
@@ -235,10 +223,7 @@ class Socket:
             raise Closing(INIT_TIMEOUT, "Connection initialisation timeout")
         pause = self._settings.socket_ping_seconds
         while True:
-            left = pause if self._viewer is None or self._viewer.expires_at is None else self._viewer.expires_at.timestamp() - time.time()
-            if left <= 0:
-                raise Closing(FORBIDDEN, "Token expired")
-            await asyncio.sleep(min(pause, left))
+            await asyncio.sleep(self._credential.seconds_left(pause))
             if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
                 raise Closing(GONE, "No answer to pings")
             self._ping()
@@ -250,7 +235,8 @@ class Socket:
             self._tasks.add(self._pinging)
             self._pinging.add_done_callback(self._tasks.discard)
 
-    def _end(self, closing: Closing) -> None:
+    def end(self, closing: Closing) -> None:
+        """Close the socket."""
         if not self._closing.done():
             self._closing.set_result(closing)
 

@@ -3,29 +3,47 @@
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
 
 from auth.viewers import Viewer
 from chat.views import Told
-from resolvers.operations import Caller
+from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, safe_error
 from web.closings import Closing
-from web.documents import DocumentIsBad
+from web.documents import DocumentIsBad, Prepared
 from web.door import Door
+from web.frames import Payload
 from web.requests import Asked, BadRequest, well_formed
 from web.subscriptions import Live, Subscription, payload_of
-from web.writers import Writer
+
+
+class Way(Protocol):
+    """The way out to a client; `is_direct` where frames can be put without waiting, `crowded` while it reads too slowly."""
+
+    crowded: bool
+
+    @property
+    def is_direct(self) -> bool: ...
+
+    def put(self, frames: bytes) -> None:
+        """Write frames, only where `is_direct` and not `crowded`."""
+
+    async def tell(self, operation_id: str, payload: Payload) -> None:
+        """Say `next`."""
+
+    async def say(self, message: dict[str, Any]) -> None:
+        """Say anything else."""
 
 
 class Stream:
     """Says `next` for each result, then `complete`; `error` when the operation could not begin or broke."""
 
-    def __init__(self, door: Door, writer: Writer, caller: Caller, operation_id: str) -> None:
+    def __init__(self, door: Door, writer: Way, caller: Caller, operation_id: str) -> None:
         self._door = door
         self._writer = writer
         self._caller = caller
@@ -46,9 +64,17 @@ class Stream:
         if self._task is not None:
             self._task.cancel()
 
+    async def follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
+        """Follow a subscription that was admitted already."""
+        await self._whole(self._follow(prepared, operation, variables))
+
     async def _serve(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
+        await self._whole(self._run(payload, viewer, operations))
+
+    async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, and say how it ended."""
         try:
-            await self._run(self._asked(payload, operations), viewer)
+            await work
         except Closing:
             raise
         except BadRequest as bad:
@@ -71,15 +97,20 @@ class Stream:
     async def _fail(self, errors: list[dict[str, Any]]) -> None:
         await self._writer.say({"type": "error", "id": self._id, "payload": errors})
 
-    async def _run(self, asked: Asked, viewer: Viewer | None) -> None:
+    async def _run(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
+        asked = self._asked(payload, operations)
         prepared, operation = await self._door.admit(asked, self._caller, viewer)
         if prepared.kind is not OperationType.SUBSCRIPTION:
             await self._next(await self._door.run(prepared, operation, asked.variables))
             return
-        begun = await self._door.follow(prepared, operation, asked.variables)
-        if isinstance(begun, ExecutionResult):
-            raise CouldNotBegin(begun)
-        await (self._tell_live(begun, begun.source) if isinstance(begun.source, Live) else self._tell(begun))
+        await self._follow(prepared, operation, asked.variables)
+
+    async def _follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
+        with self._door.subscribers.one_more(operation.credential):
+            begun = await self._door.follow(prepared, operation, variables)
+            if isinstance(begun, ExecutionResult):
+                raise CouldNotBegin(begun)
+            await (self._tell_live(begun, begun.source) if isinstance(begun.source, Live) else self._tell(begun))
 
     async def _next(self, result: ExecutionResult) -> None:
         await self._writer.tell(self._id_in_json, payload_of(result, self._caller.request_id))
@@ -117,7 +148,7 @@ class Outlet:
 
     __slots__ = ("_id", "_key", "_open", "_source", "_subscription", "_writer")
 
-    def __init__(self, subscription: Subscription, source: Live, writer: Writer, operation_id: str) -> None:
+    def __init__(self, subscription: Subscription, source: Live, writer: Way, operation_id: str) -> None:
         self._subscription = subscription
         self._key = None if subscription.tail is None else subscription.tail.key
         self._source = source

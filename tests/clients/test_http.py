@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.chat.talking import ask, new_chat
 from tests.clients.test_clients import driven
-from tests.running import Server
+from tests.running import Api, Server
 
 pytestmark = pytest.mark.clients
 
@@ -25,3 +26,15 @@ async def test_clients_see_data_with_errors_and_errors_alone(server: Server) -> 
         "bad": {"data": None, "codes": ["GRAPHQL_VALIDATION_FAILED"]},
     }
     assert seen == dict.fromkeys(("apollo", "urql", "graphqlRequest"), expected)
+
+
+async def test_graphql_sse_and_urql_follow_a_run_as_events(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=20 delay_ms=5")
+    query = "query Name { viewer { user { name } } }"
+    seen = await driven("events.mjs", url=f"{server.url}/graphql", token=ada.token, runId=run_id, query=query)
+    assert seen["seqs"] == list(range(1, len(seen["seqs"]) + 1))
+    assert seen["text"].split() == [f"word{number}" for number in range(20)]
+    assert (seen["status"], seen["urqlSeqs"][-1]) == ("COMPLETED", seen["seqs"][-1])
+    assert seen["data"]["viewer"] == {"user": {"name": "Ada"}}
+    assert seen["urql"]["viewer"]["user"]["name"] == "Ada"

@@ -139,7 +139,7 @@ async def test_a_client_that_does_not_read_is_disconnected_soon_after(
                 socket._writer.put(framed(b"x" * 65_000))
                 await asyncio.sleep(0)
             if ends == "its session ends":
-                socket._end(Closing(UNAUTHORIZED, "SESSION_REVOKED"))
+                socket.end(Closing(UNAUTHORIZED, "SESSION_REVOKED"))
             async with asyncio.timeout(10):
                 while sockets._open or left():
                     await process.valkey.ping()

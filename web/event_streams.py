@@ -1,0 +1,126 @@
+"""GraphQL over server-sent events: a subscription on a connection of its own (npm's graphql-sse, "distinct connections mode")."""
+
+import asyncio
+import contextlib
+from typing import Any, Final
+
+import orjson
+
+from events.revocations import Revoked
+from resolvers.operations import Caller, Operation
+from web.closings import GONE, UNAUTHORIZED, Closing
+from web.credentials import Credential
+from web.documents import Prepared
+from web.door import Door
+from web.frames import Payload
+from web.requests import Receive, Send
+from web.streams import Stream
+
+# Some clients wait for a first byte before they believe in a stream, and all ignore a comment.
+COMMENT: Final = b":\n\n"
+COMPLETE: Final = b"event: complete\ndata:\n\n"
+SILENT_PINGS: Final = 3
+LAST_SECONDS: Final = 1.0
+
+
+def event(body: bytes) -> bytes:
+    """Make the event of a result; its JSON has no line feeds, and the lines end as urql expects them."""
+    return b"event: next\ndata: " + body + b"\n\n"
+
+
+class EventWriter:
+    """The way out of an event stream. `crowded` while the server has not taken what was told last: the client reads slowly."""
+
+    is_direct: Final = False
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.crowded = False
+
+    def put(self, frames: bytes) -> None:
+        """Only sockets take frames."""
+        raise NotImplementedError
+
+    async def tell(self, _: str, payload: Payload) -> None:
+        """Say `next`."""
+        self.crowded = True
+        await self.write(event(payload.body))
+        self.crowded = False
+
+    async def say(self, message: dict[str, Any]) -> None:
+        """Say that the operation is over, with the errors that ended it."""
+        errors = event(orjson.dumps({"errors": message["payload"]}, default=str)) if message["type"] == "error" else b""
+        await self.write(errors + COMPLETE)
+
+    async def write(self, text: bytes) -> None:
+        """Write a piece of the stream."""
+        await self._send({"type": "http.response.body", "body": text, "more_body": True})
+
+
+class EventStream:
+    """One subscription's connection, from its first byte to its last."""
+
+    def __init__(self, door: Door, caller: Caller, credential: Credential, receive: Receive, send: Send) -> None:
+        self._door = door
+        self._credential = credential
+        self._receive = receive
+        self._send = send
+        self._writer = EventWriter(send)
+        self._stream = Stream(door, self._writer, caller, "")
+        self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+
+    async def serve(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
+        """Tell until the subscription ends, the client leaves, or the credential no longer counts."""
+        await self._writer.write(COMMENT)
+        following = asyncio.create_task(self._stream.follow(prepared, operation, variables))
+        beside = [asyncio.create_task(self._watch()), asyncio.create_task(self._hear())]
+        try:
+            waited: set[asyncio.Future[Any]] = {following, self._closing}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            is_over = following.done()
+        finally:
+            for task in (following, *beside):
+                task.cancel()
+            await asyncio.gather(following, *beside, return_exceptions=True)
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(LAST_SECONDS):
+                await self._end(None if is_over else self._closing.result())
+
+    async def _end(self, closing: Closing | None) -> None:
+        """Say why, if it is final. A stream that ends without `complete` is begun again by the clients: elsewhere, or with a new token."""
+        if closing is not None and closing.code == UNAUTHORIZED:
+            await self._writer.say({"type": "error", "payload": [{"message": "Sign in again.", "extensions": {"code": closing.reason}}]})
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _watch(self) -> None:
+        """Say something now and then, so that no proxy gives up, and end what has run out or is not read."""
+        pause = self._door.settings.socket_ping_seconds
+        try:
+            while True:
+                await asyncio.sleep(self._credential.seconds_left(pause))
+                async with asyncio.timeout(SILENT_PINGS * pause):
+                    await self._writer.write(COMMENT)
+        except Closing as closing:
+            self.end(closing)
+        except (TimeoutError, OSError):
+            self.end(Closing(GONE, "The client does not read"))
+
+    async def _hear(self) -> None:
+        """Wait until the client has left."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.end(Closing(GONE, "The client has left"))
+
+    def is_touched_by(self, revoked: Revoked | None) -> bool:
+        """Whether a revocation is about this stream's credential."""
+        return self._credential.is_touched_by(revoked)
+
+    async def recheck(self) -> None:
+        """End the stream when its credential no longer counts."""
+        if (closing := await self._credential.recheck()) is not None:
+            self.end(closing)
+
+    def end(self, closing: Closing) -> None:
+        """End the stream."""
+        if not self._closing.done():
+            self._closing.set_result(closing)
