@@ -28,6 +28,7 @@ from events.facts import (
     AssistantVersionWithdrawn,
     record,
 )
+from inference.offers import Models, check_answers, check_unnamed
 from settings import Settings
 
 _SLUG: Final = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,63}")
@@ -81,17 +82,27 @@ class AssistantIsNotReleased(Conflict):
         super().__init__("The assistant has no released version.", path=("assistantId",))
 
 
+class VersionIsWithdrawn(Conflict):
+    """What was taken back answers nobody any more."""
+
+    def __init__(self) -> None:
+        super().__init__("This version of the assistant was withdrawn.", path=("assistantVersionId",))
+
+
 class Assistants:
     """Makes, changes and publishes assistants for viewers. Every method checks what the viewer may do with the assistant's row."""
 
-    def __init__(self, *, scopes: TenantScopes, keyring: Keyring, settings: Settings) -> None:
+    def __init__(self, *, scopes: TenantScopes, keyring: Keyring, models: Models, settings: Settings) -> None:
         self._scopes = scopes
         self._keyring = keyring
+        self._models = models
         self._settings = settings
 
     async def write(self, viewer: Viewer, draft: AssistantDraft) -> Row:
         """Add a draft to an assistant, or make an assistant with its first one; returns the version."""
         content = self._content(draft)
+        if draft.model_id is not None:
+            check_answers(await self._models.offering(viewer.tenant_id, viewer.user_id), draft.model_id, path=("modelId",))
         cipher = await self._keyring.cipher(viewer.tenant_id)
         async with self._scopes.writing(viewer.tenant_id) as scope:
             assistant = await (self._made if draft.assistant_id is None else self._changed)(scope, viewer, cipher, draft)
@@ -108,7 +119,11 @@ class Assistants:
             )  # fmt: skip
 
     async def publish(self, viewer: Viewer, version_id: UUID, state: str) -> Row:
-        """Release a version, which is used from then on, or withdraw it, so that the newest released one is; returns the assistant."""
+        """Release a version, which is used from then on, or withdraw it, so that the newest released one is; returns the assistant.
+
+        Raises `ModelIsUnavailable` rather than release what its publisher could not ask.
+        """
+        offering = await self._models.offering(viewer.tenant_id, viewer.user_id)
         async with self._scopes.writing(viewer.tenant_id) as scope:
             missing = NotFound("There is no AssistantVersion with this id.", path=("versionId",))
             if not (found := await assistants.versions_by_ids(scope, viewer.tenant_id, [version_id])):
@@ -116,6 +131,8 @@ class Assistants:
             assistant = await self._locked(scope, viewer, found[0]["assistant_id"], missing)
             if not can_publish_assistant(viewer, assistant):
                 raise PermissionDenied("Only the assistant's owners decide what others are given.", required_scopes=("assistants:admin",))
+            if state == "RELEASED":
+                check_unnamed(offering, found[0]["model_id"], None, path=("versionId",))
             await assistants.set_state(scope, viewer.tenant_id, version_id, state)
             changed = AssistantVersionWithdrawn if state == "WITHDRAWN" else AssistantVersionReleased
             await record(scope, viewer.tenant_id, changed(assistant_id=assistant["id"], version_id=version_id), by=viewer)
@@ -225,13 +242,34 @@ def checked_parameters(given: Any) -> Parameters:
     return parameters
 
 
-async def check_usable(scope: Reading, viewer: Viewer, assistant_id: UUID) -> None:
-    """Raise unless the viewer may begin a chat with an assistant: `NotFound`, as for a missing one, where it is not theirs to use."""
+async def usable_version(scope: Reading, viewer: Viewer, assistant_id: UUID) -> Row:
+    """Find the version that a chat would use which the viewer begins with an assistant.
+
+    Raises `NotFound`, as for a missing one, where the assistant is not theirs to use, and `AssistantIsNotReleased`.
+    """
     found = await assistants.by_ids(scope, viewer.tenant_id, [assistant_id])
     if not found or not can_use_assistant(viewer, opened_grants(found[0])):
         raise NotFound("There is no Assistant with this id.", path=("assistantId",))
     if found[0]["current_version_id"] is None:
         raise AssistantIsNotReleased
+    return (await assistants.versions_by_ids(scope, viewer.tenant_id, [found[0]["current_version_id"]]))[0]
+
+
+async def check_usable_version(scope: Reading, viewer: Viewer, version_id: UUID) -> None:
+    """Raise `NotFound` unless the viewer may have a message answered by this version: drafts are for the assistant's editors."""
+    versions = await assistants.versions_by_ids(scope, viewer.tenant_id, [version_id])
+    found = await assistants.by_ids(scope, viewer.tenant_id, [one["assistant_id"] for one in versions])
+    may = can_edit_assistant if versions and versions[0]["state"] == "DRAFT" else can_use_assistant
+    if not found or not may(viewer, opened_grants(found[0])):
+        raise NotFound("There is no AssistantVersion with this id.", path=("assistantVersionId",))
+
+
+async def version_chosen(scope: Reading, tenant_id: UUID, version_id: UUID) -> Row:
+    """Read a version that was chosen for an answer; raises `VersionIsWithdrawn`."""
+    (version,) = await assistants.versions_by_ids(scope, tenant_id, [version_id])
+    if version["state"] == "WITHDRAWN":
+        raise VersionIsWithdrawn
+    return version
 
 
 async def version_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> Row | None:

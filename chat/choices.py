@@ -1,28 +1,56 @@
 """Which models are to answer: those that the viewer chose, as far as they may ask them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from auth.viewers import Viewer
 from errors import Invalid
-from inference.offers import Models
+from inference.offerings import Offering
+from inference.offers import Models, check_named, check_policy, check_unnamed
 from settings import Settings
 
 _PATH = ("modelIds",)
 DEFAULT: tuple[UUID | None, ...] = (None,)
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What a viewer chose: models that answer side by side, the one by default (None) where they chose none, and a policy, if they did.
+
+    `offering` is all that they can ask.
+    """
+
+    models: tuple[UUID | None, ...]
+    policy_id: UUID | None
+    offering: Offering
+
+    def check(self, models: Sequence[UUID | None], policy_id: UUID | None) -> None:
+        """Check that these can be asked, which take the places of what was chosen: an assistant's model, or the policy of an answer before.
+
+        Raises what `check_policy` and `check_named` raise of what the viewer named, and `ModelIsUnavailable` for a model that came by
+        itself. A policy that came by itself and is gone is for the run to tell.
+        """
+        if policy_id != self.policy_id and policy_id not in self.offering.policies:
+            return
+        policy = check_policy(self.offering, policy_id)
+        for chosen, model_id in zip(self.models, models, strict=True):
+            if chosen is None:
+                check_unnamed(self.offering, model_id, policy)
+            else:
+                check_named(self.offering, chosen, policy)
+
+
 class Choices:
-    """Checks which models a viewer chose; asked before an act begins, because what a tenant offers is read in a scope of its own."""
+    """Finds what a viewer can choose from; asked before an act begins, because what a tenant offers is read in a scope of its own."""
 
     def __init__(self, models: Models, settings: Settings) -> None:
         self._models = models
         self._most = settings.run_parallel_models
 
-    async def checked(self, viewer: Viewer, model_ids: Sequence[UUID], policy_id: UUID | None = None) -> tuple[UUID | None, ...]:
-        """Return the models that answer side by side: the one that is chosen by default (None) where the viewer chose none."""
+    async def of(self, viewer: Viewer, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> Choice:
+        """Take a choice; it is checked when the act knows who answers, so that a retry is told what was made at first."""
         if len(model_ids) > self._most or len(set(model_ids)) < len(model_ids):
             message = f"Choose 1 to {self._most} models, each once."
             raise Invalid(message, path=_PATH, constraint=f"unique_items=1..{self._most}")
-        await self._models.check(viewer.tenant_id, viewer.user_id, model_ids, policy_id)
-        return tuple(model_ids) or DEFAULT
+        return Choice(tuple(model_ids) or DEFAULT, policy_id, await self._models.offering(viewer.tenant_id, viewer.user_id))

@@ -1,6 +1,5 @@
 """What a person does with a chat as a whole, and saying something in it."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -11,9 +10,9 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_delete_chat
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
-from chat.assistants import check_usable
+from chat.assistants import check_usable_version, usable_version
 from chat.branches import place_after
-from chat.choices import DEFAULT, Choices
+from chat.choices import Choice, Choices
 from chat.claims import Made
 from chat.dispatch import Dispatch, Stopped
 from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts, check_title
@@ -45,13 +44,14 @@ class Conversations:
         check_title(draft.title, self._settings)
         if (first := draft.first_message) is not None:
             check_texts(first.texts, self._settings, path=("firstMessage", "content"))
-        models = DEFAULT if first is None else await self._choices.checked(viewer, first.model_ids)
-        made = Made(uuid7()) if first is None else Made(uuid7(), uuid7(), tuple(uuid7() for _ in models))
+        choice = await self._choices.of(viewer, () if first is None else first.model_ids)
+        made = Made(uuid7()) if first is None else Made(uuid7(), uuid7(), tuple(uuid7() for _ in choice.models))
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("chatCreate", key, msgspec.to_builtins(draft), made)) is not None:
                 return await sent_before(act, earlier)
             if draft.assistant_id is not None:
-                await check_usable(act.scope, viewer, draft.assistant_id)
+                version = await usable_version(act.scope, viewer, draft.assistant_id)
+                choice.check([model_id or version["model_id"] for model_id in choice.models], None)
             chat = await chats.create(
                 act.scope,
                 Chat(
@@ -70,7 +70,7 @@ class Conversations:
             await record(act.scope, act.tenant_id, ChatCreated(chat_id=made.chat), by=viewer)
             if first is None:
                 return Sent(chat, None, [], reused=False)
-            said, _ = await _said(act, chat, first, made, models)
+            said, _ = await _said(act, chat, first, made, choice)
             chat = await chats.by_id(act.scope, act.tenant_id, made.chat) or chat
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.waits(act.cipher, said.runs, position)
@@ -118,26 +118,28 @@ class Conversations:
         """Say something in a chat: the message, the run that answers it and the key's claim are one transaction."""
         check_texts(draft.texts, self._settings)
         check_length(draft.max_output_tokens)
-        models = await self._choices.checked(viewer, draft.model_ids, draft.routing_policy_id)
-        made = Made(chat_id, uuid7(), tuple(uuid7() for _ in models))
+        choice = await self._choices.of(viewer, draft.model_ids, draft.routing_policy_id)
+        made = Made(chat_id, uuid7(), tuple(uuid7() for _ in choice.models))
         async with self._acts.begun(viewer) as act:
             if (earlier := await act.claimed("messageSend", key, {"chat": chat_id.hex, **msgspec.to_builtins(draft)}, made)) is not None:
                 return await sent_before(act, earlier)
             chat = await speakable(act.scope, viewer, chat_id)
-            said, stopped = await _said(act, chat, draft, made, models)
+            if draft.assistant_version_id is not None:
+                await check_usable_version(act.scope, viewer, draft.assistant_version_id)
+            said, stopped = await _said(act, chat, draft, made, choice)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.stops(act.cipher, stopped)
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
 
 
-async def _said(act: Act, chat: Row, draft: Draft, made: Made, models: Sequence[UUID | None]) -> tuple[Exchange, list[Stopped]]:
+async def _said(act: Act, chat: Row, draft: Draft, made: Made, choice: Choice) -> tuple[Exchange, list[Stopped]]:
     """Write the message, the empty answer and its run, for when it is their turn."""
     turn = await take_turn(act, chat["id"], draft.if_busy)
     place = await place_after(act.scope, act.tenant_id, chat["id"], draft.parent_id or chat["head_message_id"])
     question = person_says(act, made.message, place, draft.texts)
     order = Order(
-        run_ids=made.runs, models=models, routing_policy_id=draft.routing_policy_id, turn=turn.number,
-        max_output_tokens=draft.max_output_tokens, background=draft.background,
+        run_ids=made.runs, models=choice.models, choice=choice, turn=turn.number, assistant_version_id=draft.assistant_version_id,
+        routing_policy_id=draft.routing_policy_id, max_output_tokens=draft.max_output_tokens, background=draft.background,
     )  # fmt: skip
     return await say(act, chat["id"], question, order), turn.stopped

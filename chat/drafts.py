@@ -24,6 +24,7 @@ class Draft:
     routing_policy_id: UUID | None = None
     max_output_tokens: int | None = None
     background: bool = True
+    assistant_version_id: UUID | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -11,9 +11,9 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_read_chat
 from chat import records
 from chat.acts import Act
-from chat.assistants import version_of_chat
+from chat.assistants import version_chosen, version_of_chat
 from chat.branches import Joint, Place, places_after
-from chat.choices import DEFAULT
+from chat.choices import DEFAULT, Choice
 from chat.claims import Made
 from chat.contents import Part, text_parts
 from chat.records import Said
@@ -28,12 +28,14 @@ from events.facts import ChatUpdated, RunQueued, record
 class Order:
     """How a question is to be answered: by these runs, side by side, each with its model, when it is their turn.
 
-    What they begin with was said by the message `begins_as`.
+    What they begin with was said by the message `begins_as`. A version of an assistant that was chosen answers in place of the chat's.
+    With a choice it is checked that the models can be asked.
     """
 
     run_ids: Sequence[UUID]
     turn: int
     models: Sequence[UUID | None] = DEFAULT
+    choice: Choice | None = None
     routing_policy_id: UUID | None = None
     max_output_tokens: int | None = None
     background: bool = True
@@ -41,6 +43,7 @@ class Order:
     begins_with: Sequence[Part] = ()
     begins_as: UUID | None = None
     assistant_version_id: UUID | None = None
+    assistant_chosen: bool = False
 
 
 class Sent(NamedTuple):
@@ -103,12 +106,23 @@ async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
 
 
 async def _followed(act: Act, chat_id: UUID, order: Order) -> Order:
-    """Let the chat's assistant answer: its version, and its model where nobody chose another."""
-    version = await version_of_chat(act.scope, act.tenant_id, chat_id)
-    if version is None:
-        return order
-    models = tuple(model_id or version["model_id"] for model_id in order.models)
-    return replace(order, assistant_version_id=version["id"], models=models)
+    """Let the chosen assistant answer, or else the chat's: its version, and its model where nobody chose another."""
+    if chosen := order.assistant_version_id:
+        version: Row | None = await version_chosen(act.scope, act.tenant_id, chosen)
+    else:
+        version = await version_of_chat(act.scope, act.tenant_id, chat_id)
+    if version is not None:
+        models = tuple(model_id or version["model_id"] for model_id in order.models)
+        order = replace(order, assistant_version_id=version["id"], assistant_chosen=chosen is not None, models=models)
+    if order.choice is not None:
+        order.choice.check(order.models, order.routing_policy_id)
+    return order
+
+
+def terms_of(run: Row) -> dict[str, Any]:
+    """Say on which terms a run was asked for, as an order names them; a chat's own assistant is none: it is followed to newer versions."""
+    chosen = {"assistant_version_id": run["assistant_version_id"]} if run["assistant_chosen"] else {}
+    return {"routing_policy_id": run["routing_policy_id"], "max_output_tokens": run["max_output_tokens"], **chosen}
 
 
 def _answers(places: Sequence[Place], order: Order) -> list[Said]:
@@ -134,7 +148,8 @@ async def _begin(act: Act, chat_id: UUID, answers: Sequence[Said], order: Order)
             tenant_id=act.tenant_id, id=answer.run_id, chat_id=chat_id, input_message_id=answer.place.parent_id,
             output_message_id=answer.id, created_by=act.viewer.user_id, turn=order.turn, max_output_tokens=order.max_output_tokens,
             background=order.background, continues_run_id=order.continues, model_id=answer.model_id,
-            assistant_version_id=order.assistant_version_id, routing_policy_id=order.routing_policy_id,
+            assistant_version_id=order.assistant_version_id, assistant_chosen=order.assistant_chosen,
+            routing_policy_id=order.routing_policy_id,
         )
         for answer in answers
     ]  # fmt: skip

@@ -11,7 +11,7 @@ from auth.policies.chats import can_read_chat
 from auth.viewers import Viewer
 from chat import records
 from chat.acts import Act, Acts
-from chat.assistants import AssistantIsNotReleased, check_usable
+from chat.assistants import AssistantIsNotReleased, usable_version
 from chat.branches import Place, place_after
 from chat.claims import Made
 from chat.contents import copied, opened
@@ -88,7 +88,7 @@ async def _kept_assistant(act: Act, source: Row) -> UUID | None:
     """Go on with the same assistant, where whoever forks may use it."""
     if source["assistant_id"] is not None:
         with contextlib.suppress(NotFound, AssistantIsNotReleased):
-            await check_usable(act.scope, act.viewer, source["assistant_id"])
+            await usable_version(act.scope, act.viewer, source["assistant_id"])
             return source["assistant_id"]  # type: ignore[no-any-return] # a row
     return None
 

@@ -12,7 +12,7 @@ from chat.claims import Made
 from chat.contents import copied, opened
 from chat.dispatch import Dispatch
 from chat.drafts import check_texts
-from chat.exchanges import Order, Sent, answer_again, person_says, say, sent_before
+from chat.exchanges import Order, Sent, answer_again, person_says, say, sent_before, terms_of
 from chat.locks import speakable, writable
 from chat.queues import Stop
 from chat.turns import Busy, ask_to_stop, take_turn
@@ -74,8 +74,7 @@ class Interventions:
             turn = await take_turn(act, chat["id"], Busy.QUEUE)
             place = await place_after(act.scope, act.tenant_id, chat["id"], run["output_message_id"])
             order = Order(
-                run_ids=made.runs, turn=turn.number, max_output_tokens=run["max_output_tokens"], background=run["background"],
-                models=(run["model_id"],), routing_policy_id=run["routing_policy_id"],
+                run_ids=made.runs, turn=turn.number, background=run["background"], models=(run["model_id"],), **terms_of(run),
             )  # fmt: skip
             said = await say(act, chat["id"], person_says(act, made.message, place, texts), order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
@@ -104,9 +103,8 @@ class Interventions:
             assert question is not None, "a run is deleted with its messages"
             assert answer is not None, "a run is deleted with its messages"
             order = Order(
-                run_ids=made.runs, models=(run["model_id"],), turn=turn.number, max_output_tokens=run["max_output_tokens"],
-                background=run["background"], continues=run_id, begins_as=answer["id"], routing_policy_id=run["routing_policy_id"],
-                begins_with=copied(opened(act.cipher, answer["id"], answer["content"])),
+                run_ids=made.runs, models=(run["model_id"],), turn=turn.number, background=run["background"], continues=run_id,
+                begins_as=answer["id"], begins_with=copied(opened(act.cipher, answer["id"], answer["content"])), **terms_of(run),
             )  # fmt: skip
             said = await answer_again(act, question, order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])

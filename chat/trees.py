@@ -16,7 +16,7 @@ from chat.choices import Choices
 from chat.claims import Made
 from chat.dispatch import Dispatch
 from chat.drafts import check_texts
-from chat.exchanges import Order, Sent, answer_again, person_says, say, sent_before
+from chat.exchanges import Order, Sent, answer_again, person_says, say, sent_before, terms_of
 from chat.locks import speakable, writable
 from chat.turns import take_turn
 from db.scopes import Row
@@ -44,6 +44,7 @@ class Trees:
         Raises `Conflict` where somebody edited the same message meanwhile, if the editor says which revision they saw.
         """
         check_texts(texts, self._settings)
+        choice = await self._choices.of(viewer)
         content = {"message": message_id.hex, "texts": list(texts), "rerun": rerun, "revision": expected_revision}
         async with self._acts.begun(viewer) as act:
             message, missing = await _known(act, message_id)
@@ -58,25 +59,33 @@ class Trees:
                 raise await _edited_meanwhile(act, message_id)
             place = await place_after(act.scope, act.tenant_id, chat["id"], message["parent_id"])
             turn = await take_turn(act, chat["id"]) if rerun else None
-            order = None if turn is None else Order(run_ids=made.runs, turn=turn.number, **await _terms_of(act, message))
+            order = None if turn is None else Order(run_ids=made.runs, choice=choice, turn=turn.number, **await _terms_of(act, message))
             said = await say(act, chat["id"], person_says(act, made.message, place, texts, edited=True), order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0]) if rerun else 0
         await self._dispatch.waits(act.cipher, said.runs, position)
         return Sent(chat, said.question, said.runs, reused=False)
 
-    async def regenerate(self, viewer: Viewer, message_id: UUID, model_ids: Sequence[UUID], *, key: str) -> Sent:
-        """Have a question answered again on the same terms, by other models if they are named: a sibling of each answer that is there."""
-        models = await self._choices.checked(viewer, model_ids)
+    async def regenerate(
+        self, viewer: Viewer, message_id: UUID, model_ids: Sequence[UUID], *, policy_id: UUID | None = None, key: str
+    ) -> Sent:
+        """Have a question answered again on the same terms, by other models or under another policy if they are named.
+
+        The answer is a sibling of each that is there.
+        """
+        choice = await self._choices.of(viewer, model_ids, policy_id)
         content = {"message": message_id.hex, "models": [one.hex for one in model_ids]}
+        content |= {} if policy_id is None else {"policy": policy_id.hex}
         async with self._acts.begun(viewer) as act:
             message, missing = await _known(act, message_id)
-            made = Made(message["chat_id"], None, tuple(uuid7() for _ in models))
+            made = Made(message["chat_id"], None, tuple(uuid7() for _ in choice.models))
             if (earlier := await act.claimed("messageRegenerate", key, content, made)) is not None:
                 return await sent_before(act, earlier)
             chat = await speakable(act.scope, viewer, message["chat_id"], missing)
             turn = await take_turn(act, chat["id"])
             question = message if message["role"] == "USER" else await _question_of(act, message)
-            order = Order(run_ids=made.runs, models=models, turn=turn.number, **await _terms_of(act, message))
+            terms = await _terms_of(act, message)
+            terms |= {} if policy_id is None else {"routing_policy_id": policy_id}
+            order = Order(run_ids=made.runs, models=choice.models, choice=choice, turn=turn.number, **terms)
             said = await answer_again(act, question, order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.waits(act.cipher, said.runs, position)
@@ -129,12 +138,12 @@ async def _question_of(act: Act, answer: Row) -> Row:
 
 
 async def _terms_of(act: Act, message: Row) -> dict[str, Any]:
-    """Say on which terms an answer was made, or a question answered last: where its text may go, and how long it may become.
+    """Say on which terms an answer was made, or a question answered last: where its text may go, how long it may become, for whom it spoke.
 
     There are none where it was not answered; the runs of what a fork copied stay with the other chat.
     """
     found = await runs.of_message(act.scope, act.tenant_id, message["chat_id"], message["id"])
-    return {name: found[-1][name] for name in ("routing_policy_id", "max_output_tokens")} if found else {}
+    return terms_of(found[-1]) if found else {}
 
 
 async def _edited_meanwhile(act: Act, message_id: UUID) -> Conflict:

@@ -80,26 +80,15 @@ class Models:
         model = offering.models.get(model_id)
         return None if model is None else model.as_known(offering.price_of(model, datetime.now(UTC)))
 
-    async def check(self, tenant_id: UUID, user_id: UUID, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> None:
-        """Check what is named, be it nothing.
-
-        Raises `NotFound` for a model or policy that the member does not see, `Invalid` for a model that does not answer,
-        `ModelIsUnavailable` for one that cannot be asked.
-        """
-        offering = await self.offering(tenant_id, user_id)
-        policy = _policy(offering, policy_id)
-        for model_id in model_ids:
-            _check(offering, offering.models.get(model_id), policy)
-
     async def usable(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> UUID:
         """Which model will answer: the one that is asked for, or else the policy's first, or else the platform's own.
 
-        Raises what `check` raises, for a model that nobody named as well.
+        Raises what `check_policy` and `check_named` raise, for a model that nobody named as well.
         """
         offering = await self.offering(tenant_id, user_id)
-        policy = _policy(offering, policy_id)
+        policy = check_policy(offering, policy_id)
         wanted = model_id or _first(offering, policy)
-        _check(offering, offering.models.get(wanted), policy)
+        check_named(offering, wanted, policy)
         return wanted
 
     async def policy_for(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None = None, policy_id: UUID | None = None) -> Policy:
@@ -112,7 +101,7 @@ class Models:
             offering = await self.offering_now(tenant_id, user_id)  # it may be newer than what is remembered
             if policy_id not in offering.policies:
                 raise ModelIsUnavailable("The routing policy is gone that says where the model may be asked.")
-        policy = _policy(offering, policy_id)
+        policy = check_policy(offering, policy_id)
         cipher = await self._keyring.cipher(tenant_id)
         chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
         if not chosen.candidates:
@@ -153,7 +142,8 @@ class Models:
                 del self._members[tenant_id]
 
 
-def _policy(offering: Offering, policy_id: UUID | None) -> StoredPolicy | None:
+def check_policy(offering: Offering, policy_id: UUID | None) -> StoredPolicy | None:
+    """Find the policy that is named, if one is; raises `NotFound`."""
     policy = None if policy_id is None else offering.policies.get(policy_id)
     if policy_id is not None and policy is None:
         raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
@@ -166,10 +156,27 @@ def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:
     return next((place.model_id for place in places if not (place.drained or place.lacks_key)), offering.default_model_id)
 
 
-def _check(offering: Offering, model: OfferedModel | None, policy: StoredPolicy | None) -> None:
+def check_answers(offering: Offering, model_id: UUID, *, path: Sequence[str]) -> OfferedModel:
+    """Find a model that answers; raises `NotFound` where there is none, `Invalid` for one that makes vectors."""
+    model = offering.models.get(model_id)
     if model is None:
-        raise NotFound("There is no Model with this id.", path=("modelIds",))
+        raise NotFound("There is no Model with this id.", path=path)
     if Capability.TEXT not in model.capabilities:
-        raise Invalid(f"{model.name} does not answer: it makes vectors.", path=("modelIds",), constraint="capability=TEXT")
+        raise Invalid(f"{model.name} does not answer: it makes vectors.", path=path, constraint="capability=TEXT")
+    return model
+
+
+def check_named(offering: Offering, model_id: UUID, policy: StoredPolicy | None) -> None:
+    """Check a model that somebody named; raises what `check_answers` raises, and `ModelIsUnavailable` for one that cannot be asked."""
+    model = check_answers(offering, model_id, path=("modelIds",))
     if not offering.candidates(model.id, policy):
         raise ModelIsUnavailable(f"{model.name} cannot be asked: nobody's key is there for it.", path=("modelIds",))
+
+
+def check_unnamed(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None, *, path: Sequence[str] = ()) -> None:
+    """Check the model that answers where nobody named one: an assistant's, or the one by default; raises `ModelIsUnavailable`."""
+    model = offering.models.get(wanted := model_id or _first(offering, policy))
+    if model is None:
+        raise ModelIsUnavailable("The assistant's model is not there any more.", path=path)
+    if not offering.candidates(wanted, policy):
+        raise ModelIsUnavailable(f"{model.name} would answer, and cannot be asked: nobody's key is there for it.", path=path)

@@ -11,7 +11,6 @@ from chat.assistants import AssistantDraft, opened_content, opened_grants, opene
 from db.scopes import Row
 from db.statements import assistants
 from db.statements.projections import Columns
-from errors import NotFound
 from loaders.assistants import VersionsKey, VersionsPage
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.batches import each, wider
@@ -123,11 +122,7 @@ def grants_of(operation: Operation, row: Row) -> list[Row]:
 
 
 async def upsert(operation: Operation, draft: AssistantDraft) -> Row:
-    """Write a new version; the model must be one that the viewer knows."""
-    if draft.model_id is not None:
-        offering = await operation.works.models.offering(operation.tenant_id, operation.viewer.user_id)
-        if draft.model_id not in offering.models:
-            raise NotFound("There is no Model with this id.", path=("modelId",))
+    """Write a new version."""
     return await operation.works.assistants.write(operation.viewer, draft)
 
 

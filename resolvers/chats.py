@@ -38,6 +38,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
     archived: bool,
     pinned: bool | None,
     shown_by_others: bool,
+    assistant_id: UUID | None,
     since: datetime | None,
     until: datetime | None,
     columns: Columns | None = None,
@@ -45,6 +46,8 @@ async def page(  # noqa: PLR0913 - the filters of the list
     """Page through the viewer's own chats, or those that others share with them, the last changed first."""
     if shown_by_others and pinned is not None:
         raise Invalid("Only your own chats are pinned.", path=["pinned"], constraint="without=sharedWithMe")
+    if shown_by_others and assistant_id is not None:
+        raise Invalid("Only your own chats are listed by their assistant.", path=["assistantId"], constraint="without=sharedWithMe")
     whose = "shown" if shown_by_others else _OWN[pinned]
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "shown chats" if shown_by_others else "own chats")
     start = arguments.start(cursors)
@@ -60,6 +63,7 @@ async def page(  # noqa: PLR0913 - the filters of the list
             since=since,
             until=until,
             limit=arguments.limit,
+            assistant_id=assistant_id,
             columns=columns,
         )
     return page_of(rows, arguments, lambda row: cursors.write([row["updated_at"], row["id"]]))

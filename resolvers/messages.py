@@ -127,9 +127,9 @@ async def edit(  # noqa: PLR0913 - what an edit is
     return await operation.works.trees.edit(operation.viewer, id, texts, rerun=rerun, expected_revision=expected_revision, key=key)
 
 
-async def regenerate(operation: Operation, id: UUID, model_ids: Sequence[UUID], *, key: str) -> Sent:
+async def regenerate(operation: Operation, id: UUID, model_ids: Sequence[UUID], *, policy_id: UUID | None, key: str) -> Sent:
     """Have something answered again."""
-    return await operation.works.trees.regenerate(operation.viewer, id, model_ids, key=key)
+    return await operation.works.trees.regenerate(operation.viewer, id, model_ids, policy_id=policy_id, key=key)
 
 
 async def prefer(operation: Operation, id: UUID) -> tuple[Row, Row]:

@@ -245,6 +245,9 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
     pinned: Annotated[
         bool | None, strawberry.argument(description="Only your chats that are pinned, or only those that are not; without it, all.")
     ] = None,
+    assistant_id: Annotated[
+        strawberry.ID | None, strawberry.argument(description="Only your chats that this assistant answers in.")
+    ] = None,
     updated_between: Annotated[TimeRange | None, strawberry.argument(description="Only chats whose last change lies in this span.")] = None,
 ) -> list[Page]:
     page = await chats.page(
@@ -253,6 +256,7 @@ async def _chats(  # noqa: PLR0913 - the arguments of the field
         archived=archived,
         pinned=pinned,
         shown_by_others=shared_with_me,
+        assistant_id=None if assistant_id is None else local_id(assistant_id, "Assistant", path=["assistantId"]),
         since=None if updated_between is None else updated_between.from_,
         until=None if updated_between is None else updated_between.to,
         columns=needed,

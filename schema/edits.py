@@ -9,7 +9,7 @@ from resolvers import messages
 from schema.errors import Payload
 from schema.fields import Idempotent, Info, mutation
 from schema.ids import local_id
-from schema.messages import MODEL_IDS, Message, PartInput, models_of, runs_of, texts_of
+from schema.messages import MODEL_IDS, Message, PartInput, models_of, policy_of, runs_of, texts_of
 from schema.nodes import kinds
 
 if TYPE_CHECKING:
@@ -62,6 +62,9 @@ class MessageRegenerateInput:
         description="An answer, or the message that is to be answered. Answers that are there stay."
     )
     model_ids: list[strawberry.ID] | None = strawberry.field(description=MODEL_IDS, default=None)
+    routing_policy_id: strawberry.ID | None = strawberry.field(
+        description="How models are asked and failures are followed; without it, as it was for the answer.", default=None
+    )
 
 
 @strawberry.type(description="The answers that are being made.")
@@ -75,7 +78,8 @@ async def _regenerate(
     info: Info, input: Annotated[MessageRegenerateInput, strawberry.argument(description="What to answer.")]
 ) -> MessageRegeneratePayload:
     message_id = local_id(input.message_id, "Message", path=["messageId"])
-    sent = await messages.regenerate(info.context, message_id, models_of(input.model_ids), key=input.idempotency_key)
+    policy_id = policy_of(input.routing_policy_id)
+    sent = await messages.regenerate(info.context, message_id, models_of(input.model_ids), policy_id=policy_id, key=input.idempotency_key)
     return MessageRegeneratePayload(runs=runs_of(sent))
 
 
@@ -113,8 +117,8 @@ class Mutation:
         payload=MessageRegeneratePayload,
         scopes=["chats:write"],
         emits=[MessageCreated, RunQueued],
-        description="Have something answered again, by other models if you like, under the same routing policy. The answers that "
-        "are there stay.",
+        description="Have something answered again, by other models if you like, under the same routing policy unless you name another. "
+        "The answers that are there stay.",
     )
     message_prefer: MessagePreferPayload = mutation(
         _prefer,

@@ -232,6 +232,11 @@ class MessageSendInput:
         description="The message to follow; without it, the chat's head. One that is followed already begins a new branch.", default=None
     )
     content: list[PartInput] = strawberry.field(description="What to say: 1 to 32 parts, together at most 131072 bytes of UTF-8.")
+    assistant_version_id: strawberry.ID | None = strawberry.field(
+        description="The version of an assistant that answers this message, in place of the chat's: a released one of an assistant that "
+        "you may use, or a draft of one that you may edit. What follows in the chat is answered by the chat's again.",
+        default=None,
+    )
     model_ids: list[strawberry.ID] | None = strawberry.field(description=MODEL_IDS, default=None)
     routing_policy_id: strawberry.ID | None = strawberry.field(
         description="How models are asked and failures are followed; without it, each model where it is found first.", default=None
@@ -258,10 +263,11 @@ class MessageSendPayload(Payload):
 
 async def _send(info: Info, input: Annotated[MessageSendInput, strawberry.argument(description="What to say.")]) -> MessageSendPayload:
     chat_id = local_id(input.chat_id, "Chat", path=["chatId"])
-    parent = input.parent_message_id
+    parent, version = input.parent_message_id, input.assistant_version_id
     draft = Draft(
         texts=texts_of(input.content),
         parent_id=None if parent is None else local_id(parent, "Message", path=["parentMessageId"]),
+        assistant_version_id=None if version is None else local_id(version, "AssistantVersion", path=["assistantVersionId"]),
         max_output_tokens=input.max_output_tokens,
         background=input.background,
         model_ids=models_of(input.model_ids),

@@ -92,7 +92,7 @@ async def delete(scope: Writing, tenant_id: UUID, chat_id: UUID) -> bool:
 # Each kind of page has a partial index of its own, whose order it is.
 _OWN: Final = """
     SELECT {{columns}} FROM penny.chats
-    WHERE tenant_id = $1 AND owner_id = $2 AND archived_at IS {archived} {pinned}
+    WHERE tenant_id = $1 AND owner_id = $2 AND archived_at IS {archived} {pinned} {assisted}
       AND (updated_at, id) {beyond} ($3, $4) AND updated_at >= $5 AND updated_at < $6
     ORDER BY updated_at {order}, id {order} LIMIT $7
 """
@@ -117,6 +117,7 @@ _WHOSE: Final = {
     "not pinned": (_OWN, "AND pinned_at IS NULL"),
     "shown": (_SHOWN, ""),
 }
+_ASSISTED: Final = "AND assistant_id = $8"
 _KEPT: Final = {
     "here": {"archived": "NULL", "participant_archived": "NOT"},
     "archived": {"archived": "NOT NULL", "participant_archived": ""},
@@ -124,12 +125,16 @@ _KEPT: Final = {
 _NEWEST: Final = {"beyond": "<", "order": "DESC"}
 _OLDEST: Final = {"beyond": ">", "order": "ASC"}
 _PAGES: Final = {
-    (whose, kept, newest_first): Projection(
-        statement.format(pinned=pinned, **_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)), Chat, always=("id", "updated_at")
+    (whose, kept, newest_first, assisted): Projection(
+        statement.format(pinned=pinned, assisted=_ASSISTED if assisted else "", **_KEPT[kept], **(_NEWEST if newest_first else _OLDEST)),
+        Chat,
+        always=("id", "updated_at"),
     )
     for whose, (statement, pinned) in _WHOSE.items()
     for kept in _KEPT
     for newest_first in (True, False)
+    for assisted in (True, False)
+    if not (assisted and statement is _SHOWN)
 }
 
 
@@ -145,12 +150,14 @@ async def page(  # noqa: PLR0913 - the filters of the list
     since: datetime | None,
     until: datetime | None,
     limit: int,
+    assistant_id: UUID | None = None,
     columns: Columns | None = None,
 ) -> list[Row]:
     """Read a page of the user's own chats (`own`, or only those that are `pinned` or `not pinned`), by last change.
 
-    `shown` are those that others show to the tenant or share with the user.
+    `shown` are those that others show to the tenant or share with the user; only one's own are read by their assistant.
     """
-    statement = _PAGES[whose, "archived" if archived else "here", newest_first].text(columns)
+    statement = _PAGES[whose, "archived" if archived else "here", newest_first, assistant_id is not None].text(columns)
     at, chat_id = beyond or ((LATEST, LAST_ID) if newest_first else (EARLIEST, FIRST_ID))
-    return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit)
+    more = () if assistant_id is None else (assistant_id,)
+    return await scope.rows(statement, tenant_id, user_id, at, chat_id, since or EARLIEST, until or LATEST, limit, *more)

@@ -28,6 +28,7 @@ class Run(Table, tablename="runs", schema="penny"):
     continues_run_id = UUID(null=True, default=None)
     model_id = UUID(null=True, default=None)
     assistant_version_id = UUID(null=True, default=None)
+    assistant_chosen = Boolean(default=False)
     first_token_ms = Integer(null=True, default=None)
     last_seq = BigInt(default=1)
     epoch = Integer(default=0)

@@ -3,8 +3,9 @@
 from typing import Any
 from uuid import uuid4
 
-from tests.api.people import done, email_of, me, member, membership_id, refused, role_id
-from tests.chat.talking import ask, hear, new_chat
+from tests.api.people import code_of, done, email_of, me, member, membership_id, refused, role_id
+from tests.api.test_models import house_model, model_named
+from tests.chat.talking import ask, hear, new_chat, say
 from tests.running import Api
 from web.works import Process
 
@@ -115,6 +116,85 @@ async def test_whom_it_is_given_to_uses_it_and_reads_no_instructions(api: Api, p
     assert await eve.data(nodes, a=assistant_id, v=version["id"]) == {"a": None, "v": None}
     (assistant,) = (await listed(ada))["nodes"]
     assert [one["number"] for one in assistant["versions"]["nodes"]] == [1]
+
+
+async def test_a_message_may_choose_the_version_that_answers_it(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    first = await released(ada, grants=EVERYONE, parameters={"maxOutputTokens": 2})
+    second = await released(ada, assistantId=first["assistant"]["id"], parameters={"maxOutputTokens": 3})
+    draft = await written(ada, assistantId=first["assistant"]["id"], parameters={"maxOutputTokens": 4})
+    chat_id = await new_chat(bob)
+    answered = {}
+    for version in (first, second):
+        sent = await say(bob, chat_id, "one two three four five", assistantVersionId=version["id"])
+        answered[version["number"]] = sent["runs"][0]["id"]
+        assert len((await hear(bob, answered[version["number"]])).text.split()) == version["number"] + 1
+    # On the same terms: by the version that was chosen. What follows in the chat has no assistant again.
+    again = await done(bob, "messageRegenerate", "runs { id }", messageId=sent["message"]["id"], idempotencyKey=uuid4().hex)
+    assert (await hear(bob, again["runs"][0]["id"])).text == "one two three "
+    assert (await hear(bob, await ask(bob, chat_id, "one two three four five"))).end["status"] == "COMPLETED"
+    error = await refused(bob, "messageSend", **message(chat_id, assistantVersionId=draft["id"]))
+    assert (error["code"], error["path"]) == ("NOT_FOUND", ["assistantVersionId"])
+    heard = await hear(
+        ada, (await say(ada, await new_chat(ada), "one two three four five", assistantVersionId=draft["id"]))["runs"][0]["id"]
+    )
+    assert heard.text == "one two three four "
+    await done(ada, "assistantPublish", versionId=first["id"], state="WITHDRAWN")
+    assert (await refused(bob, "messageSend", **message(chat_id, assistantVersionId=first["id"])))["code"] == "CONFLICT"
+    assert (await refused(await api.sign_up(), "messageSend", **message(chat_id, assistantVersionId=first["id"])))["code"] == "NOT_FOUND"
+    shown = await bob.data("query ($id: ID!) { node(id: $id) { ... on Chat { messages(first: 50) { nodes { role } } } } }", id=chat_id)
+    assert len(shown["node"]["messages"]["nodes"]) == 6
+
+
+def message(chat_id: str, **more: Any) -> dict[str, Any]:
+    return {"idempotencyKey": uuid4().hex, "chatId": chat_id, "content": [{"text": "Hello?"}], **more}
+
+
+async def test_chats_are_listed_by_their_assistant(api: Api) -> None:
+    ada = await api.sign_up()
+    one, other = [(await released(ada, slug))["assistant"]["id"] for slug in ("one", "other")]
+    chats = [await chat_with(ada, one), await chat_with(ada, one)]
+    await chat_with(ada, other)
+    await new_chat(ada)
+    await done(ada, "chatUpdate", chatId=chats[0], pinned=True)
+    query = """query ($id: ID, $pinned: Boolean, $shared: Boolean!) {
+        chats(first: 10, assistantId: $id, pinned: $pinned, sharedWithMe: $shared) { nodes { id } } }"""
+
+    async def found(**given: Any) -> list[str]:
+        return [node["id"] for node in (await ada.data(query, **{"id": one, "shared": False, **given}))["chats"]["nodes"]]
+
+    assert await found() == [chats[0], chats[1]]  # the one that was pinned changed last
+    assert await found(pinned=False) == [chats[1]]
+    assert len(await found(id=None)) == 4
+    assert await code_of(ada, query, id=one, shared=True) == "BAD_USER_INPUT"
+    stranger = await api.sign_up()
+    assert (await stranger.data(query, id=one, shared=False))["chats"]["nodes"] == []
+
+
+async def test_an_assistant_whose_model_cannot_be_asked_is_told_at_once(api: Api) -> None:
+    ada = await api.sign_up()
+    nobodys = await written(ada, "nobodys", modelId=(await model_named(ada, "openai/gpt-5"))["id"])
+    error = await refused(ada, "assistantPublish", versionId=nobodys["id"])
+    assert (error["__typename"], error["code"], error["path"]) == ("ModelUnavailableError", "MODEL_UNAVAILABLE", ["versionId"])
+    (assistant,) = (await listed(ada))["nodes"]
+    assert assistant["current"] is None
+    vectors = (await model_named(ada, "embedded/wordllama"))["id"]
+    assert (await refused(ada, "assistantUpsert", slug="x", name="X", instructions="x", modelId=vectors))["path"] == ["modelId"]
+    # One whose model was there when it was released.
+    model = await house_model(ada)
+    house = await released(ada, "house", modelId=model["id"])
+    chat_id = await chat_with(ada, house["assistant"]["id"])
+    await done(ada, "deploymentDrain", deploymentId=model["deployments"][0]["id"])
+    for field, given in (
+        ("chatCreate", {"idempotencyKey": uuid4().hex, "assistantId": house["assistant"]["id"]}),
+        ("messageSend", message(chat_id)),
+        ("messageSend", message(await new_chat(ada), assistantVersionId=house["id"])),
+    ):
+        assert (await refused(ada, field, **given))["code"] == "MODEL_UNAVAILABLE"
+    assert len((await ada.data("{ chats(first: 9) { nodes { id } } }"))["chats"]["nodes"]) == 2
+    usual = [(await model_named(ada, "platform/scripted"))["id"]]
+    assert (await say(ada, chat_id, "!script tokens=1", modelIds=usual))["errors"] == []
 
 
 async def test_who_leaves_leaves_assistants_to_an_owner_and_is_given_none_any_more(api: Api, process: Process) -> None:

@@ -8,9 +8,9 @@ import pytest
 
 from chat.estimates import highest_cost
 from inference.deployments import LongRates, Price
-from tests.api.people import code_of, done, member
+from tests.api.people import code_of, member
 from tests.api.test_assistants import chat_with, released
-from tests.api.test_models import model_named
+from tests.api.test_models import house_model, model_named
 from tests.chat.talking import hear, new_chat, say
 from tests.running import Api
 from web.works import Process
@@ -23,16 +23,6 @@ ESTIMATE = """
 
 async def estimated(api: Api, text: str = "Hello there", **given: Any) -> Any:
     return (await api.data(ESTIMATE, input={"content": [{"text": text}], **given}))["estimateRun"]
-
-
-async def house_model(owner: Api, *deployments: dict[str, Any], rate: int = 2) -> Any:
-    given = {"key": "house", "name": "House", "endpoint": "https://models.example.com/v1", "needsKey": False}
-    provider = (await done(owner, "providerUpsert", "provider { id }", **given))["provider"]
-    values = {"key": "m", "name": "M", "contextTokens": 8000, "maxOutputTokens": 1000, "capabilities": ["TEXT"]}
-    values |= {"providerId": provider["id"], "deployments": list(deployments) or None}
-    model = (await done(owner, "modelUpsert", "model { id deployments { id region } }", **values))["model"]
-    await done(owner, "modelPriceSet", "price { id }", modelId=model["id"], inputPerMTok=rate, outputPerMTok=10 * rate, currency="EUR")
-    return model
 
 
 async def test_an_answer_is_estimated_by_the_price_of_its_model(api: Api) -> None:

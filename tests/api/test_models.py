@@ -28,6 +28,16 @@ async def model_named(api: Api, key: str) -> Any:
     return found
 
 
+async def house_model(owner: Api, *deployments: dict[str, Any], rate: int = 2) -> Any:
+    given = {"key": "house", "name": "House", "endpoint": "https://models.example.com/v1", "needsKey": False}
+    provider = (await done(owner, "providerUpsert", "provider { id }", **given))["provider"]
+    values = {"key": "m", "name": "M", "contextTokens": 8000, "maxOutputTokens": 1000, "capabilities": ["TEXT"]}
+    values |= {"providerId": provider["id"], "deployments": list(deployments) or None}
+    model = (await done(owner, "modelUpsert", "model { id deployments { id region } }", **values))["model"]
+    await done(owner, "modelPriceSet", "price { id }", modelId=model["id"], inputPerMTok=rate, outputPerMTok=10 * rate, currency="EUR")
+    return model
+
+
 async def test_the_platforms_models_can_be_asked_out_of_the_box(api: Api) -> None:
     owner = await api.sign_up()
     usable = await models_of(owner)

@@ -12,7 +12,8 @@ from web.works import Process
 
 async def test_a_tenant_has_no_more_assistants_than_its_limit_however_many_are_made_at_once(process: Process) -> None:
     works = process.works
-    making = Assistants(scopes=works.scopes, keyring=works.keyring, settings=replace(works.settings, assistants_per_tenant=3))
+    few = replace(works.settings, assistants_per_tenant=3)
+    making = Assistants(scopes=works.scopes, keyring=works.keyring, models=works.models, settings=few)
     async with open_house(process) as house:
         viewer = (await house.signed_up()).viewer
     drafts = [AssistantDraft(slug=f"one-{number}", name="One", instructions="Be brief.") for number in range(8)]

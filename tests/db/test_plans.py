@@ -98,6 +98,7 @@ SEED = f"""
     INSERT INTO penny.chats (tenant_id, id, owner_id, visibility, created_at, updated_at, archived_at)
         SELECT {made_id(TENANT, number="0")}, {made_id(CHAT)}, {made_id(USER, number="CASE WHEN n % 5 = 4 THEN 1 ELSE 0 END")},
             CASE WHEN n % 5 = 4 THEN 'TENANT' ELSE 'PRIVATE' END, {AGO}, {AGO}, CASE WHEN n % 7 = 6 THEN {AGO} END FROM {each(4000, 5)};
+    UPDATE penny.chats SET assistant_id = owner_id WHERE ('x' || right(id::text, 4))::bit(16)::int % 3 = 0;
     UPDATE penny.chats SET pinned_at = {AGO.replace("n *", "1 *")} WHERE ('x' || right(id::text, 4))::bit(16)::int % 50 = 0;
     INSERT INTO penny.chat_participants (tenant_id, id, chat_id, user_id, role, chat_updated_at, chat_archived)
         SELECT {made_id(TENANT, number="0")}, {made_id(PARTICIPANT)}, {made_id(CHAT)}, {made_id(USER, number="n % 3")},
@@ -240,6 +241,14 @@ def chats_page(*, shown: bool, newest_first: bool, deep: bool, columns: Columns 
     )  # fmt: skip
 
 
+def assisted_page(*, archived: bool) -> Callable[[Explained], Awaitable[object]]:
+    """The chats of an assistant, whose id is the owner's here."""
+    return lambda scope: chats.page(
+        scope, WHALE, WHALE_USER, whose="own", archived=archived, newest_first=True, beyond=None, since=None, until=None, limit=LIMIT,
+        assistant_id=WHALE_USER,
+    )  # fmt: skip
+
+
 def pinned_page(whose: str) -> Callable[[Explained], Awaitable[object]]:
     return lambda scope: chats.page(
         scope, WHALE, WHALE_USER, whose=whose, archived=False, newest_first=True, beyond=None, since=None, until=None, limit=LIMIT
@@ -306,6 +315,8 @@ HOT = {
         for newest in (False, True)
         for deep in (False, True)
     },
+    "chats of an assistant": Hot(assisted_page(archived=False), 2 * LIMIT),
+    "archived chats of an assistant": Hot(assisted_page(archived=True), 2 * LIMIT),
     "participants of chats": Hot(participants_of_chats(None), 50),
     "participants of chats deep": Hot(participants_of_chats(some_id(PARTICIPANT, 0, 7)), 50),
     "participants by ids": Hot(asked_for(participants.by_ids, PARTICIPANT), 50),
