@@ -200,6 +200,12 @@ class Settings:
         minimum=1,
         maximum=1_000_000,
     )
+    model_key_use_seconds: float = setting(
+        "How often at most it is written down that a key at a provider was used (`ProviderCredential.lastUsedAt`), in seconds.",
+        default=60.0,
+        minimum=0,
+        maximum=86_400,
+    )
     model_failures: int = setting("After so many failures in a row a deployment of a model cools down.", default=3, minimum=1, maximum=1000)
     model_cooldown_seconds: float = setting(
         "How long a deployment cools down at first, in seconds; twice as long after each probe that fails.",

@@ -67,8 +67,8 @@ def taken(policy: Policy, attempt: Attempt) -> Taken:
     return Taken(**_chosen(policy, attempt))
 
 
-def tried(policy: Policy, attempt: Attempt) -> Tried:
-    """Say who was asked, and what came of it."""
+def tried(policy: Policy | None, attempt: Attempt) -> Tried:
+    """Say who was asked, by which policy if by one, and what came of it."""
     return Tried(
         **_chosen(policy, attempt),
         number=attempt.number,
@@ -111,10 +111,10 @@ def _row(work: Work, policy: Policy, attempt: Attempt) -> dict[str, Any]:
     }
 
 
-def _chosen(policy: Policy, attempt: Attempt) -> dict[str, Any]:
+def _chosen(policy: Policy | None, attempt: Attempt) -> dict[str, Any]:
     deployment = attempt.deployment
     return {
-        "policy_id": policy.id,
+        "policy_id": None if policy is None else policy.id,
         "deployment_id": deployment.id,
         "model": deployment.model.key,
         "region": deployment.region,

@@ -1,7 +1,9 @@
 """Keys at model providers: tried before they are kept, kept encrypted, never shown again, and sent only where they were tried."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,12 +19,15 @@ from db.tables.models import ProviderCredential
 from egress import EgressRefused
 from errors import Conflict, Invalid, NotFound, PermissionDenied
 from events.facts import ProviderCredentialCreated, ProviderCredentialDeleted, ProviderCredentialRotated, record
+from inference.attempts import Attempt
 from inference.deployments import CredentialOwner, Deployment, Model
-from inference.models import FailureKind, ProviderFailed
+from inference.models import NO_USAGE, FailureKind, ProviderFailed
 from inference.offerings import SECRET_PLACE, ModelProvider, Offering
 from inference.offers import ModelIsUnavailable, Models
-from inference.providers import Providers, origin_of
+from inference.providers import origin_of
+from inference.routing import Router
 from inference.rules import check_room, checked_secret
+from inference.standings import Health, Standing, health_of_all
 from settings import Secret, Settings
 
 # Whoever is told to wait or to pay was recognised.
@@ -39,6 +44,26 @@ class KeyCouldNotBeTried(ModelIsUnavailable):
     """The provider did not answer, so that nobody knows whether it takes the key; nothing was kept."""
 
 
+class Status(StrEnum):
+    """How a provider takes a key."""
+
+    UNUSED = "UNUSED"
+    WORKING = "WORKING"
+    FAILING = "FAILING"
+    REFUSED = "REFUSED"
+    DETACHED = "DETACHED"
+
+
+def status_of(row: Row, provider: ModelProvider | None, standings: Sequence[Standing]) -> Status:
+    """Say how a key's provider takes it, by how the places stand where it is used; a key is not sent where its provider has moved to."""
+    if provider is None or origin_of(provider.base_url or "") != row["origin"]:
+        return Status.DETACHED
+    if any(standing.refused for standing in standings):
+        return Status.REFUSED
+    health = health_of_all(standing.health for standing in standings)
+    return {Health.UNKNOWN: Status.UNUSED, Health.HEALTHY: Status.WORKING}.get(health, Status.FAILING)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CredentialDraft:
     """A key to keep; `id` names one that gets a new secret and keeps its provider and owner. Without a label it keeps its own."""
@@ -53,11 +78,12 @@ class CredentialDraft:
 class Credentials:
     """Keeps, renews and deletes keys, for viewers."""
 
-    def __init__(self, *, models: Models, scopes: TenantScopes, keyring: Keyring, providers: Providers, settings: Settings) -> None:
+    def __init__(self, *, models: Models, scopes: TenantScopes, keyring: Keyring, router: Router, settings: Settings) -> None:
         self._models = models
         self._scopes = scopes
         self._keyring = keyring
-        self._providers = providers
+        self._providers = router.providers
+        self._standings = router.standings
         self._most = settings.tenant_credentials
 
     async def set(self, viewer: Viewer, draft: CredentialDraft) -> Row:
@@ -92,7 +118,9 @@ class Credentials:
                 raise _missing()
             rotated = ProviderCredentialRotated(credential_id=credential_id, provider_id=provider.id, user_id=row["user_id"])
             await record(scope, viewer.tenant_id, rotated, by=viewer)
-            return row
+        # What was known of the places is known of the key before.
+        await self._standings.forget([place.standing_id for place in now.places.values() if place.credential_id == credential_id])
+        return row
 
     async def delete(self, viewer: Viewer, credential_id: UUID) -> None:
         """Forget a key for good."""
@@ -148,6 +176,7 @@ class Credentials:
         deployment = Deployment(
             id=provider.id, model=anything, wire=provider.wire, base_url=address, remote_name="", api_key=secret, owner=owner
         )
+        begun = datetime.now(UTC)
         try:
             await self._providers.of(deployment).check()
         except ProviderFailed as failed:
@@ -158,7 +187,10 @@ class Credentials:
                     f"{provider.name} does not take this key.", path=("secret",), constraint="accepted_by_provider"
                 ) from None
             if failed.kind not in _RECOGNISED:
-                raise KeyCouldNotBeTried(f"{provider.name} could not be asked about the key. {failed.message}") from None
+                attempt = Attempt(number=1, deployment=deployment, reason="The key was tried.", started_at=begun)
+                attempt.end(NO_USAGE, failed)
+                message = f"{provider.name} could not be asked about the key. {failed.message}"
+                raise KeyCouldNotBeTried(message, attempts=[attempt]) from None
 
 
 def _provider(offering: Offering, provider_id: UUID | None) -> ModelProvider:

@@ -143,7 +143,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     """One place where a model can be asked, and how much: `tpm` tokens and `rpm` requests a minute, None for no limit.
 
     A lower `order` is preferred by PRIORITY; `weight` shares out among equals. `remote_name` is what the model is called there.
-    `credential_id` names the key where it is a tenant's or a member's.
+    `credential_id` names the key where it is a tenant's or a member's, and `tenant_id` that tenant.
     """
 
     id: UUID
@@ -159,6 +159,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     rpm: int | None = None
     owner: CredentialOwner = CredentialOwner.PLATFORM
     credential_id: UUID | None = None
+    tenant_id: UUID | None = None
 
     @property
     def standing_id(self) -> UUID:

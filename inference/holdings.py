@@ -66,6 +66,7 @@ def _rented(platform: Offering, keys: _Keys, tenant_id: UUID) -> Iterable[Place]
             yield Place(
                 id=uuid5(tenant_id, f"deployment/{model.id}"),
                 model_id=model.id,
+                provider_id=model.provider_id,
                 wire=provider.wire,
                 base_url=provider.base_url,
                 remote_name=model.remote_name,
@@ -85,6 +86,7 @@ def _place(one: OwnDeployment, provider: ModelProvider, key: OwnCredential | Non
     return Place(
         id=one.id,
         model_id=one.model_id,
+        provider_id=one.provider_id,
         wire=provider.wire,
         base_url=provider.base_url or "",
         remote_name=one.remote_name,

@@ -92,6 +92,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
     id: UUID
     model_id: UUID
+    provider_id: UUID
     wire: Wire | None
     base_url: str
     remote_name: str
@@ -208,6 +209,7 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
             rpm=place.rpm,
             owner=place.owner,
             credential_id=place.credential_id,
+            tenant_id=None if place.credential_id is None else cipher.tenant_id,
         )
 
 

@@ -15,6 +15,7 @@ from db.scopes import TenantScopes, Writing
 from db.statements import models
 from errors import Conflict, Invalid, NotFound
 from events.revocations import Revocations, Revoked
+from inference.attempts import Attempt
 from inference.deployments import Capability, Model, Policy
 from inference.holdings import with_own
 from inference.offerings import OfferedModel, Offering, StoredPolicy
@@ -22,9 +23,13 @@ from settings import Settings
 
 
 class ModelIsUnavailable(Conflict):
-    """There is such a model, and nobody's key or no place to ask it."""
+    """There is such a model, and nobody's key or no place to ask it; or it was asked in vain, as `attempts` say."""
 
     code = "MODEL_UNAVAILABLE"
+
+    def __init__(self, message: str, *, path: Sequence[str] = (), attempts: Sequence[Attempt] = ()) -> None:
+        super().__init__(message, path=path)
+        self.attempts = tuple(attempts)
 
 
 class Models:

@@ -147,6 +147,7 @@ def _place_of_settings(model: OfferedModel, settings: Settings) -> Place:
     return Place(
         id=id_of("deployment", OWN),
         model_id=model.id,
+        provider_id=model.provider_id,
         wire=settings.model_provider,  # type: ignore[arg-type] # the setting's choices are the literals
         base_url=settings.model_base_url,
         remote_name=settings.model_name,
@@ -162,6 +163,7 @@ def _place(models: Mapping[UUID, OfferedModel], entry: DeploymentEntry, environm
     return Place(
         id=id_of("deployment", entry.key),
         model_id=model.id,
+        provider_id=model.provider_id,
         wire=entry.wire,
         base_url=entry.base_url.rstrip("/"),
         remote_name=entry.remote_name or model.remote_name,
@@ -179,6 +181,7 @@ def _embeddings(model: OfferedModel) -> Place:
     return Place(
         id=id_of("deployment", "embeddings"),
         model_id=model.id,
+        provider_id=model.provider_id,
         wire=None,
         base_url="",
         remote_name=model.remote_name,

@@ -24,6 +24,7 @@ from inference.providers import Providers
 from inference.selection import Asked, Booked, Selection
 from inference.standings import Standings
 from inference.stickiness import Stickiness
+from inference.uses import KeyUses
 from settings import Settings
 
 
@@ -49,12 +50,20 @@ class Decision(msgspec.Struct, frozen=True):
 class Router:
     """Routes answers; what it learns of deployments it tells all processes, beside the answers."""
 
-    def __init__(
-        self, providers: Providers, standings: Standings, stickiness: Stickiness, settings: Settings, *, chance: random.Random | None = None
+    def __init__(  # noqa: PLR0913 - what it asks, and all that it keeps in mind
+        self,
+        providers: Providers,
+        standings: Standings,
+        stickiness: Stickiness,
+        uses: KeyUses,
+        settings: Settings,
+        *,
+        chance: random.Random | None = None,
     ) -> None:
         self.providers = providers
         self.standings = standings
         self.stickiness = stickiness
+        self.uses = uses
         self.settings = settings
         self.selection = Selection(standings, stickiness, chance or random.Random())  # noqa: S311 - it shares out work
         self._telling: set[asyncio.Task[None]] = set()
@@ -83,6 +92,12 @@ class Router:
                 return Decision(choice.deployment, in_words(choice.why, passed))
             passed.append((choice.deployment, f"cooling down for {standing.cools_for_ms / 1000:.1f} s"))
         return Decision(choices[0].deployment, f"All cool down; it comes first when its pause is over. {choices[0].why}")
+
+    def note_use(self, deployment: Deployment) -> None:
+        """Note that the key of a tenant's or a member's is used, if it is one."""
+        tenant_id, key = deployment.tenant_id, deployment.credential_id
+        if tenant_id is not None and key is not None and self.uses.is_due(key):
+            self.tell(self.uses.note(tenant_id, key))
 
     def tell(self, telling: Coroutine[Any, Any, None]) -> None:
         """Do something beside the answer, which does not wait for it."""
@@ -175,6 +190,7 @@ class Route:
             usage=estimated_usage(self._request, output_bytes=0),
         )
         self.attempts.append(attempt)
+        self._router.note_use(attempt.deployment)
         return attempt
 
     async def _followed(self, attempt: Attempt, failure: ProviderFailed) -> tuple[Rerouted, Rest]:

@@ -14,14 +14,26 @@ from valkey.exceptions import ValkeyError
 
 from inference.deployments import Deployment
 from inference.models import ProviderFailed
-from inference.standings import BUSY_MS, MINUTE_MS, NEWEST, Booking, Hindrance, LocalStandings, Rules, Standing, blamed_pause
+from inference.standings import (
+    BUSY_MS,
+    MINUTE_MS,
+    NEWEST,
+    Booking,
+    Hindrance,
+    LocalStandings,
+    Rules,
+    Standing,
+    blamed_pause,
+    is_key_s_fault,
+)
 from settings import Settings
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 # Fields: f failures in a row, c cooldowns in a row, u cools until, p probed until, r and t what is left of the limits since rt and tt,
-# h by which attempt, m the running average of first tokens, k the minute whose tokens are in kt. What nobody asks for a day is forgotten.
+# h by which attempt, a whether the last failure was the key's, m the running average of first tokens, k the minute whose tokens are in kt.
+# What nobody asks for a day is forgotten.
 # KEYS: the hash, and the attempts under way by their end.
 _NOW: Final = """
 local time = redis.call('TIME')
@@ -76,11 +88,11 @@ _ANSWERED: Final = (
     + """
 local after = tonumber(ARGV[1])
 local average = state['m'] and state['m'] + tonumber(ARGV[2]) * (after - state['m']) or after
-set('m', tostring(average), 'f', 0, 'c', 0, 'u', 0, 'p', 0)
+set('m', tostring(average), 'f', 0, 'c', 0, 'u', 0, 'p', 0, 'a', 0)
 """
 )
 # ARGV: the attempt, how many more tokens it took than were booked, and the pause that its failure asks for (-1 for no failure, 0 for
-# none); then after how many failures a pause is made, how long, and how long at most.
+# none); then after how many failures a pause is made, how long, and how long at most; and 1 where the key was refused.
 _ENDED: Final = (
     _NOW
     + """
@@ -94,7 +106,7 @@ if more ~= 0 then
 end
 if pause < 0 then return end
 local failures, cooldowns = get('f') + 1, get('c')
-set('f', failures)
+set('f', failures, 'a', ARGV[7])
 if pause > 0 then
   set('c', math.max(1, cooldowns), 'u', math.max(get('u'), now + pause))
 elseif is_probe or (cooldowns == 0 and failures >= tonumber(ARGV[4])) then
@@ -140,6 +152,7 @@ class SharedStandings:
             rules.failures,
             rules.pause_ms,
             rules.longest_pause_ms,
+            int(is_key_s_fault(failure)),
         ]
         await self._or_locally(
             lambda: self._ended(keys=self._keys(deployment.standing_id), args=arguments),
@@ -159,6 +172,13 @@ class SharedStandings:
             return [_standing(state, busy, now) for state, busy in zip(found[::2], found[1::2], strict=True)]
 
         return await self._or_locally(shared, lambda: self._local.look(standing_ids))
+
+    async def forget(self, standing_ids: Sequence[UUID]) -> None:
+        async def shared() -> None:
+            await self._valkey.delete(*(self._keys(one)[0] for one in standing_ids))
+
+        if standing_ids:
+            await self._or_locally(shared, lambda: self._local.forget(standing_ids))
 
     async def _or_locally(self, shared: Callable[[], Awaitable[T]], locally: Callable[[], Awaitable[T]]) -> T:
         try:
@@ -184,4 +204,5 @@ def _standing(state: dict[bytes, bytes], busy: list[tuple[bytes, float]], now: i
         busy=sum(until > now for _, until in busy),
         tokens=int(known.get("kt", 0)) if known.get("k") == now // MINUTE_MS else 0,
         asked=bool(known),
+        refused=bool(known.get("a", 0)),
     )

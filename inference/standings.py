@@ -7,7 +7,7 @@ same for all processes. What is known is known of a deployment as it is asked wi
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http import HTTPStatus
@@ -38,6 +38,16 @@ class Health(StrEnum):
     UNKNOWN = "UNKNOWN"
 
 
+def health_of_all(healths: Iterable[Health]) -> Health:
+    """How several are together, of those that somebody asked: not well as long as one of them is not, and down when all are."""
+    known = {health for health in healths if health is not Health.UNKNOWN}
+    if not known:
+        return Health.UNKNOWN
+    if len(known) == 1:
+        return known.pop()
+    return Health.COOLDOWN if known == {Health.COOLDOWN, Health.DOWN} else Health.DEGRADED
+
+
 class Hindrance(StrEnum):
     """Why a deployment may not be asked now."""
 
@@ -56,7 +66,10 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a deployment now; `first_token_ms` is a running average, `tokens` what this minute's questions took."""
+    """What is known of a deployment now; `first_token_ms` is a running average, `tokens` what this minute's questions took.
+
+    `refused` says that the last failure was about the key.
+    """
 
     failures: int = 0
     cooldowns: int = 0
@@ -65,6 +78,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     busy: int = 0
     tokens: int = 0
     asked: bool = False
+    refused: bool = False
 
     @property
     def health(self) -> Health:
@@ -119,6 +133,9 @@ class Standings(Protocol):
     async def look(self, standing_ids: Sequence[UUID]) -> list[Standing]:
         """How each stands, in order; nothing changes."""
 
+    async def forget(self, standing_ids: Sequence[UUID]) -> None:
+        """Begin anew with each, as when its key was replaced."""
+
 
 def blamed_pause(failure: ProviderFailed | None, rules: Rules) -> int | None:
     """Whether a failure counts against its deployment (None if not), and the pause that it asks for at once, 0 for none."""
@@ -127,6 +144,11 @@ def blamed_pause(failure: ProviderFailed | None, rules: Rules) -> int | None:
     if failure.retry_after_ms is not None:
         return min(failure.retry_after_ms, rules.longest_asked_ms)
     return rules.pause_ms if failure.kind in _PAUSES else 0
+
+
+def is_key_s_fault(failure: ProviderFailed | None) -> bool:
+    """Whether the endpoint did not take the key, or the key may not ask this."""
+    return failure is not None and failure.kind is FailureKind.AUTH
 
 
 def is_question_s_fault(failure: ProviderFailed) -> bool:
@@ -148,6 +170,7 @@ class _State:
     minute: tuple[int, int] = (0, 0)
     busy: dict[UUID, float] = field(default_factory=dict)
     asked: bool = False
+    refused: bool = False
 
 
 class LocalStandings:
@@ -183,7 +206,7 @@ class LocalStandings:
         before = state.first_token_ms
         state.first_token_ms = after_ms if before is None else before + NEWEST * (after_ms - before)
         state.failures = state.cooldowns = 0
-        state.until, state.probe = 0.0, None
+        state.until, state.probe, state.refused = 0.0, None, False
 
     async def ended(self, deployment: Deployment, attempt: UUID, *, tokens: int, failure: ProviderFailed | None = None) -> None:
         now, state = self._clock() * 1000, self._states[deployment.standing_id]
@@ -198,6 +221,7 @@ class LocalStandings:
         if pause is None:
             return
         state.failures += 1
+        state.refused = is_key_s_fault(failure)
         if pause:
             state.cooldowns = max(1, state.cooldowns)
             state.until = max(state.until, now + pause)
@@ -209,6 +233,10 @@ class LocalStandings:
         now = self._clock() * 1000
         return [self._standing(self._states[standing_id], now) for standing_id in standing_ids]
 
+    async def forget(self, standing_ids: Sequence[UUID]) -> None:
+        for standing_id in standing_ids:
+            self._states.pop(standing_id, None)
+
     def _standing(self, state: _State, now: float) -> Standing:
         minute, tokens = state.minute
         return Standing(
@@ -219,6 +247,7 @@ class LocalStandings:
             busy=sum(until > now for until in state.busy.values()),
             tokens=tokens if minute == now // MINUTE_MS else 0,
             asked=state.asked,
+            refused=state.refused,
         )
 
 

@@ -22,6 +22,7 @@ from loaders import (
     runs,
     sessions,
     shares,
+    tenant_keys,
     tenants,
     users,
 )
@@ -56,6 +57,8 @@ class Loaders:
 
     user_by_id = _Asked(users.user_by_id)
     tenant_by_id = _Asked(tenants.tenant_by_id)
+    tenant_key_by_id = _Asked(tenant_keys.tenant_key_by_id)
+    tenant_key_by_version = _Asked(tenant_keys.tenant_key_by_version)
     role_by_id = _Asked(roles.role_by_id)
     membership_by_id = _Asked(members.membership_by_id)
     membership_by_user = _Asked(members.membership_by_user)

@@ -1,13 +1,16 @@
 """How the places stand where models are asked: now, for everybody, and as the tenant's own runs have measured them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
+from uuid import UUID
 
 from db.scopes import Row
 from db.statements import attempts
 from errors import Invalid
-from inference.standings import Health
+from inference.standings import Health, health_of_all
+from resolvers.models import offering
 from resolvers.operations import Operation
 
 _DAY: Final = timedelta(days=1)
@@ -20,6 +23,16 @@ _UNMEASURED: Final[dict[str, Any]] = {
 async def healths(operation: Operation, rows: Sequence[Row]) -> list[Health]:
     """Say how each place is with the key that the viewer would use."""
     return [standing.health for standing in await operation.works.router.standings.look([row["standing_id"] for row in rows])]
+
+
+async def healths_of_providers(operation: Operation, rows: Sequence[Row]) -> list[Health]:
+    """Say how each provider is, by the places where the viewer can ask its models."""
+    places = [place for place in (await offering(operation)).places.values() if not place.lacks_key]
+    standings = await operation.works.router.standings.look([place.standing_id for place in places])
+    healths: defaultdict[UUID, list[Health]] = defaultdict(list)
+    for place, standing in zip(places, standings, strict=True):
+        healths[place.provider_id].append(standing.health)
+    return [health_of_all(healths[row["id"]]) for row in rows]
 
 
 async def cooldowns(operation: Operation, rows: Sequence[Row], needed: object) -> list[datetime | None]:  # noqa: ARG001 - a batch's arguments

@@ -1,5 +1,6 @@
 """Keys at model providers: kept after they were tried, and never shown again."""
 
+import enum
 from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
@@ -18,6 +19,20 @@ from schema.ids import global_id, local_id
 from schema.links import visible
 from schema.models import CredentialOwner, Provider
 from schema.nodes import Node
+from schema.tenant_keys import TenantKey
+
+
+@strawberry.enum(description="How a provider takes a key, as all processes have seen it in the last day.")
+class CredentialStatus(enum.Enum):
+    UNUSED = strawberry.enum_value("UNUSED", description="Nobody has asked with it of late.")
+    WORKING = strawberry.enum_value("WORKING", description="It is taken.")
+    FAILING = strawberry.enum_value("FAILING", description="What is asked with it fails of late, though not because of the key.")
+    REFUSED = strawberry.enum_value("REFUSED", description="Its provider did not take it last time, or does not let it ask this model.")
+    DETACHED = strawberry.enum_value("DETACHED", description="Its provider has another address now, to which it is not sent; set it anew.")
+
+
+async def _statuses(operation: Operation, rows: list[Row], needed: object) -> list[CredentialStatus]:
+    return [CredentialStatus(one.value) for one in await credentials.statuses(operation, rows, needed)]
 
 
 def _owners(operation: Operation, rows: list[Row], needed: object) -> list[CredentialOwner]:  # noqa: ARG001 - a batch's arguments
@@ -32,6 +47,14 @@ class ProviderCredential(Node):
     last4: str = column("last4", description="How it ends, to tell keys apart: 4 characters, or fewer of a short key.")
     created_at: datetime = column("created_at", description="When it was first set.")
     rotated_at: datetime | None = column("rotated_at", description="When it was last replaced by another; null for the first one.")
+
+    last_used_at: datetime | None = column("last_used_at", description="When it was last used, to about a minute; null before.")
+    status: CredentialStatus = batch(_statuses, needs=["id", "provider_id", "origin"], description="How its provider takes it.")
+    key_version: TenantKey | None = batch(
+        credentials.key_versions,
+        needs=["key_version"],
+        description="The tenant's key that it is encrypted under; null where you may not see the tenant's settings.",
+    )
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:  # noqa: ARG003 - a row has all

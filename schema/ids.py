@@ -9,6 +9,7 @@ from errors import NotFound
 PREFIXES: Final = {
     "User": "usr",
     "Tenant": "ten",
+    "TenantKey": "tky",
     "TenantMembership": "mem",
     "TenantRole": "rol",
     "Invitation": "inv",

@@ -11,12 +11,10 @@ import strawberry
 
 from db.scopes import Row
 from inference.deployments import Capability
-from inference.offers import ModelIsUnavailable
 from loaders.pages import Page
 from resolvers import credentials, deployments, models
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
-from schema.errors import UserError, shown_as
 from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
 from schema.nodes import Node
@@ -57,12 +55,17 @@ class PriceSource(enum.Enum):
     TENANT_CONTRACT = strawberry.enum_value("TENANT_CONTRACT", description="The tenant, for what is asked with its own or a member's key.")
 
 
-@strawberry.type(description="A model cannot be asked: nobody's key is there for it, no place is left, or its provider does not answer.")
-class ModelUnavailableError(UserError):
-    pass
+@strawberry.enum(description="How something that is asked over a network is.")
+class Health(enum.Enum):
+    HEALTHY = strawberry.enum_value("HEALTHY", description="It answers.")
+    DEGRADED = strawberry.enum_value("DEGRADED", description="It failed of late, or is being tried again.")
+    COOLDOWN = strawberry.enum_value("COOLDOWN", description="It is left alone for a while, after failures or because it asked for that.")
+    DOWN = strawberry.enum_value("DOWN", description="It is left alone, and was so several times in a row.")
+    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Nobody has asked it of late.")
 
 
-shown_as(ModelIsUnavailable, ModelUnavailableError)
+async def _healths_of_providers(operation: Operation, rows: Sequence[Row], needed: object) -> list[Health]:  # noqa: ARG001 - a batch's arguments
+    return [Health(one.value) for one in await deployments.healths_of_providers(operation, rows)]
 
 
 async def _credentials(
@@ -89,6 +92,11 @@ class Provider(Node):
         multipliers=["first"],
         description="Your own keys for it, and the tenant's if you administer its models, the oldest first.",
     )
+    health: Health = batch(
+        _healths_of_providers,
+        needs=["id"],
+        description="How the places stand where you can ask its models: `DEGRADED` where some answer and others do not.",
+    )
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`.")
 
     @classmethod
@@ -113,15 +121,6 @@ class ModelPrice(Node):
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:  # noqa: ARG003 - a row has all
         return cls.of(await models.price_by_id(operation, id))
-
-
-@strawberry.enum(description="How something that is asked over a network is.")
-class Health(enum.Enum):
-    HEALTHY = strawberry.enum_value("HEALTHY", description="It answers.")
-    DEGRADED = strawberry.enum_value("DEGRADED", description="It failed of late, or is being tried again.")
-    COOLDOWN = strawberry.enum_value("COOLDOWN", description="It is left alone for a while, after failures or because it asked for that.")
-    DOWN = strawberry.enum_value("DOWN", description="It is left alone, and was so several times in a row.")
-    UNKNOWN = strawberry.enum_value("UNKNOWN", description="Nobody has asked it of late.")
 
 
 @strawberry.type(description="What runs have measured of a place where a model is asked.")

@@ -6,13 +6,17 @@ from typing import Annotated, Any, ClassVar, Final
 from uuid import UUID
 
 import strawberry
+from msgspec.structs import asdict
 
 from chat.ideas import Idea
+from chat.routes import tried
 from db.scopes import Row
 from execution import Column
+from inference.offers import ModelIsUnavailable
 from resolvers import forecasts, models, policies
 from resolvers.batches import each
 from resolvers.operations import Operation
+from schema.errors import UserError, shown_as
 from schema.fields import batch, column, nested, query
 from schema.ids import local_id
 from schema.links import visible
@@ -63,6 +67,16 @@ class RouteAttempt:
     failure: FailureKind | None = column("failure", convert=FailureKind, description="How it failed; null where it did not.")
     message: str | None = column("message", description="One sentence on how it ended, unless it ended well.")
     billed: Money | None = batch(_billed, needs=_BILLED, description="What it cost; null where no price is known or it goes on.")
+
+
+@strawberry.type(description="A model cannot be asked: nobody's key is there for it, no place is left, or its provider does not answer.")
+class ModelUnavailableError(UserError):
+    attempts: list[RouteAttempt] = strawberry.field(description="What was tried, in order; empty where nobody could be asked.")
+
+
+shown_as(
+    ModelIsUnavailable, ModelUnavailableError, attempts=lambda error: [RouteAttempt(row=asdict(tried(None, one))) for one in error.attempts]
+)
 
 
 @strawberry.type(description="Who answers a run, and why.")

@@ -76,6 +76,7 @@ from inference.providers import Providers
 from inference.routing import Router
 from inference.shared_standings import SharedStandings
 from inference.stickiness import Stickiness
+from inference.uses import KeyUses
 from knowledge.search import Search
 from resolvers.operations import Works
 from settings import Settings
@@ -151,7 +152,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         models = Models(
             platform_offering(Catalogue.read(), settings), scopes=scopes, keyring=keyring, revocations=revocations, settings=settings
         )
-        router = _open_router(valkey, settings, closing)
+        router = _open_router(valkey, scopes, settings, closing)
         choices = Choices(models, settings)
         ideas = Ideas(keyring=keyring, models=models, settings=settings)
         embedder = _open_embedder(settings, closing)
@@ -186,7 +187,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             feeds=feeds,
             rates=rates,
             models=models,
-            credentials=Credentials(models=models, scopes=scopes, keyring=keyring, providers=router.providers, settings=settings),
+            credentials=Credentials(models=models, scopes=scopes, keyring=keyring, router=router, settings=settings),
             custom_models=CustomModels(models, settings),
             ideas=ideas,
             estimates=Estimates(ideas=ideas, settings=settings),
@@ -199,10 +200,11 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
 
 
-def _open_router(valkey: Valkey, settings: Settings, closing: contextlib.AsyncExitStack) -> Router:
+def _open_router(valkey: Valkey, scopes: TenantScopes, settings: Settings, closing: contextlib.AsyncExitStack) -> Router:
     providers = Providers(settings)
     closing.push_async_callback(providers.close)
-    router = Router(providers, SharedStandings(valkey, settings), Stickiness(valkey, settings), settings)
+    standings, stickiness = SharedStandings(valkey, settings), Stickiness(valkey, settings)
+    router = Router(providers, standings, stickiness, KeyUses(scopes, settings), settings)
     closing.push_async_callback(router.close)
     return router
 

@@ -1,7 +1,7 @@
 """Statements over what a tenant brings of its own to be asked; all of it is read by one statement."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
@@ -146,19 +146,23 @@ async def put(scope: Writing, row: ModelProvider | Model | ModelDeployment | Rou
 
 
 _FIXED: Final = frozenset({"tenant_id", "id", "model_id", "created_at"})
-CREDENTIAL: Final = ProviderCredential.all_columns(exclude=[ProviderCredential.secret])
+# A key's row without the key. Which of the tenant's keys it is encrypted under stands in what is kept, behind the format's one byte.
+_CREDENTIALS: Final = """
+    SELECT tenant_id, id, provider_id, user_id, label, origin, last4, created_by, created_at, rotated_at, last_used_at,
+        get_byte(secret, 1) << 24 | get_byte(secret, 2) << 16 | get_byte(secret, 3) << 8 | get_byte(secret, 4) AS key_version
+    FROM penny.provider_credentials WHERE tenant_id = $1
+"""
 
 
 async def add_credential(scope: Writing, credential: ProviderCredential) -> Row:
-    row = await scope.row(ProviderCredential.insert(credential).returning(*CREDENTIAL))
-    assert row is not None
+    await scope.run(ProviderCredential.insert(credential))
+    (row,) = await credentials(scope, credential.tenant_id, [credential.id])
     return row
 
 
 async def credentials(scope: Reading, tenant_id: UUID, credential_ids: Sequence[UUID]) -> list[Row]:
     """Read keys' rows without the keys."""
-    query = ProviderCredential.select(*CREDENTIAL).where(ProviderCredential.tenant_id == tenant_id)
-    return await scope.rows(query.where(ProviderCredential.id.is_in(list(credential_ids))).order_by(ProviderCredential.id))
+    return await scope.rows(f"{_CREDENTIALS} AND id = ANY($2::uuid[]) ORDER BY id", tenant_id, list(credential_ids))
 
 
 async def credential(scope: Reading, tenant_id: UUID, credential_id: UUID) -> Row | None:
@@ -169,7 +173,21 @@ async def credential(scope: Reading, tenant_id: UUID, credential_id: UUID) -> Ro
 async def change_credential(scope: Writing, tenant_id: UUID, credential_id: UUID, values: dict[Any, Any]) -> Row | None:
     """Change a key's row; None when it is gone."""
     query = ProviderCredential.update(values).where(ProviderCredential.tenant_id == tenant_id)
-    return await scope.row(query.where(ProviderCredential.id == credential_id).returning(*CREDENTIAL))
+    await scope.run(query.where(ProviderCredential.id == credential_id))
+    return await credential(scope, tenant_id, credential_id)
+
+
+async def note_use(scope: Writing, tenant_id: UUID, credential_id: UUID, *, seldom: timedelta) -> None:
+    """Note that a key is used, unless that was noted less than `seldom` ago."""
+    await scope.run(
+        """
+        UPDATE penny.provider_credentials SET last_used_at = now()
+        WHERE tenant_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < now() - $3::interval)
+        """,
+        tenant_id,
+        credential_id,
+        seldom,
+    )
 
 
 async def delete_credential(scope: Writing, tenant_id: UUID, credential_id: UUID) -> None:
@@ -178,9 +196,7 @@ async def delete_credential(scope: Writing, tenant_id: UUID, credential_id: UUID
 
 async def credentials_of(scope: Reading, tenant_id: UUID, user_id: UUID) -> list[Row]:
     """Read the rows of a member's keys and of the tenant's without the keys, the oldest first."""
-    query = ProviderCredential.select(*CREDENTIAL).where(ProviderCredential.tenant_id == tenant_id)
-    query = query.where((ProviderCredential.user_id == user_id) | ProviderCredential.user_id.is_null())
-    return await scope.rows(query.order_by(ProviderCredential.id))
+    return await scope.rows(f"{_CREDENTIALS} AND (user_id = $2 OR user_id IS NULL) ORDER BY id", tenant_id, user_id)
 
 
 async def keep_deployments(scope: Writing, tenant_id: UUID, model_id: UUID, deployment_ids: Sequence[UUID]) -> None:

@@ -28,6 +28,7 @@ class ProviderCredential(Table, tablename="provider_credentials", schema="penny"
     created_by = UUID(default=None)
     created_at = Timestamptz()
     rotated_at = Timestamptz(null=True, default=None)
+    last_used_at = Timestamptz(null=True, default=None)
 
 
 class Model(Table, tablename="models", schema="penny"):

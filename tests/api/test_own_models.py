@@ -85,11 +85,29 @@ async def test_a_key_is_tried_and_its_models_can_be_asked_at_once(owner: Api, en
     assert (await model_named(owner, "acme/large"))["deployments"][0]["endpoint"] == endpoint.base_url
 
 
+async def test_a_new_key_was_never_used_and_one_whose_provider_moved_is_not_sent(owner: Api, endpoint: KeyServer) -> None:
+    provider = await provider_of(owner, endpoint)
+    fields = "credential { id status lastUsedAt keyVersion { version state createdAt } provider { health } }"
+    given = {"providerId": provider["id"], "secret": KEY}
+    credential = (await done(owner, "providerCredentialSet", fields, **given))["credential"]
+    assert (credential["status"], credential["lastUsedAt"], credential["provider"]["health"]) == ("UNUSED", None, "UNKNOWN")
+    assert (credential["keyVersion"]["version"], credential["keyVersion"]["state"]) == (1, "ACTIVE")
+    await provider_of(owner, endpoint, id=provider["id"], endpoint="https://elsewhere.example.com/v1", expectedRevision=1)
+    query = "query ($id: ID!) { node(id: $id) { ... on ProviderCredential { status } } }"
+    assert (await owner.data(query, id=credential["id"]))["node"]["status"] == "DETACHED"
+
+
 async def test_a_key_that_could_not_be_tried_is_not_kept(owner: Api) -> None:
     """Tests have no network: the catalogue's providers do not answer."""
     openai = (await model_named(owner, "openai/gpt-5"))["provider"]
-    error = await refused(owner, "providerCredentialSet", providerId=openai["id"], secret=KEY)
+    attempts = "attempts { number model failure message startedAt billed { amount } deployment { id } }"
+    query = f"""mutation ($input: ProviderCredentialSetInput!) {{ providerCredentialSet(input: $input) {{
+        errors {{ code ... on ModelUnavailableError {{ {attempts} }} }} }} }}"""
+    (error,) = (await owner.data(query, input={"providerId": openai["id"], "secret": KEY}))["providerCredentialSet"]["errors"]
     assert error["code"] == "MODEL_UNAVAILABLE"
+    (attempt,) = error["attempts"]
+    assert (attempt["number"], attempt["model"], attempt["billed"], attempt["deployment"]) == (1, "openai", None, None)
+    assert attempt["failure"] in {"SERVER_ERROR", "TIMEOUT"}
     assert KEY not in str(error)
     assert await credentials_of(owner, openai) == []
 

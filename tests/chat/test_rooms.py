@@ -103,7 +103,7 @@ async def talk_with(house: House, chance: random.Random) -> Talk:
     if chance.random() < 0.6:
         policy_id = await house.policy(
             fallbacks=[{"on": ["CONTEXT_WINDOW"], "to": [second["id"]]}], allowedRegions=chance.choice(([], ["eu"])),
-            candidates=chance.choice(([], [first["deployments"][-1]["id"]])) if chance.random() < 0.5 else [],
+            candidates=chance.choice(([], [first["deployments"][0]["id"]])),
         )  # fmt: skip
     chat_id = await chat_with(house.api, assistant) if assistant else await new_chat(house.api)
     is_named = not is_assisted or chance.random() < 0.5

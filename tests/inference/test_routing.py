@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from valkey.asyncio import Valkey
 
+from db.scopes import TenantScopes
 from inference.deployments import Capability, Deployment, FallbackRule, MidStream, Policy, Price, Strategy
 from inference.models import (
     FailureKind,
@@ -29,6 +30,7 @@ from inference.providers import Providers
 from inference.routing import Rerouted, Route, Router
 from inference.standings import LocalStandings, Rules
 from inference.stickiness import Stickiness
+from inference.uses import KeyUses
 from settings import Settings
 from tests.inference.conftest import Make, asking, deployment_at
 from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
@@ -74,7 +76,7 @@ Open = Callable[..., Router]
 
 
 @pytest.fixture
-async def open_router(make_settings: Make, settings: Settings, valkey: Valkey) -> AsyncIterator[Open]:
+async def open_router(make_settings: Make, settings: Settings, valkey: Valkey, scopes: TenantScopes) -> AsyncIterator[Open]:
     opened: list[Router] = []
 
     def make(**given: Any) -> Router:
@@ -86,7 +88,7 @@ async def open_router(make_settings: Make, settings: Settings, valkey: Valkey) -
         }
         used = make_settings(**(known | {"valkey_prefix": settings.valkey_prefix} | given))
         standings = LocalStandings(Rules.of(used))
-        opened.append(Router(Providers(used), standings, Stickiness(valkey, used), used, chance=random.Random(7)))
+        opened.append(Router(Providers(used), standings, Stickiness(valkey, used), KeyUses(scopes, used), used, chance=random.Random(7)))
         return opened[-1]
 
     yield make

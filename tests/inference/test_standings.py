@@ -166,6 +166,24 @@ async def test_tokens_are_limited_and_what_was_not_used_comes_back(kept: Kept) -
     assert (await kept.standings.look([one.id]))[0].tokens == 600
 
 
+async def test_a_key_that_is_refused_is_remembered_until_it_is_taken_or_replaced(kept: Kept) -> None:
+    one, refusal = deployment_named("one"), ProviderFailed(FailureKind.AUTH, status=401)
+
+    async def refused() -> bool:
+        return (await kept.standings.look([one.standing_id]))[0].refused
+
+    await kept.fails(one)
+    assert not await refused()
+    await kept.fails(one, refusal)
+    assert await refused()
+    await kept.standings.answered(one, after_ms=5)
+    assert not await refused()
+    await kept.fails(one, refusal)
+    await kept.standings.forget([one.standing_id])
+    assert (await refused(), await kept.health(one)) == (False, Health.UNKNOWN)
+    await kept.standings.forget([])
+
+
 async def test_each_key_has_its_own_pauses_and_limits(kept: Kept) -> None:
     one = deployment_named("one", rpm=3, credential_id=uuid4())
     same, other = msgspec.structs.replace(one), msgspec.structs.replace(one, credential_id=uuid4())
