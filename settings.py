@@ -447,6 +447,35 @@ class Settings:
         default="compiled",
         choices=("compiled", "reference"),
     )
+    document_cache_seconds: float = setting(
+        "How long a process trusts what it found, or did not find, of a document by its id, in seconds; changes are pushed.",
+        default=60.0,
+        minimum=0,
+        maximum=3600,
+    )
+    document_cache_documents: int = setting(
+        "Documents that a process keeps by their ids, and as many ids without one.", default=5000, minimum=1, maximum=1_000_000
+    )
+    document_uses_seconds: float = setting(
+        "How often a process writes down how often documents were used, in seconds.", default=10.0, minimum=0.05, maximum=3600
+    )
+    tenant_manifests: int = setting("Most manifests of a tenant.", default=500, minimum=1, maximum=1_000_000)
+    tenant_document_bytes: int = setting(
+        "Most that all documents of a tenant's manifests hold, in bytes.", default=33_554_432, minimum=1024, maximum=10_737_418_240
+    )
+    manifest_documents: int = setting("Most documents of a manifest.", default=5000, minimum=1, maximum=1_000_000)
+    automatic_documents: int = setting(
+        "Documents that the clients of a tenant may have registered by themselves at once, where the tenant allows it.",
+        default=1000,
+        minimum=1,
+        maximum=1_000_000,
+    )
+    automatic_document_seconds: int = setting(
+        "How long a document is kept that a client registered by itself, in seconds.", default=86_400, minimum=1, maximum=2_592_000
+    )
+    automatic_document_characters: int = setting(
+        "Longest document that a client may register by itself, in characters.", default=16_384, minimum=1, maximum=1_048_576
+    )
     graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
     graphql_planned_fields: int = setting(
         "Fields of all compiled plans that a process keeps; a field takes about a kilobyte. An operation with more is not compiled.",

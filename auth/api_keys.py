@@ -12,6 +12,7 @@ from auth.clock import Clock, utc_now
 from auth.names import checked_name, checked_scopes
 from auth.policies.api_keys import can_create_key, can_revoke_key, can_rotate_key, can_see_all_keys
 from auth.standing import check_standing
+from auth.tenant_settings import read_settings
 from auth.tokens import ApiKeyToken, api_key_prefix, hash_token, hashes_match, new_api_key, parse_api_key
 from auth.viewer_cache import ViewerCache
 from auth.viewers import Viewer
@@ -62,12 +63,18 @@ class ApiKeys:
         """Trust nothing that this is about without another look."""
         self._cache.forget(revoked)
 
-    async def create(self, viewer: Viewer, *, name: str, scopes: Sequence[str], expires_at: datetime | None) -> tuple[Row, str]:
-        """A new key of the viewer's and its text, which is shown this once; without scopes it may do nothing."""
+    async def create(
+        self, viewer: Viewer, *, name: str, scopes: Sequence[str], expires_at: datetime | None, document_client: str | None = None
+    ) -> tuple[Row, str]:
+        """A new key of the viewer's and its text, which is shown this once; without scopes it may do nothing.
+
+        With a `document_client` it sends that client's documents only, as does every key that it makes.
+        """
         name, granted = checked_name(name), checked_scopes(scopes)
+        client = None if document_client is None else checked_name(document_client, path=["documentClient"])
         if expires_at is not None and expires_at <= self._now():
             raise Invalid("The key would have expired already.", path=["expiresAt"], constraint="future")
-        if not can_create_key(viewer, granted, expires_at):
+        if not can_create_key(viewer, granted, expires_at, client):
             raise PermissionDenied("A key cannot allow more, or last longer, than what makes it.", required_scopes=["keys:write", *granted])
         key_id = uuid7()
         text = new_api_key(viewer.tenant_id, key_id)
@@ -78,6 +85,7 @@ class ApiKeys:
             prefix=api_key_prefix(key_id),
             secret_hash=hash_token(text),
             scopes=granted,
+            document_client=client,
             user_id=viewer.user_id,
             created_at=self._now(),
             expires_at=expires_at,
@@ -144,6 +152,7 @@ class ApiKeys:
         check_standing(row)
         if row["last_used_at"] is None or row["last_used_at"] <= now - _TOUCHED_EVERY:
             self._background.start(self._touch(named.tenant_id, named.key_id), name="touch api key")
+        settings = read_settings(row["tenant_settings"])
         return Viewer(
             tenant_id=named.tenant_id,
             user_id=row["user_id"],
@@ -151,6 +160,9 @@ class ApiKeys:
             scopes=frozenset(row["scopes"]) & frozenset(row["role_scopes"]),
             api_key_id=named.key_id,
             expires_at=expires_at,
+            document_client=row["document_client"],
+            trusted_documents_only=settings.trusted_documents_only,
+            automatic_documents=settings.automatic_documents,
         )
 
     async def _touch(self, tenant_id: UUID, key_id: UUID) -> None:

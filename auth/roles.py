@@ -15,6 +15,7 @@ SCOPES = {
     "members:admin": "Invite, change and remove members, and define roles.",
     "keys:write": "Create, rotate and revoke one's own API keys.",
     "keys:admin": "See and revoke every API key of the tenant.",
+    "api:admin": "Publish the documents that clients send, see how they are used, and send others where clients may not.",
     "events:read": "Follow what happens in the tenant, whoever does it.",
     "tenant:read": "See the tenant's settings.",
     "tenant:admin": "Change the tenant's settings.",

@@ -12,6 +12,7 @@ from auth.background import Background
 from auth.clock import Clock, utc_now
 from auth.policies.members import can_end_session
 from auth.standing import check_standing
+from auth.tenant_settings import TenantSettings, read_settings
 from auth.tokens import hash_token, is_session_token, new_session_token
 from auth.viewer_cache import ViewerCache
 from auth.viewers import Viewer
@@ -160,7 +161,8 @@ class Sessions:
         check_standing(row)
         if row["last_seen_at"] <= now - _TOUCHED_EVERY:
             self._background.start(self._touch(row["tenant_id"], row["id"], row["user_id"]), name="touch session")
-        return _viewer(row["tenant_id"], row["user_id"], row, session_id=row["id"], row=row)
+        settings = read_settings(row["tenant_settings"])
+        return _viewer(row["tenant_id"], row["user_id"], row, session_id=row["id"], row=row, settings=settings)
 
     async def _touch(self, tenant_id: UUID, session_id: UUID, user_id: UUID) -> None:
         async with self._scopes.writing(tenant_id) as scope:
@@ -181,7 +183,10 @@ class Sessions:
         await self._revocations.publish(revoked)
 
 
-def _viewer(tenant_id: UUID, user_id: UUID, member: Row, *, session_id: UUID, row: Row) -> Viewer:
+def _viewer(  # noqa: PLR0913 - all that a viewer is made of
+    tenant_id: UUID, user_id: UUID, member: Row, *, session_id: UUID, row: Row, settings: TenantSettings | None = None
+) -> Viewer:
+    settings = settings or TenantSettings()
     return Viewer(
         tenant_id=tenant_id,
         user_id=user_id,
@@ -189,6 +194,8 @@ def _viewer(tenant_id: UUID, user_id: UUID, member: Row, *, session_id: UUID, ro
         scopes=frozenset(member["scopes"]),
         session_id=session_id,
         expires_at=row["expires_at"],
+        trusted_documents_only=settings.trusted_documents_only,
+        automatic_documents=settings.automatic_documents,
     )
 
 

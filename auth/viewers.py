@@ -7,7 +7,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Viewer:
-    """A member of a tenant behind a session or an API key. `scopes` are what the role and the credential both grant."""
+    """A member of a tenant behind a session or an API key. `scopes` are what the role and the credential both grant.
+
+    `document_client` is the client that an API key is for; the two after it are the tenant's settings.
+    """
 
     tenant_id: UUID
     user_id: UUID
@@ -16,6 +19,9 @@ class Viewer:
     session_id: UUID | None = None
     api_key_id: UUID | None = None
     expires_at: datetime | None = None
+    document_client: str | None = None
+    trusted_documents_only: bool = False
+    automatic_documents: bool = False
 
     def may(self, *scopes: str) -> bool:
         """Whether one of these scopes is granted; no scopes asked for means any member may."""

@@ -320,6 +320,24 @@ class ProviderCredentialRotated(ProviderCredentialFact, frozen=True): ...
 class ProviderCredentialDeleted(ProviderCredentialFact, frozen=True): ...
 
 
+class TenantUpdated(Fact, frozen=True, kw_only=True):
+    """A tenant's name or settings changed."""
+
+    subject = ("Tenant", "tenant_id")
+    tenant_id: UUID
+
+
+class DocumentManifestFact(Fact, frozen=True, kw_only=True):
+    subject = ("DocumentManifest", "manifest_id")
+    manifest_id: UUID
+
+
+class DocumentManifestPublished(DocumentManifestFact, frozen=True): ...
+
+
+class DocumentManifestDeleted(DocumentManifestFact, frozen=True): ...
+
+
 class JobUpdated(Fact, frozen=True, kw_only=True):
     """A job was added, taken, is further, or has ended; `user_id` began it."""
 

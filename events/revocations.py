@@ -16,8 +16,8 @@ from settings import Settings
 
 log = structlog.get_logger()
 
-# "models": what a tenant can ask changed; its id is the tenant's.
-Kind = Literal["session", "api_key", "user", "role", "tenant", "models"]
+# "models": what a tenant can ask changed, "documents": what its clients send; the id is the tenant's.
+Kind = Literal["session", "api_key", "user", "role", "tenant", "models", "documents"]
 
 _LONGEST_PAUSE: Final = 2.0
 

@@ -10,6 +10,7 @@ from loaders import (
     assistants,
     branches,
     chats,
+    documents,
     events,
     feedback,
     invitations,
@@ -65,6 +66,10 @@ class Loaders:
     invitation_by_id = _Asked(invitations.invitation_by_id)
     session_by_id = _Asked(sessions.session_by_id)
     api_key_by_id = _Asked(api_keys.api_key_by_id)
+    manifest_by_id = _Asked(documents.manifest_by_id)
+    document_by_id = _Asked(documents.document_by_id)
+    last_use_by_manifest = _Asked(documents.last_use_by_manifest)
+    calls_by_document = _Asked(documents.calls_by_document)
     assistant_by_id = _Asked(assistants.assistant_by_id)
     assistant_version_by_id = _Asked(assistants.assistant_version_by_id)
     versions_by_assistant = _Asked(assistants.versions_by_assistant)

@@ -29,9 +29,13 @@ async def page(operation: Operation, arguments: PageArguments, *, everyone: bool
     return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
 
 
-async def create(operation: Operation, *, name: str, scopes: Sequence[str], expires_at: datetime | None) -> tuple[Row, str]:
+async def create(
+    operation: Operation, *, name: str, scopes: Sequence[str], expires_at: datetime | None, document_client: str | None
+) -> tuple[Row, str]:
     """Make a key; the text is its only copy."""
-    return await operation.works.api_keys.create(operation.viewer, name=name, scopes=scopes, expires_at=expires_at)
+    return await operation.works.api_keys.create(
+        operation.viewer, name=name, scopes=scopes, expires_at=expires_at, document_client=document_client
+    )
 
 
 async def rotate(operation: Operation, id: UUID) -> tuple[Row, str]:

@@ -10,6 +10,7 @@ from auth.invitations import Invitations
 from auth.members import Members
 from auth.rates import Charge, RateLimits
 from auth.sessions import Sessions
+from auth.tenant_settings import TenantChanges
 from auth.viewers import Viewer
 from chat.assistants import Assistants
 from chat.compactions import Compactions
@@ -32,6 +33,8 @@ from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
 from events.feeds import Feeds
 from events.jobs import Jobs
+from gateway.manifests import Manifests
+from gateway.registry import Registry
 from inference.credentials import Credentials
 from inference.custom_models import CustomModels
 from inference.offers import Models
@@ -79,6 +82,9 @@ class Works:
     policies: RoutingPolicies
     router: Router
     forecasts: Forecasts
+    tenant_changes: TenantChanges
+    documents: Registry
+    manifests: Manifests
     replica: Replica | None = None
 
 

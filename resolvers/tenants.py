@@ -1,5 +1,7 @@
 """The viewer's tenant, and the others that the same person belongs to."""
 
+from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from db.scopes import Row
@@ -26,6 +28,12 @@ def check_current(operation: Operation, tenant_id: UUID) -> None:
     """Refuse to look into a tenant that the credential is not for."""
     if tenant_id != operation.tenant_id:
         raise PermissionDenied("Switch to this tenant first: a session or key sees one tenant.")
+
+
+async def update(operation: Operation, *, name: str | None, settings: Mapping[str, Any] | None, expected_revision: int | None) -> Row:
+    """Change the viewer's tenant."""
+    changes = operation.works.tenant_changes
+    return await changes.update(operation.viewer, name=name, settings=settings, expected_revision=expected_revision)
 
 
 async def of_viewer(operation: Operation, arguments: PageArguments) -> Page:

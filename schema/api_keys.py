@@ -22,6 +22,10 @@ class ApiKey(Node):
     name: str = column("name", description="What it is for, in its owner's words.")
     prefix: str = column("prefix", description="How it begins, to tell keys apart. The rest is never shown again.")
     scopes: list[str] = column("scopes", description="What it may do, as far as its owner may. An empty list allows nothing.")
+    document_client: str | None = column(
+        "document_client",
+        description="The client that it is for: only documents of that client's manifests can be sent with it. Null: any.",
+    )
     owner: Principal = link("user_by_id", column="user_id", description="In whose name it acts.")
     created_at: datetime = column("created_at", description="When it was made.")
     last_used_at: datetime | None = column("last_used_at", description="When it was last used, to about a minute.")
@@ -41,6 +45,11 @@ class ApiKeyCreateInput:
     name: str = strawberry.field(description="What it is for.")
     scopes: list[str] = strawberry.field(description="What it may do; only what you may do yourself. An empty list allows nothing.")
     expires_at: datetime | None = strawberry.field(description="When it ends by itself; without it, never.", default=None)
+    document_client: str | None = strawberry.field(
+        description="The client that it is for, as its manifests name it: only documents of those can be sent with the key, and with what "
+        "it makes. Without it, any.",
+        default=None,
+    )
 
 
 @strawberry.type(description="The key that was made.")
@@ -71,7 +80,9 @@ class ApiKeyRevokePayload(Payload):
 
 
 async def _create(info: Info, input: Annotated[ApiKeyCreateInput, strawberry.argument(description="The key.")]) -> ApiKeyCreatePayload:
-    row, secret = await api_keys.create(info.context, name=input.name, scopes=input.scopes, expires_at=input.expires_at)
+    row, secret = await api_keys.create(
+        info.context, name=input.name, scopes=input.scopes, expires_at=input.expires_at, document_client=input.document_client
+    )
     return ApiKeyCreatePayload(api_key=ApiKey.of(row), secret_once=secret)
 
 

@@ -74,6 +74,13 @@ class EventType(enum.Enum):
         "PROVIDER_CREDENTIAL_ROTATED", description="A key at a model provider has a new secret."
     )
     PROVIDER_CREDENTIAL_DELETED = strawberry.enum_value("PROVIDER_CREDENTIAL_DELETED", description="A key at a model provider was deleted.")
+    TENANT_UPDATED = strawberry.enum_value("TENANT_UPDATED", description="The tenant's name or settings changed.")
+    DOCUMENT_MANIFEST_PUBLISHED = strawberry.enum_value(
+        "DOCUMENT_MANIFEST_PUBLISHED", description="What a version of a client sends was published."
+    )
+    DOCUMENT_MANIFEST_DELETED = strawberry.enum_value(
+        "DOCUMENT_MANIFEST_DELETED", description="What a version of a client sends was taken back."
+    )
 
 
 _BY_WORD: Final = {str(kind.value): kind for kind in EventType}

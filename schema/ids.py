@@ -32,6 +32,8 @@ PREFIXES: Final = {
     "ModelPrice": "prc",
     "RoutingPolicy": "pol",
     "ModelDeployment": "dep",
+    "DocumentManifest": "mft",
+    "TrustedDocument": "tdc",
 }
 _TYPES: Final = {prefix: name for name, prefix in PREFIXES.items()}
 

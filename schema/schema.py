@@ -16,6 +16,7 @@ from schema import (
     contexts,
     credentials,
     custom_models,
+    documents,
     edits,
     estimates,
     events,
@@ -60,6 +61,7 @@ QUERIES: Final = (
     policies.Query,
     events.Query,
     routes.Query,
+    documents.Query,
 )
 MUTATIONS: Final = (
     accounts.Mutation,
@@ -67,7 +69,9 @@ MUTATIONS: Final = (
     members.Mutation,
     invitations.Mutation,
     roles.Mutation,
+    tenants.Mutation,
     api_keys.Mutation,
+    documents.Mutation,
     assistants.Mutation,
     chats.Mutation,
     contexts.Mutation,

@@ -10,11 +10,14 @@ import strawberry
 from strawberry.scalars import JSON
 
 from db.scopes import Row
+from errors import Invalid
+from events.facts import TenantUpdated
 from resolvers import api_keys, invitations, members, roles, tenants
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
 from schema.connections import After, Connection, First, asked
-from schema.fields import Columns, column, query
+from schema.errors import Payload
+from schema.fields import Columns, Info, column, mutation, query
 from schema.invitations import Invitation
 from schema.members import TenantMembership
 from schema.nodes import Node
@@ -89,7 +92,12 @@ class Tenant(Node):
         multipliers=["first"],
         description="Everybody's API keys, the newest first; ended ones are among them.",
     )
-    settings: JSON = query(_settings, scopes=["tenant:read"], description="Its settings, by name.")
+    settings: JSON = query(
+        _settings,
+        scopes=["tenant:read"],
+        description="Its settings, by name, as far as they differ from the defaults. `trustedDocumentsOnly`: members without `api:admin` "
+        "send nothing but documents of published manifests. `automaticDocuments`: clients may register documents by themselves.",
+    )
     revision: int = column("revision", description="Counts its changes.")
 
     @classmethod
@@ -104,3 +112,37 @@ async def _tenant(operation: Operation, _: object) -> Tenant:
 @strawberry.type
 class Query:
     tenant: Tenant = query(_tenant, description="The tenant that your session or key is for.")
+
+
+@strawberry.input(description="What to change of the tenant; what is left out stays as it is.")
+class TenantUpdateInput:
+    name: str | None = strawberry.field(description="Its name: 1 to 100 characters.", default=None)
+    settings: JSON | None = strawberry.field(
+        description="Settings to change, by name; null takes one back to its default. See `Tenant.settings`.", default=None
+    )
+    expected_revision: int | None = strawberry.field(
+        description="The revision that the change is made for; another one is a conflict.", default=None
+    )
+
+
+@strawberry.type(description="The tenant that was changed.")
+class TenantUpdatePayload(Payload):
+    tenant: Tenant | None = strawberry.field(description="The tenant as it is now.", default=None)
+
+
+async def _update(info: Info, input: Annotated[TenantUpdateInput, strawberry.argument(description="The change.")]) -> TenantUpdatePayload:
+    if not isinstance(input.settings, dict | None):
+        raise Invalid("Settings are an object.", path=("settings",), constraint="object")
+    row = await tenants.update(info.context, name=input.name, settings=input.settings, expected_revision=input.expected_revision)
+    return TenantUpdatePayload(tenant=Tenant(row=row))
+
+
+@strawberry.type
+class Mutation:
+    tenant_update: TenantUpdatePayload = mutation(
+        _update,
+        payload=TenantUpdatePayload,
+        scopes=["tenant:admin"],
+        emits=[TenantUpdated],
+        description="Change the tenant's name or settings. What settings say of credentials holds within a second, on open sockets too.",
+    )

@@ -66,6 +66,7 @@ def test_every_setting_is_used(name: str) -> None:
         "cli",
         "db",
         "events",
+        "gateway",
         "inference",
         "knowledge",
         "loaders",

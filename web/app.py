@@ -20,6 +20,7 @@ from web.connections import Watch
 from web.door import Door
 from web.graphql import GraphQLApp
 from web.headers import Front, Headers
+from web.judging import DocumentJudge
 from web.logs import configure_logs
 from web.sockets import Sockets
 from web.works import open_works
@@ -44,7 +45,7 @@ def create_app(settings: Settings | None = None) -> Front:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_works(settings, application="penny web") as process:
+        async with open_works(settings, application="penny web", judge=DocumentJudge(door.documents)) as process:
             door.opened = process
             beside = [asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")]
             if process.works.replica is not None:
@@ -80,6 +81,7 @@ async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
                 works.sessions.forget(revoked)
                 works.api_keys.forget(revoked)
                 works.models.forget(revoked)
+                works.documents.forget(revoked)
                 await sockets.recheck(revoked)
         except (*OUTAGES, Unavailable):
             log.warning("revocations_lost_valkey")

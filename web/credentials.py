@@ -55,6 +55,8 @@ class Credential:
             return Closing(TRY_LATER, "The credential cannot be checked")
         if viewer.scopes != (self.viewer.scopes if self.viewer else frozenset()):
             return Closing(FORBIDDEN, "Your permissions have changed")
+        # What the tenant lets its members send may have changed.
+        self.viewer = viewer
         return None
 
     def seconds_left(self, most: float) -> float:

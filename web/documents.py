@@ -68,8 +68,8 @@ class Documents:
     """Prepares documents for one schema; parsing and validation are done once for each text."""
 
     def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
-        self._schema = schema
-        self._settings = settings
+        self.schema = schema
+        self.settings = settings
         self._rules = specified_rules if settings.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
         self._valid: OrderedDict[str, _Kept] = OrderedDict()
         self._characters = 0
@@ -82,7 +82,7 @@ class Documents:
         operation, measures = self._operation(kept, operation_name)
         try:
             measure = measures.of(variables)
-            check(measure, operation, self._settings)
+            check(measure, operation, self.settings)
         except RecursionError:
             raise _too_deep(422) from None
         except Refused as refused:
@@ -90,6 +90,10 @@ class Documents:
             raise DocumentIsBad([error], status=422) from refused
         self._remember(text, kept)
         return Prepared(text, kept.document, operation, measure.cost, measures.shares)
+
+    def examined(self, text: str) -> DocumentNode:
+        """Parse and validate a document; raises `DocumentIsBad`."""
+        return self._document(text).document
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""
@@ -102,7 +106,7 @@ class Documents:
         if operation is None:
             message = "Name one of the document's operations in `operationName`."
             raise DocumentIsBad([GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})], status=422)
-        known = kept.operations[name] = operation, Measures(self._schema, kept.document, operation)
+        known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation)
         return known
 
     def _document(self, text: str) -> _Kept:
@@ -110,14 +114,14 @@ class Documents:
             self._valid.move_to_end(text)
             return kept
         try:
-            document = parse(text, max_tokens=self._settings.graphql_max_tokens)
+            document = parse(text, max_tokens=self.settings.graphql_max_tokens)
         except GraphQLError as error:
             raise DocumentIsBad([_coded(error, "GRAPHQL_PARSE_FAILED")], status=400) from error
         except RecursionError:
             raise _too_deep(400) from None
         if crowded(document):
             raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": "COST_LIMIT"})], status=422)
-        errors = validate(self._schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self._settings.introspection)
+        errors = validate(self.schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self.settings.introspection)
         if errors:
             raise DocumentIsBad([_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors], status=422)
         return _Kept(document)
@@ -128,7 +132,7 @@ class Documents:
             return
         self._valid[text] = kept
         self._characters += len(text)
-        while len(self._valid) > self._settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
+        while len(self._valid) > self.settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
             forgotten, _ = self._valid.popitem(last=False)
             self._characters -= len(forgotten)
             self.forgotten(forgotten)

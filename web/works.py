@@ -25,6 +25,7 @@ from auth.members import Members
 from auth.passwords import Passwords
 from auth.rates import RateLimits
 from auth.sessions import Sessions
+from auth.tenant_settings import TenantChanges
 from auth.throttle import Throttle
 from chat.acts import Acts
 from chat.asides import Asides
@@ -65,6 +66,11 @@ from events.pruning import Pruning
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
+from gateway.automatic import AutomaticDocuments
+from gateway.judging import Judge
+from gateway.manifests import Manifests
+from gateway.registry import Registry
+from gateway.uses import Uses
 from inference.catalogue import Catalogue
 from inference.credentials import Credentials
 from inference.custom_models import CustomModels
@@ -105,8 +111,11 @@ class Process:
 
 
 @contextlib.asynccontextmanager
-async def open_works(settings: Settings, *, application: str) -> AsyncIterator[Process]:
-    """Build everything; nothing here waits for a server, so a process starts before what it needs does."""
+async def open_works(settings: Settings, *, application: str, judge: Judge | None = None) -> AsyncIterator[Process]:
+    """Build everything; nothing here waits for a server, so a process starts before what it needs does.
+
+    `judge` knows the schema, for processes that publish documents.
+    """
     async with contextlib.AsyncExitStack() as closing:
         pool = await open_pool(settings.database_url, settings, size=settings.database_pool_size, application=application)
         closing.push_async_callback(_end, pool.close, pool.terminate)
@@ -132,8 +141,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         replica = await _open_replica(settings, scopes, written, closing, application) if written else None
         kek = open_key_encryption_key(settings)
         closing.push_async_callback(kek.close)
-        passwords = Passwords(settings)
-        closing.callback(passwords.close)
+        passwords = _open_passwords(settings, closing)
         background = Background()
         closing.push_async_callback(background.close)
         store = ObjectStore(settings)
@@ -157,6 +165,7 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
         ideas = Ideas(keyring=keyring, models=models, settings=settings)
         embedder = _open_embedder(settings, closing)
         jobs = Jobs(scopes)
+        registry = _open_registry(scopes, system, AutomaticDocuments(valkey, keyring, settings), background, settings, closing)
         works = Works(
             settings=settings,
             scopes=scopes,
@@ -195,9 +204,18 @@ async def open_works(settings: Settings, *, application: str) -> AsyncIterator[P
             router=router,
             forecasts=Forecasts(ideas=ideas, router=router, settings=settings),
             search=Search(embedder=embedder, settings=settings),
+            tenant_changes=TenantChanges(scopes=scopes, revocations=revocations),
+            documents=registry,
+            manifests=Manifests(scopes=scopes, revocations=revocations, registry=registry, judge=judge, settings=settings),
         )  # fmt: skip
         await warm(pool)
         yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
+
+
+def _open_passwords(settings: Settings, closing: contextlib.AsyncExitStack) -> Passwords:
+    passwords = Passwords(settings)
+    closing.callback(passwords.close)
+    return passwords
 
 
 def _open_router(valkey: Valkey, scopes: TenantScopes, settings: Settings, closing: contextlib.AsyncExitStack) -> Router:
@@ -207,6 +225,15 @@ def _open_router(valkey: Valkey, scopes: TenantScopes, settings: Settings, closi
     router = Router(providers, standings, stickiness, KeyUses(scopes, settings), settings)
     closing.push_async_callback(router.close)
     return router
+
+
+def _open_registry(  # noqa: PLR0913 - what it reads, and what it leaves behind
+    scopes: TenantScopes, system: SystemScopes, automatic: AutomaticDocuments, background: Background, settings: Settings,
+    closing: contextlib.AsyncExitStack,
+) -> Registry:  # fmt: skip
+    uses = Uses(scopes, background, settings)
+    closing.push_async_callback(uses.close)
+    return Registry(scopes=scopes, system=system, automatic=automatic, uses=uses, settings=settings)
 
 
 def _open_embedder(settings: Settings, closing: contextlib.AsyncExitStack) -> LazyEmbedder | None:

@@ -7,9 +7,11 @@ from typing import Any
 from auth.viewers import Viewer
 
 
-def can_create_key(viewer: Viewer, scopes: Iterable[str], expires_at: datetime | None) -> bool:
-    """A key allows no more than its maker may, and one that a key makes does not outlive it."""
+def can_create_key(viewer: Viewer, scopes: Iterable[str], expires_at: datetime | None, document_client: str | None = None) -> bool:
+    """A key allows no more than its maker may, and one that a key makes does not outlive it, nor sends what that may not send."""
     if not viewer.may("keys:write") or not viewer.scopes.issuperset(scopes):
+        return False
+    if viewer.document_client not in (None, document_client):
         return False
     if viewer.api_key_id is None or viewer.expires_at is None:
         return True

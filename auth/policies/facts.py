@@ -5,11 +5,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from auth.policies.api_keys import can_see_all_keys
+from auth.policies.documents import can_administer_documents
 from auth.policies.models import can_read_models, can_see_credential
 from auth.viewers import Viewer
 from events.facts import (
     ApiKeyFact,
     AssistantFact,
+    DocumentManifestFact,
     Fact,
     InvitationFact,
     JobUpdated,
@@ -19,6 +21,7 @@ from events.facts import (
     ProviderCredentialFact,
     RoleFact,
     SessionFact,
+    TenantUpdated,
     UserFact,
 )
 
@@ -47,6 +50,8 @@ RULES: Final[Mapping[type[Fact], Callable[[Viewer, Any], bool]]] = {
     ModelsFact: lambda viewer, _: can_read_models(viewer),
     # The tenant's keys say what can be asked at a provider; a member's own are nobody else's business.
     ProviderCredentialFact: lambda viewer, fact: _sees_credential(viewer, fact) or (fact.user_id is None and can_read_models(viewer)),
+    TenantUpdated: lambda _, __: True,
+    DocumentManifestFact: lambda viewer, _: can_administer_documents(viewer),
     # `jobEvents` tells of jobs.
     JobUpdated: lambda _, __: False,
 }

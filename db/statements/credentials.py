@@ -21,7 +21,7 @@ async def create_session(scope: Writing, session: Session) -> Row:
 # The token names no tenant, so this looks across all of them, in a system scope.
 SESSION_BY_HASH: Final = """
     SELECT s.tenant_id, s.id, s.user_id, s.last_seen_at, s.expires_at, s.revoked_at,
-        m.role_id, m.status AS member_status, r.scopes, t.status AS tenant_status
+        m.role_id, m.status AS member_status, r.scopes, t.status AS tenant_status, t.settings AS tenant_settings
     FROM penny.sessions s
     JOIN penny.memberships m ON m.tenant_id = s.tenant_id AND m.user_id = s.user_id
     JOIN penny.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
@@ -95,7 +95,8 @@ async def create_api_key(scope: Writing, key: ApiKey) -> Row:
 
 API_KEY_FOR_USE: Final = """
     SELECT k.user_id, k.secret_hash, k.previous_hash, k.previous_valid_until, k.scopes, k.expires_at, k.revoked_at, k.last_used_at,
-        m.role_id, m.status AS member_status, r.scopes AS role_scopes, t.status AS tenant_status
+        k.document_client, m.role_id, m.status AS member_status, r.scopes AS role_scopes, t.status AS tenant_status,
+        t.settings AS tenant_settings
     FROM penny.api_keys k
     JOIN penny.memberships m ON m.tenant_id = k.tenant_id AND m.user_id = k.user_id
     JOIN penny.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
@@ -128,7 +129,8 @@ async def revoke_api_key(scope: Writing, tenant_id: UUID, key_id: UUID, now: dat
     """Revoke an API key; one that was revoked before keeps its time."""
     revoked = """
         UPDATE penny.api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant_id = $1 AND id = $2
-        RETURNING tenant_id, id, name, prefix, previous_valid_until, scopes, user_id, created_at, last_used_at, expires_at, revoked_at
+        RETURNING tenant_id, id, name, prefix, previous_valid_until, scopes, document_client, user_id, created_at, last_used_at,
+            expires_at, revoked_at
     """
     row = await scope.row(revoked, tenant_id, key_id, now)
     assert row is not None

@@ -27,6 +27,18 @@ async def locked(scope: Writing, tenant_id: UUID) -> Row | None:
     return await scope.row("SELECT * FROM penny.tenants WHERE tenant_id = $1 FOR NO KEY UPDATE", tenant_id)
 
 
+async def change(scope: Writing, tenant_id: UUID, *, name: str, settings: str) -> Row:
+    """Change a tenant that is locked."""
+    row = await scope.row(
+        "UPDATE penny.tenants SET name = $2, settings = $3::jsonb, revision = revision + 1 WHERE tenant_id = $1 RETURNING *",
+        tenant_id,
+        name,
+        settings,
+    )
+    assert row is not None, "it is locked"
+    return row
+
+
 async def every_id(scope: Reading) -> list[UUID]:
     """Read the ids of all tenants, in a system scope."""
     return [row["tenant_id"] for row in await scope.rows("SELECT tenant_id FROM penny.tenants ORDER BY tenant_id")]

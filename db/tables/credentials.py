@@ -27,6 +27,7 @@ class ApiKey(Table, tablename="api_keys", schema="penny"):
     previous_hash = Bytea(null=True, default=None)
     previous_valid_until = Timestamptz(null=True, default=None)
     scopes = Array(base_column=Text())
+    document_client = Text(null=True, default=None)
     user_id = UUID(default=None)
     created_at = Timestamptz()
     last_used_at = Timestamptz(null=True, default=None)

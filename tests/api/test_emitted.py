@@ -13,6 +13,7 @@ from schema.fields import Emits
 from settings import Settings
 from stack.addresses import Addresses
 from tests.api.following import TENANT, following, now
+from tests.api.manifests import flat
 from tests.api.people import address, done, link_token, me, membership_id, role_id, soon
 from tests.architecture.test_schema import ROOT_FIELDS
 from tests.chat.talking import hear
@@ -162,6 +163,15 @@ async def models(house: House, ada: Api) -> None:
     await house.do(ada, "routingPolicyUpsert", id=policy, name="Dear")
 
 
+async def clients(house: House, ada: Api) -> None:
+    """What is decided of clients."""
+    given: dict[str, Any] = {"client": "mobile", "version": "1.0", "manifest": flat("{ __typename }")}
+    published = await house.do(ada, "documentManifestPublish", "manifest { id }", **given)
+    await house.do(ada, "documentManifestPublish", **given)
+    await house.do(ada, "documentManifestDelete", manifestId=published["manifest"]["id"])
+    await house.do(ada, "tenantUpdate", settings={"automaticDocuments": True})
+
+
 async def assistants(house: House, ada: Api) -> None:
     version = "version { id assistant { id } }"
     made = (await house.do(ada, "assistantUpsert", version, slug="pirate", name="Pirate", instructions="Arr."))["version"]
@@ -219,6 +229,7 @@ async def test_every_mutation_tells_exactly_what_it_declares(house: House) -> No
     async with following(house.api.as_(ada.token), TENANT, after=await now(ada, house.process)) as device:
         bob = await accounts(house, ada, email)
         await models(house, ada)
+        await clients(house, ada)
         await assistants(house, ada)
         await chats(house, ada, bob)
         await ada.data("mutation { signOut { signedOut errors { code } } }")

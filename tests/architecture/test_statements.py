@@ -10,7 +10,7 @@ from db.piccolo_app import APP_CONFIG
 from tests.architecture.sources import PRODUCT, Module
 
 BUILDERS = {"db", "loaders"}
-WORKS = {"auth", "chat", "inference"}
+WORKS = {"auth", "chat", "gateway", "inference"}
 # The operator's commands connect on their own: to make a database, and to tell what is wrong with one. Tenants' rows they never touch.
 OPERATOR = {"cli/database.py", "cli/database_checks.py", "cli/migrate.py", "cli/migrations.py"}
 SQL = re.compile(

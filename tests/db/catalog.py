@@ -16,6 +16,7 @@ SYSTEM_SEES = {
     "jobs": "status IN ('QUEUED', 'RUNNING')",
     "facts": "true",
     "vectors_due": "true",
+    "trusted_documents": "is_public",
 }
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 

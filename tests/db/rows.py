@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -68,10 +68,11 @@ def value_of(column: Column) -> Any:
         "integer": lambda: next(_count),
         "bigint": lambda: next(_count),
         "numeric": lambda: Decimal(next(_count)),
-        "boolean": lambda: False,
+        "boolean": lambda: True,
         "jsonb": lambda: "{}",
         "halfvec(256)": lambda: "[" + ",".join(["0.0625"] * 256) + "]",
         "timestamp with time zone": lambda: datetime.now(UTC),
+        "date": lambda: datetime.now(UTC).date() + timedelta(days=next(_count)),
     }
     if column.type not in makers:
         raise NotImplementedError(f"tests/db/rows.py cannot make a {column.type} yet, which {column.name} needs.")

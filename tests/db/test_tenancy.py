@@ -23,6 +23,7 @@ SYSTEM_COLUMNS = {
     "runs": {"tenant_id", "id", "status", "lease_until", "created_at", "chat_id", "turn"},
     "jobs": {"tenant_id", "id", "kind", "status", "due_at", "finished_at"},
     "facts": {"tenant_id", "id", "era", "xact", "at"},
+    "trusted_documents": {"tenant_id", "id", "sha256", "body", "is_public"},
 }
 # What belongs to no tenant, and what `penny_app` may do with it.
 DIRECTORY = {

@@ -1,0 +1,188 @@
+"""Manifests: what a version of a client sends, published as a whole or not at all, and taken back when nobody uses it any more."""
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from auth.names import checked_name
+from auth.viewers import Viewer
+from db.scopes import Row, TenantScopes, Writing
+from db.statements import documents, tenants
+from db.statements.documents import NewDocument
+from db.tables.documents import DocumentManifest
+from errors import Conflict, Invalid, NotFound
+from events.facts import DocumentManifestDeleted, DocumentManifestPublished, record
+from events.revocations import Revocations, Revoked
+from gateway.formats import fault_of, texts_by_name
+from gateway.judging import Judge, Judged
+from gateway.registry import Registry
+from settings import Settings
+
+MOST_PARTS: Final = 1000
+DRAFT_LIFE: Final = timedelta(days=1)
+"""How long the parts of a manifest wait for the rest of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ManifestDraft:
+    """A manifest as a client's tool wrote it, or one of the parts of a large one."""
+
+    client: str
+    version: str
+    manifest: Any
+    part: int = 1
+    parts: int = 1
+
+
+@dataclass(frozen=True)
+class Published:
+    """What became of a manifest: its row once all of it has come, or why which of its documents were refused."""
+
+    manifest: Row | None
+    rejected: Sequence[str] = ()
+
+
+class Manifests:
+    """Publishes manifests, for viewers that may. Texts are kept byte for byte; one that several manifests have is kept once."""
+
+    def __init__(
+        self, *, scopes: TenantScopes, revocations: Revocations, registry: Registry, judge: Judge | None, settings: Settings
+    ) -> None:
+        self._scopes = scopes
+        self._revocations = revocations
+        self._registry = registry
+        self._judge = judge
+        self._settings = settings
+
+    async def publish(self, viewer: Viewer, draft: ManifestDraft) -> Published:
+        """Publish a manifest, or keep a part of one. Nothing of it can be asked for before all is there; the same again changes nothing.
+
+        Raises `Conflict` where the version has been published with other documents, or a part comes out of turn.
+        """
+        client, version = checked_name(draft.client, path=["client"]), checked_name(draft.version, path=["version"])
+        if not 1 <= draft.part <= draft.parts <= MOST_PARTS:
+            raise Invalid(f"Parts are numbered from 1, to {MOST_PARTS} at most.", path=("part",), constraint=f"range=1..{MOST_PARTS}")
+        judged = await self._judged(texts_by_name(draft.manifest))
+        rejected = [one for one in judged if isinstance(one, str)]
+        if rejected:
+            return Published(None, rejected)
+        new = [one for one in judged if isinstance(one, NewDocument)]
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            await tenants.locked(scope, viewer.tenant_id)
+            whole = await self._gathered(scope, viewer.tenant_id, client, version, draft, new)
+            if taken := await documents.taken_names(scope, viewer.tenant_id, whole):
+                return Published(None, [f"{name}: this id is another document's already." for name in taken])
+            if draft.part < draft.parts:
+                await self._keep_draft(scope, viewer.tenant_id, client, version, draft.part, whole)
+                return Published(None)
+            row = await self._written(scope, viewer, client, version, whole)
+        await self._tell(viewer.tenant_id)
+        return Published(row)
+
+    async def delete(self, viewer: Viewer, manifest_id: UUID) -> None:
+        """Take a manifest back: what no other one has can be asked for no more, within a second everywhere."""
+        async with self._scopes.writing(viewer.tenant_id) as scope:
+            await tenants.locked(scope, viewer.tenant_id)
+            if not await documents.delete_manifest(scope, viewer.tenant_id, manifest_id):
+                raise NotFound("There is no DocumentManifest with this id.", path=("manifestId",))
+            await record(scope, viewer.tenant_id, DocumentManifestDeleted(manifest_id=manifest_id), by=viewer)
+        await self._tell(viewer.tenant_id)
+
+    async def faults(self, tenant_id: UUID, manifest_id: UUID) -> list[str]:
+        """Say which documents of a manifest the schema of this process does not answer, and why."""
+        async with self._scopes.reading(tenant_id) as scope:
+            rows = await documents.page_of_documents(scope, tenant_id, manifest_id, beyond=None, limit=None)
+        judged = [(row, await self._asked(row["body"])) for row in rows]
+        return [f"{row['operation_name'] or row['sha256'].hex()}: {one.error}" for row, one in judged if one.error is not None]
+
+    async def _judged(self, texts: Mapping[str, str]) -> list[NewDocument | str]:
+        """Look at each document by itself: what it is, or a sentence that says why not."""
+        most = self._settings.manifest_documents
+        if len(texts) > most:
+            raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
+        return [await self._one(name, text) for name, text in texts.items()]
+
+    async def _one(self, name: str, text: str) -> NewDocument | str:
+        judged = None
+        if (fault := fault_of(name, text)) is None:
+            judged = await self._asked(text)
+            fault = judged.error
+        if judged is None or fault is not None:
+            return f"{name}: {fault}"
+        sha256 = hashlib.sha256(text.encode()).digest()
+        return NewDocument(name, sha256, text, judged.operation_name, judged.cost, judged.is_public)
+
+    async def _asked(self, text: str) -> Judged:
+        assert self._judge is not None, "a process that publishes knows the schema"
+        # A manifest has hundreds: others get their turn in between.
+        await asyncio.sleep(0)
+        return self._judge(text)
+
+    async def _gathered(  # noqa: PLR0913 - the manifest, and what came of it
+        self, scope: Writing, tenant_id: UUID, client: str, version: str, draft: ManifestDraft, new: Sequence[NewDocument]
+    ) -> list[NewDocument]:
+        """Put a part behind those that came before it."""
+        if draft.part == 1:
+            return list(new)
+        parts, before = await documents.draft_of(scope, tenant_id, client, version)
+        if parts != draft.part - 1:
+            raise Conflict(f"Part {parts + 1} comes next; begin with part 1 again.", path=("part",))
+        named = {one.name: one for one in [*before, *new]}
+        if len(named) > self._settings.manifest_documents:
+            most = self._settings.manifest_documents
+            raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
+        if len(named) < len(before) + len(new):
+            raise Invalid("An id is in two parts of the manifest.", path=("manifest",), constraint="unique")
+        return list(named.values())
+
+    async def _keep_draft(  # noqa: PLR0913 - a draft's key and what is in it
+        self, scope: Writing, tenant_id: UUID, client: str, version: str, part: int, whole: Sequence[NewDocument]
+    ) -> None:
+        await documents.delete_drafts(scope, tenant_id, client, version, before=datetime.now(UTC) - DRAFT_LIFE)
+        await documents.keep_draft(scope, tenant_id, client, version, parts=part, documents=whole)
+        _, size = await documents.sizes(scope, tenant_id)
+        self._check_bytes(size)
+
+    async def _written(self, scope: Writing, viewer: Viewer, client: str, version: str, whole: Sequence[NewDocument]) -> Row:
+        now = datetime.now(UTC)
+        await documents.delete_drafts(scope, viewer.tenant_id, client, version, before=now - DRAFT_LIFE)
+        if (there := await documents.manifest_of(scope, viewer.tenant_id, client, version)) is not None:
+            if await documents.hashes_by_name(scope, viewer.tenant_id, there["id"]) != {one.name: one.sha256 for one in whole}:
+                raise Conflict("This version is published already, with other documents.", path=("version",))
+            return there
+        manifest = DocumentManifest(
+            tenant_id=viewer.tenant_id,
+            id=uuid7(),
+            client=client,
+            version=version,
+            document_count=len({one.sha256 for one in whole}),
+            created_by=viewer.user_id,
+            created_at=now,
+        )
+        await documents.publish(scope, manifest, whole)
+        await record(scope, viewer.tenant_id, DocumentManifestPublished(manifest_id=manifest.id), by=viewer)
+        manifests, size = await documents.sizes(scope, viewer.tenant_id)
+        most = self._settings.tenant_manifests
+        if manifests > most:
+            raise Conflict(f"A tenant has at most {most:,} manifests: take one back first.", path=("version",))
+        self._check_bytes(size)
+        row = await documents.manifest_of(scope, viewer.tenant_id, client, version)
+        assert row is not None
+        return row
+
+    def _check_bytes(self, size: int) -> None:
+        most = self._settings.tenant_document_bytes
+        if size > most:
+            message = f"A tenant's documents have at most {most:,} bytes: take a manifest back first."
+            raise Invalid(message, path=("manifest",), constraint=f"max_bytes={most}")
+
+    async def _tell(self, tenant_id: UUID) -> None:
+        revoked = Revoked(kind="documents", tenant_id=tenant_id, id=tenant_id, reason="DOCUMENTS_CHANGED")
+        self._registry.forget(revoked)
+        await self._revocations.publish(revoked)

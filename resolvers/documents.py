@@ -1,0 +1,77 @@
+"""Manifests and their documents, for those who administer the tenant's API."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from auth.policies.documents import can_administer_documents
+from db.scopes import Row
+from db.statements import documents
+from db.statements.projections import Columns
+from errors import PennyError
+from gateway.manifests import ManifestDraft, Published
+from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.operations import Operation
+
+
+async def manifest_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
+    """Find a manifest."""
+    return await operation.questions.manifest_by_id.of(columns).load(id) if can_administer_documents(operation.viewer) else None
+
+
+async def document_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
+    """Find a document."""
+    return await operation.questions.document_by_id.of(columns).load(id) if can_administer_documents(operation.viewer) else None
+
+
+async def page(operation: Operation, arguments: PageArguments) -> Page:
+    """Page through the tenant's manifests, the newest first."""
+    cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "manifests")
+    start = arguments.start(cursors)
+    async with operation.reads.reading(operation.tenant_id) as scope:
+        rows = await documents.page_of_manifests(scope, operation.tenant_id, beyond=start[0] if start else None, limit=arguments.limit)
+    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+
+
+async def pages_of_documents(operation: Operation, manifests: Sequence[Row], arguments: PageArguments) -> list[Page | PennyError]:
+    """Page through the documents of manifests, in the order in which they were first published."""
+    cipher = await operation.works.keyring.cipher(operation.tenant_id)
+    return [await _page_of(operation, Cursors(cipher, "manifest documents", row["id"]), row["id"], arguments) for row in manifests]
+
+
+async def _page_of(operation: Operation, cursors: Cursors, manifest_id: UUID, arguments: PageArguments) -> Page | PennyError:
+    try:
+        start = arguments.start(cursors)
+    except PennyError as error:
+        return error
+    async with operation.reads.reading(operation.tenant_id) as scope:
+        rows = await documents.page_of_documents(
+            scope, operation.tenant_id, manifest_id, beyond=start[0] if start else None, limit=arguments.limit
+        )
+    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+
+
+async def last_uses(operation: Operation, manifests: Sequence[Row], needed: object) -> list[datetime | None]:  # noqa: ARG001 - a batch's arguments
+    """Say when each manifest's documents were last used."""
+    return await operation.questions.last_use_by_manifest.load_many([row["id"] for row in manifests])
+
+
+async def calls(operation: Operation, rows: Sequence[Row], needed: object) -> list[int]:  # noqa: ARG001 - a batch's arguments
+    """Count the calls of the last 30 days."""
+    found = await operation.questions.calls_by_document.load_many([row["id"] for row in rows])
+    return [count or 0 for count in found]
+
+
+async def faults(operation: Operation, manifests: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
+    """Say what of each manifest the schema does not answer any more."""
+    return [await operation.works.manifests.faults(operation.tenant_id, row["id"]) for row in manifests]
+
+
+async def publish(operation: Operation, draft: ManifestDraft) -> Published:
+    """Publish a manifest."""
+    return await operation.works.manifests.publish(operation.viewer, draft)
+
+
+async def delete(operation: Operation, id: UUID) -> None:
+    """Take a manifest back."""
+    await operation.works.manifests.delete(operation.viewer, id)
