@@ -67,7 +67,7 @@ clients: $(ENVIRONMENT) $(NPM_TREE_OF_CLIENTS) $(GRAPHIQL) ## Run the tests that
 sizes: $(ENVIRONMENT) ## Print the longest files and functions.
 	@$(PYTHON) .ci/sizes.py
 
-bench: $(ENVIRONMENT) $(NPM_TREE_OF_PEERS) $(PYTHON_OF_PEERS) ## Measure PENNY and its peers; BENCH_ARGS=--quick for a short look, --only-talks for conversations alone.
+bench: $(ENVIRONMENT) $(NPM_TREE_OF_PEERS) $(PYTHON_OF_PEERS) ## Measure PENNY and its peers; BENCH_ARGS=--quick for a short look, --only-talks or --only-wires for a part.
 	@BENCH_NODE="$(NODE)" $(PYTHON) -m bench $(BENCH_ARGS)
 
 # The Python peers need libraries that PENNY does not, in an environment of their own.

@@ -15,6 +15,7 @@ from bench.processes import Memory
 from bench.profiling import Profile
 from bench.talks import Talks
 from bench.targets import Target
+from bench.wires import Wire
 from bench.worlds import Size
 
 CLIENTS = 16
@@ -63,6 +64,7 @@ class Report:
     web_start: float
     profiles: list[Profile]
     talks: Talks
+    wires: list[Wire]
     loads: list[float]
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: str = field(default_factory=_machine)

@@ -8,6 +8,7 @@ from bench.comparisons import Cell
 from bench.operations import COMPARED, WHO, Operation
 from bench.reports import CROWDS, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
 from bench.talks import PER_SECOND, Held, Talks
+from bench.wires import GOAL, Wire
 
 MEMORY_GOAL = 150
 CROWD = (1, 4, 16, 64)
@@ -35,6 +36,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield from _linearity(report)
     yield _first_words(report)
     yield from talking(report.talks)
+    yield wired(report.wires)
     yield _processes(report)
 
 
@@ -119,6 +121,13 @@ def talking(talks: Talks) -> Iterator[Section]:
         ("memory of a silent subscription with its socket", f"{talks.subscription_kb:.0f} kB", ""),
     ]
     yield Section("Beside others", ("what", "measured", "goal"), rows)
+
+
+def wired(wires: Sequence[Wire]) -> Section:
+    """What a token of a provider costs on each wire."""
+    rows = [(one.name, f"{one.read_us:.1f}", f"< {GOAL:g}", f"{one.whole_us:.1f}", f"{one.tokens:,}") for one in wires]
+    columns = ("wire", "CPU µs a token", "goal", "with the connection", "tokens")
+    return Section("Tokens of providers, from their wires to events", columns, rows)
 
 
 def _held(one: Held) -> Sequence[str]:

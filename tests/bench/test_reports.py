@@ -12,6 +12,7 @@ from bench.operations import COMPARED, ONE
 from bench.reports import MANY, Goal, Report
 from bench.talks import Talks
 from bench.targets import Target
+from bench.wires import Wire
 from bench.worlds import Size
 
 COSTS = {targets.COMPILED: 1.0, targets.MERCURIUS: 1.5, targets.POSTGRAPHILE: 4.0, targets.FASTAPI: 12.0}
@@ -32,6 +33,7 @@ def report() -> Report:
         web_start=0.0,
         profiles=[],
         talks=Talks([], [], [], (10.0, 20.0), 50, 10.0),
+        wires=[Wire("openai", 1.8, 12.3, 1000)],
         loads=[0.5, 1.5],
     )
 
