@@ -44,7 +44,7 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 reference: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Run the tests that operations take part in once more, on graphql-core alone.
 	@PENNY_TEST_EXECUTION=reference $(PYTHON) -m pytest $(PYTEST_ARGS) $(REFERENCE_TESTS)
 
-chaos: $(ENVIRONMENT) ## Kill workers and web processes under a hundred answers and more; CHAOS and PENNY_CHAOS_SEED choose how many and when.
+chaos: $(ENVIRONMENT) ## Kill the worker of each of a hundred answers and more, and web processes beside; CHAOS and PENNY_CHAOS_SEED choose how many and when.
 	@PENNY_CHAOS=$(or $(CHAOS),120) $(PYTHON) -m pytest -n 0 -s tests/chat/test_chaos.py tests/chat/test_outages.py
 
 mutants: $(ENVIRONMENT) ## Break the compiler on purpose, in each way that is known, and print which trial noticed it.

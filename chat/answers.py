@@ -168,6 +168,7 @@ class Answer:
                     if self._steered and self._speech.pauses:
                         return STEERED
                 elif isinstance(event, Rerouted):
+                    await self._sign(spoke=False)  # that another one is asked is written before it is
                     self._speech.turn(partial(self._turned, event), begins_anew=event.restarts)
                     self._heard.set()
                 else:
@@ -190,6 +191,8 @@ class Answer:
             return await listening
         except ProviderFailed as failure:
             return failed(failure)
+        except RunWasTaken:
+            raise
         except asyncio.CancelledError:
             if self._stopped is not None:
                 return self._stopped
@@ -209,19 +212,26 @@ class Answer:
 
     async def _keep(self) -> None:
         """Save what was said, show a sign of life, and look whether somebody wants the answer to stop."""
-        lease = timedelta(seconds=self._settings.run_lease_seconds)
-        sign_of_life = time.monotonic()
+        signed_at = time.monotonic()
         while True:
             await asyncio.sleep(self._pause(self._settings.run_save_ms, self._settings.run_save_most_ms))
             spoke = self._speech.seq != self._saved_seq
-            if not spoke and time.monotonic() - sign_of_life < self._settings.run_lease_seconds / 3:
+            if not spoke and time.monotonic() - signed_at < self._settings.run_lease_seconds / 3:
                 continue
-            with contextlib.suppress(Unavailable):
-                async with self._scopes.writing(self._run["tenant_id"]) as scope:
-                    how = await self._save(scope, lease=lease, spoke=spoke)
-                sign_of_life = time.monotonic()
-                if how is not None:
-                    self.stop(how)
+            if await self._sign(spoke=spoke):
+                signed_at = time.monotonic()
+
+    async def _sign(self, *, spoke: bool) -> bool:
+        """Show a sign of life, with what was said and whom was asked; False while PostgreSQL is away. Raises `RunWasTaken`."""
+        lease = timedelta(seconds=self._settings.run_lease_seconds)
+        try:
+            async with self._scopes.writing(self._run["tenant_id"]) as scope:
+                how = await self._save(scope, lease=lease, spoke=spoke)
+        except Unavailable:
+            return False
+        if how is not None:
+            self.stop(how)
+        return True
 
     def _pause(self, least_ms: float, most_ms: float) -> float:
         """Return how many seconds to gather: longer, the longer the answer is, and never so long that the lease runs out."""

@@ -1,7 +1,8 @@
 """Making ready to answer: what was said before, what that cost, and whether a model has to be asked for more."""
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -14,12 +15,13 @@ from chat.contexts import given, read_branch
 from chat.events import PartStarted, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
-from chat.routes import closed_usages, cost_by, open_usages
+from chat.routes import Work, closed_usages, cost_by, open_usages, rows_of
 from chat.speech import Speech, bytes_of
 from chat.steps import LostStep, Said, Step, columns_of, lost_steps, unread_steps, usage_of
 from chat.views import Told
 from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import assistants, attempts, messages, runs, steps
+from inference.attempts import Attempt
 from inference.deployments import Capability, Policy
 from inference.models import ModelMessage, ModelRequest, Usage
 from settings import Settings
@@ -61,14 +63,16 @@ class Preparation:
         )
         request = whole.request()
         own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
-        lost = lost_steps(found.steps, own, request, asked=_asked(told), closed=closed_usages(found.attempts))
-        await self._close(lost, found.attempts)
+        asked = _asked(told)
+        lost = lost_steps(found.steps, own, request, asked=asked, closed=closed_usages(found.attempts))
+        unwritten = self._unwritten(lost, asked, found.attempts)
+        await self._close(lost, found.attempts, unwritten)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
         request = self._continued(request, speech, used)
         losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
         task = Task(
             run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used,
-            policy=self._policy, limit=whole.window.limit, attempts_before=max((row["number"] for row in found.attempts), default=0),
+            policy=self._policy, limit=whole.window.limit, attempts_before=_last_number((*found.attempts, *unwritten)),
         )  # fmt: skip
         return task, self._ended(speech, request, losses)
 
@@ -100,11 +104,28 @@ class Preparation:
             return Speech.continuing(saved["id"], parts, events)
         return Speech.retold(saved["id"], parts, events, seq)
 
-    async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row]) -> None:
+    def _unwritten(self, lost: Sequence[LostStep], asked: Mapping[int, RunStarted], tried: Sequence[Row]) -> list[dict[str, Any]]:
+        """Make the rows of the attempts that lost workers told in the log, and did not live to write."""
+        written, number = {row["step"] for row in tried}, _last_number(tried)
+        places = {place.id: place for place in self._policy.places}
+        rows: list[dict[str, Any]] = []
+        for one in lost:
+            route = asked[one.number].route if one.number in asked else None
+            if one.number in written or route is None or (place := places.get(route.deployment_id)) is None:
+                continue
+            number += 1
+            attempt = Attempt(
+                number=number, deployment=place, reason=route.reason, started_at=datetime.fromtimestamp(asked[one.number].at, UTC),
+                ended_at=datetime.now(UTC), message=attempts.WORKER_LOST, usage=one.open_usage,
+            )  # fmt: skip
+            rows += rows_of(Work.of_run(self._run)._replace(step=one.number), self._policy, [attempt])
+        return rows
+
+    async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row], unwritten: Sequence[Mapping[str, Any]]) -> None:
         if not lost:
             return
         async with self._scopes.writing(self._run["tenant_id"]) as scope:
-            await _close(scope, self._run, lost, tried)
+            await _close(scope, self._run, lost, tried, unwritten)
 
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
@@ -133,17 +154,26 @@ async def close_unread(scope: Writing, run: Row) -> None:
     await steps.add_up(scope, tenant_id, run_id)
 
 
-async def _close(scope: Writing, run: Row, lost: Sequence[LostStep], tried: Sequence[Row]) -> None:
-    """Close the steps of lost workers, and the attempt that each left open, if any."""
+async def _close(
+    scope: Writing, run: Row, lost: Sequence[LostStep], tried: Sequence[Row], unwritten: Sequence[Mapping[str, Any]] = ()
+) -> None:
+    """Close the steps of lost workers, and the attempt that each left open or unwritten; what was closed before stays as it is."""
     tenant_id, run_id = run["tenant_id"], run["id"]
     for one in lost:
-        await steps.close(scope, tenant_id, run_id, one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage))
+        if not await steps.close(scope, tenant_id, run_id, one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage)):
+            continue
         for row in tried:
             if row["step"] == one.number and row["ended_at"] is None:
                 usage, cost = columns_of(one.open_usage), cost_by(row, one.open_usage)
                 await attempts.close(scope, tenant_id, run_id, row["number"], usage=usage, cost=cost)
+        if rows := [row for row in unwritten if row["step"] == one.number]:
+            await attempts.save(scope, tenant_id, rows)
 
 
-def _asked(told: Sequence[Told]) -> set[int]:
-    """Return the steps whose worker wrote that it began, which it does before it asks."""
-    return {epoch_of(one.entry_id) for one in told if isinstance(one.event, RunStarted)}
+def _asked(told: Sequence[Told]) -> dict[int, RunStarted]:
+    """Return how the steps began whose worker wrote whom it asks, which it does before it does."""
+    return {epoch_of(one.entry_id): one.event for one in told if isinstance(one.event, RunStarted) and one.event.route is not None}
+
+
+def _last_number(rows: Sequence[Mapping[str, Any]]) -> int:
+    return max((row["number"] for row in rows), default=0)

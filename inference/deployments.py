@@ -204,6 +204,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         asked = (*self.candidates, *self.fallbacks_on(FailureKind.CONTEXT_WINDOW))
         return [one.model for one in asked if self.allows(one)] or [one.model for one in self.candidates]
 
+    @property
+    def places(self) -> Sequence[Deployment]:
+        """All that may be asked, at first or after a failure."""
+        return [*self.candidates, *(deployment for rule in self.fallbacks for deployment in rule.to)]
+
     def allows(self, deployment: Deployment) -> bool:
         """Whether a deployment is where it may be asked."""
         return not self.allowed_regions or deployment.region in self.allowed_regions

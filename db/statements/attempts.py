@@ -13,6 +13,8 @@ from db.statements.projections import Columns, Projection
 from db.statements.steps import TOKENS
 from db.tables.attempts import Attempt
 
+WORKER_LOST: Final = "The worker that asked was lost."
+
 # Rows come as one JSON document: what is written at once is one statement, whatever its number of attempts.
 _SAVE: Final = """
     INSERT INTO penny.attempts SELECT * FROM jsonb_populate_recordset(NULL::penny.attempts, $2::jsonb) WHERE tenant_id = $1
@@ -36,8 +38,8 @@ async def close(  # noqa: PLR0913 - which one, and what it came to
     """End an attempt that a lost worker left open, with what it used and, where it has a price, what that cost."""
     await scope.run(
         """
-        UPDATE penny.attempts SET ended_at = now(), message = 'The worker that asked was lost.', input_tokens = $4,
-            output_tokens = $5, cache_read_tokens = $6, cache_write_tokens = $7, reasoning_tokens = $8, usage_estimated = $9, cost = $10
+        UPDATE penny.attempts SET ended_at = now(), input_tokens = $4, output_tokens = $5, cache_read_tokens = $6,
+            cache_write_tokens = $7, reasoning_tokens = $8, usage_estimated = $9, cost = $10, message = $11
         WHERE tenant_id = $1 AND work_id = $2 AND number = $3 AND ended_at IS NULL
         """,
         tenant_id,
@@ -46,6 +48,7 @@ async def close(  # noqa: PLR0913 - which one, and what it came to
         *(usage[name] for name in TOKENS),
         usage["estimated"],
         cost,
+        WORKER_LOST,
     )
 
 

@@ -155,18 +155,32 @@ def words(count: int) -> str:
     return "".join(f"word{number} " for number in range(count))
 
 
+async def insist(urls: Sequence[str], token: str | None, chance: random.Random, act: Callable[[Api], Awaitable[str]]) -> str:
+    """Do something at any web process, again until one has answered: `act` must be safe to repeat."""
+    while True:
+        try:
+            async with Api(chance.choice(urls), token) as api:
+                return await act(api)
+        except AWAY:
+            await asyncio.sleep(PAUSE)
+
+
+TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens")
+
+
 async def every_token_was_billed_once(rows: Query) -> None:
-    """No run is open; its steps are closed, their bytes are the answer's, and their tokens are the run's."""
+    """No run is open; its steps and attempts are closed, and the tokens of either are the run's."""
     assert await rows("SELECT id, status FROM penny.runs WHERE status IN ('QUEUED', 'RUNNING')") == []
     assert await rows("SELECT * FROM penny.run_steps WHERE outcome = 'OPEN'") == []
-    classes = ["input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"]
-    sums = ", ".join(f"run.{name}, (sum(step.{name}))::bigint AS steps_{name}" for name in classes)
-    billed = await rows(
-        f"SELECT run.id, {sums} FROM penny.runs run JOIN penny.run_steps step ON step.run_id = run.id GROUP BY run.tenant_id, run.id"
-    )
-    for row in billed:
-        for name in classes:
-            assert row[name] == row[f"steps_{name}"], f"{row['id']} {name}"
+    assert await rows("SELECT * FROM penny.attempts WHERE kind = 'ANSWER' AND ended_at IS NULL") == []
+    for table, key in (("run_steps", "run_id"), ("attempts", "work_id")):
+        sums = ", ".join(f"run.{name}, coalesce(sum(one.{name}), 0)::bigint AS summed_{name}" for name in TOKENS)
+        billed = await rows(
+            f"SELECT run.id, {sums} FROM penny.runs run LEFT JOIN penny.{table} one ON one.{key} = run.id GROUP BY run.tenant_id, run.id"
+        )
+        for row in billed:
+            for name in TOKENS:
+                assert row[name] == row[f"summed_{name}"], f"{row['id']} {name} {table}"
 
 
 async def said_bytes(rows: Query, run_id: str) -> int:

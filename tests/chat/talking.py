@@ -54,8 +54,8 @@ class Heard:
         return run
 
 
-async def new_chat(api: Api, title: str | None = None) -> str:
-    payload = (await api.data(CREATE, input={"idempotencyKey": uuid4().hex, "title": title}))["chatCreate"]
+async def new_chat(api: Api, title: str | None = None, *, key: str | None = None) -> str:
+    payload = (await api.data(CREATE, input={"idempotencyKey": key or uuid4().hex, "title": title}))["chatCreate"]
     assert payload["errors"] == [], payload["errors"]
     return str(payload["chat"]["id"])
 
@@ -67,9 +67,9 @@ async def say(api: Api, chat_id: str, text: str, *, key: str | None = None, **mo
     return payload
 
 
-async def ask(api: Api, chat_id: str, text: str) -> str:
+async def ask(api: Api, chat_id: str, text: str, *, key: str | None = None) -> str:
     """Send a message and return the id of the run that answers."""
-    payload = await say(api, chat_id, text)
+    payload = await say(api, chat_id, text, key=key)
     assert payload["errors"] == [], payload["errors"]
     return str(payload["runs"][0]["id"])
 

@@ -15,6 +15,7 @@ from db.statements import jobs
 from events.jobs import JobRun, JobWasTaken
 from inference.models import ModelMessage, ModelRequest
 from tests.api.people import done, me, soon
+from tests.chat.chaos import every_token_was_billed_once
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat, say
 from tests.chat.test_compactions import summarised
@@ -31,6 +32,7 @@ USAGE = (
 CHAT = f"query ($id: ID!) {{ node(id: $id) {{ ... on Chat {{ {USAGE} }} }} }}"
 STATS = "{ models(first: 100) { nodes { key deployments { stats { requests errorRate costPerMTokOut } } } } }"
 LOST, STOPPED = "The worker that asked was lost.", "It was stopped."
+PATIENCE = 40  # seconds: processes start slowly where many do
 HANGS = Fault(hang_at=2)
 
 
@@ -63,7 +65,7 @@ async def job_when(rows: Rows, *statuses: str) -> Any:
             raise LookupError("the job is not there yet")
         return job
 
-    return await soon(look)
+    return await soon(look, seconds=PATIENCE)
 
 
 def cost_of(row: Any) -> Decimal:
@@ -85,6 +87,7 @@ async def test_titles_and_summaries_are_kept_and_counted_as_answers_are(
     async with running_web(metered) as (url, _), Api(url) as api, running(metered, "worker"):
         ada = await api.sign_up()
         chat_id = await talked(ada)
+        await job_when(lonely_rows, "SUCCEEDED")
         await title_of(ada, chat_id)
         await done(ada, "contextCompact", chatId=chat_id)
         await summarised(ada, chat_id)
@@ -135,8 +138,8 @@ async def test_a_title_whose_worker_was_lost_is_asked_for_again_and_both_calls_c
         (open_one,) = await attempts_of(lonely_rows, "TITLE")
         assert (open_one["ended_at"], open_one["cost"]) == (None, None)
         async with running(metered, "worker"):
-            await title_of(ada, chat_id)
             await job_when(lonely_rows, "SUCCEEDED")
+            await title_of(ada, chat_id)
     lost, last = await attempts_of(lonely_rows, "TITLE")
     assert endpoint.count("m") == 3
     assert (lost["number"], lost["message"], lost["usage_estimated"], lost["step"]) == (1, LOST, True, 1)
@@ -158,7 +161,7 @@ async def test_a_title_that_is_cancelled_counts_with_what_was_said(
             if not await attempts_of(lonely_rows, "TITLE"):
                 raise LookupError("no attempt is written yet")
 
-        await soon(heard)
+        await soon(heard, seconds=PATIENCE)
         await done(ada, "jobCancel", "job { status }", jobId=f"job_{job['id'].hex}")
         await job_when(lonely_rows, "CANCELLED")
     (only,) = await attempts_of(lonely_rows, "TITLE")
@@ -200,8 +203,8 @@ async def test_a_worker_that_stops_hands_its_title_over_with_what_it_used(
         (stopped,) = await attempts_of(lonely_rows, "TITLE")
         assert (await job_when(lonely_rows, "QUEUED"))["attempt"] == 0
         async with running(metered, "worker"):
-            await title_of(ada, chat_id)
             await job_when(lonely_rows, "SUCCEEDED")
+            await title_of(ada, chat_id)
     assert (stopped["message"], stopped["cost"]) == (STOPPED, cost_of(stopped))
     first, last = await attempts_of(lonely_rows, "TITLE")
     assert (first, last["number"], last["message"]) == (stopped, 2, None)
@@ -239,7 +242,7 @@ async def test_a_run_that_nobody_can_read_any_more_says_what_it_used_and_cost(
                 if not await lonely_rows("SELECT 1 FROM penny.run_steps WHERE text_bytes > 0"):
                     raise LookupError("nothing is saved yet")
 
-            await soon(saved)
+            await soon(saved, seconds=PATIENCE)
             worker.kill()
             await worker.wait()
         await lonely_rows("UPDATE penny.messages SET content = '\\x00' WHERE role = 'USER'")
@@ -250,3 +253,25 @@ async def test_a_run_that_nobody_can_read_any_more_says_what_it_used_and_cost(
     assert (attempt["message"], attempt["usage_estimated"], attempt["cost"]) == (LOST, True, cost_of(attempt))
     assert min(attempt["input_tokens"], attempt["output_tokens"]) > 0
     assert (run["input_tokens"], run["output_tokens"]) == (attempt["input_tokens"], attempt["output_tokens"])
+
+
+async def test_a_call_that_only_the_log_knows_of_is_kept_all_the_same(
+    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
+) -> None:
+    """A worker is lost before it has written to PostgreSQL whom it asked: the one after it does."""
+    endpoint.plan("m", Fault(hang_at=3))
+    seldom = metered | {"PENNY_RUN_SAVE_MS": "60000", "PENNY_RUN_LEASE_SECONDS": "4"}
+    async with running_web(seldom) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(seldom, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "Where do swallows spend the winter?")
+            await hear(ada, run_id, until=4)
+            worker.kill()
+            await worker.wait()
+        assert await attempts_of(lonely_rows, "ANSWER") == []
+        async with running(seldom, "worker"):
+            assert (await hear(ada, run_id)).end["status"] == "INCOMPLETE"  # this model does not go on with what was said
+    (only,) = await attempts_of(lonely_rows, "ANSWER")
+    assert (only["number"], only["message"], only["model"], only["cost"]) == (1, LOST, "platform/m", cost_of(only))
+    assert min(only["input_tokens"], only["output_tokens"]) > 0
+    await every_token_was_billed_once(lonely_rows)

@@ -1,0 +1,152 @@
+"""What goes wrong at the worst of moments: an end whose commit nobody was told of, a summary of what is just being redacted."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import pytest
+
+from auth.viewers import Viewer
+from chat.acts import Act, Acts
+from chat.asides import Aside
+from chat.compactions import KIND, Summaries
+from chat.events import RunFinished
+from chat.redactions import Redactions
+from chat.workers import Worker
+from db.scopes import Reading, TenantScopes, Writing
+from db.statements import jobs
+from errors import Unavailable
+from events.jobs import JobRun
+from inference.models import ModelRequest
+from settings import Settings
+from tests.api.people import done, soon
+from tests.chat.conftest import Rows
+from tests.chat.talking import ask, hear, new_chat
+from tests.chat.test_compactions import chat_of, conversation
+from tests.events.test_jobs import JOB_LEASE
+from tests.running import Api, running, running_web
+from web.works import Process, open_works
+
+
+class Forgetful(TenantScopes):
+    """Scopes whose connection breaks once: after a commit that ended a run, before anybody is told."""
+
+    def __init__(self, whole: TenantScopes) -> None:
+        self._whole = whole
+        self.forgot = 0
+
+    def reading(self, tenant_id: UUID) -> contextlib.AbstractAsyncContextManager[Reading]:
+        return self._whole.reading(tenant_id)
+
+    @contextlib.asynccontextmanager
+    async def writing(self, tenant_id: UUID) -> AsyncIterator[Writing]:
+        async with self._whole.writing(tenant_id) as scope:
+            yield scope
+            ended = await scope.value("SELECT count(*) FROM penny.runs WHERE tenant_id = $1 AND finished_at IS NOT NULL", tenant_id)
+        if ended and not self.forgot:
+            self.forgot += 1
+            raise Unavailable("The connection broke.")
+
+
+class Slow(Acts):
+    """Acts that wait with their commit."""
+
+    def __init__(self, whole: Acts) -> None:
+        self._whole = whole
+        self.is_done = asyncio.Event()
+        self.may_commit = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def begun(self, viewer: Viewer) -> AsyncIterator[Act]:
+        async with self._whole.begun(viewer) as act:
+            yield act
+            self.is_done.set()
+            await self.may_commit.wait()
+
+
+@contextlib.asynccontextmanager
+async def at_work(process: Process, settings: Settings, scopes: TenantScopes) -> AsyncIterator[None]:
+    """A worker in this process."""
+    works, stop = process.works, asyncio.Event()
+    worker = Worker(
+        name=uuid4().hex, scopes=scopes, system=process.system, keyring=works.keyring, logs=works.logs, queue=process.queue,
+        blocking=process.blocking, router=works.router, models=works.models, compactions=works.compactions, settings=settings,
+    )  # fmt: skip
+    working = asyncio.create_task(worker.work(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await working
+
+
+async def test_an_end_that_was_committed_without_being_told_is_told_by_whoever_made_it(lonely: dict[str, str], lonely_rows: Rows) -> None:
+    settings = Settings.from_environment(lonely)
+    async with running_web(lonely) as (url, _), Api(url) as api, open_works(settings, application="penny tests") as process:
+        ada = await api.sign_up()
+        assert ada.token is not None
+        viewer = await process.works.sessions.viewer_of(ada.token)
+        scopes = Forgetful(process.works.scopes)
+        async with at_work(process, settings, scopes):
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=5")
+            heard = await hear(ada, run_id)
+        told = await process.works.logs.written(
+            await process.works.keyring.cipher(viewer.tenant_id), UUID(run_id.removeprefix("run_"))
+        )  # fmt: skip
+    assert scopes.forgot == 1
+    assert heard.end["status"] == "COMPLETED"
+    assert "RunSnapshot" not in heard.types
+    assert isinstance(told[-1].event, RunFinished)
+    assert heard.seqs == [one.event.seq for one in told]
+    (run,) = await lonely_rows("SELECT epoch, last_seq FROM penny.runs")
+    assert (run["epoch"], run["last_seq"]) == (1, heard.seqs[-1])
+
+
+@pytest.fixture
+async def compacting(lonely: dict[str, str]) -> AsyncIterator[tuple[Api, Process, Settings]]:
+    """A person with a web process, and works without a worker; whoever talks needs one."""
+    lonely |= {"PENNY_CONTEXT_KEEP_MESSAGES": "2", "PENNY_JOB_SWEEP_SECONDS": "600"}  # jobs are left to the test
+    settings = Settings.from_environment(lonely)
+    async with (
+        running_web(lonely) as (url, _), Api(url) as api, running(lonely, "worker"),
+        open_works(settings, application="penny tests") as process,
+    ):  # fmt: skip
+        yield await api.sign_up(), process, settings
+
+
+async def test_a_summary_of_what_is_being_redacted_is_not_written_over_the_redaction(
+    compacting: tuple[Api, Process, Settings], lonely_rows: Rows
+) -> None:
+    ada, process, settings = compacting
+    assert ada.token is not None
+    works, viewer = process.works, await process.works.sessions.viewer_of(ada.token)
+    chat_id = await conversation(ada)
+    first = (await chat_of(ada, chat_id))["messages"]["nodes"][0]["id"]
+    summary = (await done(ada, "contextCompact", "message { id }", chatId=chat_id))["message"]["id"]
+    slow = Slow(Acts(scopes=works.scopes, keyring=works.keyring, settings=settings))
+    redacting: list[asyncio.Task[object]] = []
+
+    async def say(job: JobRun, aside: Aside, request: ModelRequest) -> str:
+        """Let the redaction come as far as its commit, while the model speaks."""
+        redactions = Redactions(acts=slow, logs=works.logs)
+        redacting.append(asyncio.create_task(redactions.redact(viewer, UUID(first.removeprefix("msg_")))))
+        await slow.is_done.wait()
+        return "Swallows go south."
+
+    async def somebody_waits() -> None:
+        waiting = await lonely_rows("SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+        if not waiting:
+            raise LookupError("nobody waits for a lock")
+
+    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
+    async with works.scopes.writing(viewer.tenant_id) as scope:
+        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="test", lease=JOB_LEASE)
+    assert claimed is not None
+    summaries = Summaries(scopes=works.scopes, keyring=works.keyring, ask=say, settings=settings)
+    writing = asyncio.create_task(summaries.write(JobRun(claimed, works.scopes, JOB_LEASE)))
+    await soon(somebody_waits, seconds=40)
+    slow.may_commit.set()
+    await asyncio.gather(writing, *redacting)
+    last = (await chat_of(ada, chat_id))["messages"]["nodes"][-1]
+    assert (last["id"], last["status"], last["parts"]) == (summary, "REDACTED", [{"__typename": "NoticePart", "kind": "redacted"}])
