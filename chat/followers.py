@@ -96,7 +96,8 @@ class Follower:
         if self._level and self._sink is not None and tolds[0].follows(self.last):
             taken = self._sink.take(tolds)
             if taken:
-                self.read(tolds[taken - 1])
+                self.pass_over(tolds[taken - 1])
+                self.told_at = now
             if taken == len(tolds):
                 return
             tolds = tolds[taken:]

@@ -131,6 +131,12 @@ class Tail:
         kind = kind_of(shape, type(event), trusted=True)
         if kind is None or not kind.selection.is_quiet:
             return None
+        if not kind.selection.fetched:
+            try:
+                (output,) = kind.selection.build([event if kind.source is None else kind.source(event)])
+                return self._encode({"data": {field.key: output}})
+            except Exception:  # noqa: BLE001, S110 - told field by field below
+                pass
         run = Run(self._compiled, None, self._values, event)
         (output,) = complete_now(run, field, [event], FieldFrame(_ROOT, field.key))
         result = run.result(output)

@@ -23,13 +23,13 @@ def header(length: int) -> bytes:
 
 
 class Payload:
-    """The JSON of a result, and the `next` messages that carry it to operations."""
+    """The JSON of a result, and the `next` messages that carry it to operations; `frames` are those that were made and kept."""
 
-    __slots__ = ("_ending", "_frames")
+    __slots__ = ("_ending", "frames")
 
     def __init__(self, body: bytes) -> None:
         self._ending = _BEFORE + body + b"}"
-        self._frames: dict[str, bytes] = {}
+        self.frames: dict[str, bytes] = {}
 
     @property
     def size(self) -> int:
@@ -47,9 +47,9 @@ class Payload:
 
     def frame(self, operation_id: str) -> bytes:
         """Make the frame that carries the message."""
-        frame = self._frames.get(operation_id)
+        frame = self.frames.get(operation_id)
         if frame is None:
             frame = framed(self.text(operation_id))
-            if len(self._frames) < SHARED_IDS:
-                self._frames[operation_id] = frame
+            if len(self.frames) < SHARED_IDS:
+                self.frames[operation_id] = frame
         return frame

@@ -163,17 +163,18 @@ class Outlet:
 
     def take(self, tolds: Sequence[Told]) -> int:
         """Pass on what can be, from the front; the end of a run is left to the coroutine that ends with it."""
-        if not self._open or self._writer.crowded:
+        writer, key = self._writer, self._key
+        if not self._open or writer.crowded:
             return 0
         frames = []
         for told in tolds:
-            made = told.made.get(self._key)
+            made = told.made.get(key)
             payload = self._subscription.shared(self._source, told) if made is None else made[1]
             if payload is None or told.is_last:
                 break
-            frames.append(payload.frame(self._id))
+            frames.append(payload.frames.get(self._id) or payload.frame(self._id))
         if frames:
-            self._writer.put(frames[0] if len(frames) == 1 else b"".join(frames))
+            writer.put(frames[0] if len(frames) == 1 else b"".join(frames))
         return len(frames)
 
     def close(self) -> None:

@@ -14,9 +14,10 @@ from events import wires
 from events.entries import MOST_ENTRIES, Entry, entries_of
 from events.tails import Tails
 from events.valkey import open_valkey
-from events.wires import CHUNK, Answer
+from events.wires import Answer
 from settings import Settings
 
+CHUNK = 65_536  # what a transport reads at once, or more
 REST_SECONDS = 0.0125  # like no other pause
 
 
@@ -210,7 +211,7 @@ def test_silence_is_an_answer_without_entries_and_a_refusal_is_raised() -> None:
 def test_an_answer_of_megabytes_is_read_once_however_many_pieces_it_comes_in(monkeypatch: pytest.MonkeyPatch) -> None:
     count, looks, item = 50_000, 0, wires._item
 
-    def counting(data: bytearray, at: int) -> tuple[Any, int, int]:
+    def counting(data: bytes | bytearray, at: int) -> tuple[Any, int, int]:
         nonlocal looks
         looks += 1
         return item(data, at)

@@ -27,4 +27,4 @@ def test_frames_are_shared_between_sockets_with_the_same_id_and_random_ids_are_n
     assert payload.frame('"1"') is payload.frame('"1"')
     for number in range(100):
         payload.frame(f'"{number}"')
-    assert len(payload._frames) == SHARED_IDS
+    assert len(payload.frames) == SHARED_IDS
