@@ -26,6 +26,7 @@ class Made(msgspec.Struct, frozen=True):
     chat: UUID
     message: UUID | None = None
     runs: tuple[UUID, ...] = ()
+    share: UUID | None = None
 
 
 class Claim(NamedTuple):

@@ -84,7 +84,7 @@ class Conversations:
             values: dict[Any, Any] = {}
             if change.title is not msgspec.UNSET:
                 values[Chat.title] = sealed_title(act.cipher, chat_id, change.title)
-                values[Chat.titled_by] = PERSON
+                values[Chat.titled_by], values[Chat.titled_from_id] = PERSON, None
             if change.metadata is not msgspec.UNSET:
                 values[Chat.metadata] = sealed_metadata(act.cipher, chat_id, change.metadata, self._settings)
             if change.visibility is not msgspec.UNSET:

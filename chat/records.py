@@ -1,15 +1,16 @@
 """The one place where messages are written: what else must be true of every message is done here, in the same transaction."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
 from auth.encryption.ciphers import TenantCipher
 from chat.branches import Place
-from chat.contents import NoticePart, Part, plain_text, sealed
+from chat.contents import NoticePart, Part, opened, plain_text, sealed
 from db.scopes import Row, Writing
 from db.statements import feedback, messages
 from db.tables.chats import Message
@@ -39,6 +40,16 @@ class Said:
     copied_from_id: UUID | None = None
 
 
+class Copy(NamedTuple):
+    """A message to be said again: its row as it was read, and what is another one in the copy."""
+
+    original: Row
+    id: UUID
+    parent_id: UUID | None
+    status: str
+    parts: list[Part]
+
+
 async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said, by: Actor | None) -> list[Row]:
     """Write new messages of a chat, for whoever says or asked for them; their rows come back in the order given.
 
@@ -61,6 +72,18 @@ async def write(scope: Writing, cipher: TenantCipher, chat_id: UUID, *said: Said
     return written
 
 
+async def copy(scope: Writing, cipher: TenantCipher, chat_id: UUID, branch_id: UUID, copies: Sequence[Copy]) -> None:
+    """Say messages again in a chat that is new: they come with it, and are not told one by one."""
+    await messages.copy(
+        scope, cipher.tenant_id, chat_id, branch_id, originals=[one.original["id"] for one in copies], ids=[one.id for one in copies],
+        parents=[one.parent_id for one in copies], statuses=[one.status for one in copies],
+        contents=[sealed(cipher, one.id, one.parts) for one in copies],
+    )  # fmt: skip
+    # What was still being said has no terms yet.
+    await terms.keep_messages(scope, cipher, {one.id: plain_text(one.parts) for one in copies if one.original["status"] in GROWING})
+    await terms.copy_messages(scope, cipher, [one.id for one in copies if one.original["status"] not in GROWING])
+
+
 async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: list[Part], *, status: str) -> None:
     """Write what an answer has said so far; STREAMING while it grows, another status once, when it has ended."""
     await messages.save_answer(scope, cipher.tenant_id, message_id, content=sealed(cipher, message_id, parts), status=status)
@@ -68,9 +91,15 @@ async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: li
         await terms.keep_messages(scope, cipher, {message_id: plain_text(parts)})
 
 
-async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
-    """End an answer with what has been saved of it."""
-    await messages.mark(scope, tenant_id, message_id, status=status)
+async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> bytes:
+    """End an answer with what has been saved of it, unread; returns that."""
+    return await messages.mark(scope, tenant_id, message_id, status=status)
+
+
+async def end_unbegun(scope: Writing, cipher: TenantCipher, message_id: UUID) -> None:
+    """End an answer that nobody has begun; what it was to go on from is found in it too."""
+    content = await mark(scope, cipher.tenant_id, message_id, status="INCOMPLETE")
+    await terms.keep_messages(scope, cipher, {message_id: plain_text(opened(cipher, message_id, content))})
 
 
 async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: UUID) -> Row | None:

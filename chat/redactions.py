@@ -1,5 +1,6 @@
 """Taking the content of a message away for good, wherever PENNY holds it; the message itself stays, so that nothing behind it is lost."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from auth.viewers import Viewer
@@ -7,7 +8,6 @@ from chat import records
 from chat.acts import Act, Acts
 from chat.locks import writable
 from chat.logs import RunLogs
-from chat.titles import MODEL
 from chat.turns import RunInProgress
 from db.scopes import Row
 from db.statements import chats, messages, runs, shares
@@ -48,6 +48,7 @@ class Redactions:
             message = await _redacted(act, found) or found
             for copy in copies:
                 await _redacted(act, copy)
+            await _forget_titles(act, [message_id, *(copy["id"] for copy in copies)])
             for chat_id in {found["chat_id"], *(copy["chat_id"] for copy in copies)}:  # a copy lies as deep as its original
                 for summary in await messages.summaries_after(act.scope, act.tenant_id, chat_id, found["depth"]):
                     await _redacted(act, summary)
@@ -62,8 +63,6 @@ async def _redacted(act: Act, message: Row) -> Row | None:
     """Redact one message, and let everybody know; None where that was done before."""
     row = await records.redact(act.scope, act.cipher, message["id"], by=act.viewer.user_id)
     if row is not None:
-        if message["parent_id"] is None:
-            await _forget_title(act, message["chat_id"])
         await record(act.scope, act.tenant_id, MessageUpdated(chat_id=message["chat_id"], message_id=message["id"]), by=act.viewer)
     return row
 
@@ -80,12 +79,12 @@ async def _copies_of(act: Act, message_id: UUID) -> list[Row]:
         locked |= chat_ids
 
 
-async def _forget_title(act: Act, chat_id: UUID) -> None:
-    """Take away the title that a model made of a chat's first message, or is about to; what a person called it stays."""
-    chat = await chats.by_id(act.scope, act.tenant_id, chat_id)
-    if chat is None or (chat["titled_by"] != MODEL and chat["title"] is not None):
-        return
-    await terms.keep_titles(act.scope, act.cipher, {chat_id: None})
-    await chats.title(act.scope, act.tenant_id, chat_id, None, by=MODEL)
-    await shares.forget_titles(act.scope, act.tenant_id, chat_id)
-    await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=act.viewer)
+async def _forget_titles(act: Act, question_ids: Sequence[UUID]) -> None:
+    """Take away the titles that a model made of messages, of chats, their forks and links; what a person called a chat stays.
+
+    One that a model is just making is not kept: it looks at the message again.
+    """
+    untitled = await chats.forget_titles(act.scope, act.tenant_id, question_ids)
+    await shares.forget_titles(act.scope, act.tenant_id, question_ids)
+    await terms.keep_titles(act.scope, act.cipher, {chat["id"]: None for chat in untitled})
+    await record(act.scope, act.tenant_id, *(ChatUpdated(chat_id=chat["id"]) for chat in untitled), by=act.viewer)

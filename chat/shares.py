@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
 from auth.encryption.ciphers import KeyIsMissing, TenantCipher
@@ -13,6 +14,7 @@ from auth.policies.shares import can_share_chat
 from auth.tokens import hash_token, share_token
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
+from chat.claims import Made
 from chat.headings import opened_titles
 from chat.locks import manageable, visible
 from chat.turns import RunInProgress
@@ -44,10 +46,13 @@ class Shares:
         self._acts = acts
         self._settings = settings
 
-    async def create(self, viewer: Viewer, chat_id: UUID, draft: ShareDraft) -> Row:
+    async def create(self, viewer: Viewer, chat_id: UUID, draft: ShareDraft, *, key: str) -> Row:
         """Make a link."""
-        self._check(draft)
+        made, content = Made(chat_id, share=uuid7()), {"chat": chat_id.hex, **msgspec.to_builtins(draft)}
         async with self._acts.begun(viewer) as act:
+            if (earlier := await act.claimed("chatShareCreate", key, content, made)) is not None:
+                return await _made_before(act, earlier)
+            self._check(draft)
             chat = await visible(act.scope, viewer, chat_id)
             if not can_share_chat(viewer, chat, draft.audience):
                 needed = "chats:share" if can_manage_chat(viewer, chat) else "chats:write"
@@ -61,7 +66,7 @@ class Shares:
                 if await members.standing(act.scope, act.tenant_id, user_id) is None:
                     raise NotFound("There is no member with this id.", path=("userIds",))
             leaf_id = None if draft.live else await _leaf(act, chat, draft.leaf_id)
-            share = await shares.create(act.scope, _made(act, chat, draft, leaf_id))
+            share = await shares.create(act.scope, _made(act, made, chat, draft, leaf_id))
             await record(act.scope, act.tenant_id, ChatShareCreated(chat_id=chat_id, share_id=share["id"]), by=viewer)
             return share
 
@@ -102,8 +107,19 @@ async def _leaf(act: Act, chat: Row, leaf_id: UUID | None) -> UUID:
     return leaf_id
 
 
-def _made(act: Act, chat: Row, draft: ShareDraft, leaf_id: UUID | None) -> ChatShare:
-    share_id, version = uuid7(), max(act.cipher.versions)
+async def _made_before(act: Act, made: Made) -> Row:
+    """Read again the link that an earlier request with the same key made, as far as the viewer still sees it."""
+    missing = NotFound("The link that this idempotency key was used for is gone.", path=("idempotencyKey",))
+    await manageable(act.scope, act.viewer, made.chat, missing)
+    share = None if made.share is None else await shares.by_id(act.scope, act.tenant_id, made.share)
+    if share is None:
+        raise missing
+    return share
+
+
+def _made(act: Act, made: Made, chat: Row, draft: ShareDraft, leaf_id: UUID | None) -> ChatShare:
+    assert made.share is not None, "its id was chosen with the key"
+    share_id, version = made.share, max(act.cipher.versions)
     title = None
     if leaf_id is not None:
         (opened,) = opened_titles(act.cipher, [chat])
@@ -113,7 +129,7 @@ def _made(act: Act, chat: Row, draft: ShareDraft, leaf_id: UUID | None) -> ChatS
     return ChatShare(
         tenant_id=act.tenant_id, id=share_id, chat_id=chat["id"], created_by=act.viewer.user_id, audience=draft.audience,
         user_ids=list(draft.user_ids), leaf_id=leaf_id, title=title, token_hash=hash_token(_token(act.cipher, share_id, version)),
-        key_version=version, expires_at=draft.expires_at,
+        key_version=version, expires_at=draft.expires_at, titled_from_id=None if title is None else chat["titled_from_id"],
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from knowledge import terms
 from settings import Settings
 
 KIND: Final = "chat_title"
-PERSON, MODEL = "PERSON", "MODEL"
+PERSON: Final = "PERSON"
 _ASKED: Final = (
     "Write a title for a conversation that begins with the message below: at most six words, in the language of the message, "
     "without quotation marks. Answer with the title alone, and do not answer the message."
@@ -69,11 +69,11 @@ class Titles:
         async with self._scopes.reading(job.tenant_id) as scope:
             wanted = await chats.is_untitled(scope, job.tenant_id, titling.chat)
             question = await messages.by_id(scope, job.tenant_id, titling.question)
-        if not wanted or question is None:
+        if not wanted or question is None or question["status"] == "REDACTED":
             return
         title = await self._title(job, titling, plain_text(opened(cipher, question["id"], question["content"])))
         async with self._scopes.writing(job.tenant_id) as scope:
-            await self._keep(scope, cipher, titling.chat, title)
+            await self._keep(scope, cipher, titling, title)
 
     async def _title(self, job: JobRun, titling: Titling, text: str) -> str:
         request = ModelRequest(
@@ -87,12 +87,14 @@ class Titles:
             raise ModelIsSilent("The model gave no title.")
         return title
 
-    async def _keep(self, scope: Writing, cipher: TenantCipher, chat_id: UUID, title: str) -> None:
+    async def _keep(self, scope: Writing, cipher: TenantCipher, titling: Titling, title: str) -> None:
+        chat_id, question_id = titling.chat, titling.question
         chat = await chats.locked(scope, cipher.tenant_id, chat_id)
-        if chat is None or chat["titled_by"] is not None:
+        question = await messages.by_id(scope, cipher.tenant_id, question_id)
+        if chat is None or chat["titled_by"] is not None or question is None or question["status"] == "REDACTED":
             return
         await terms.keep_titles(scope, cipher, {chat_id: title})
-        await chats.title(scope, cipher.tenant_id, chat_id, sealed_title(cipher, chat_id, title), by=MODEL)
+        await chats.title(scope, cipher.tenant_id, chat_id, sealed_title(cipher, chat_id, title), question_id=question_id)
         await record(scope, cipher.tenant_id, ChatUpdated(chat_id=chat_id))
 
 

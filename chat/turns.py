@@ -79,6 +79,6 @@ async def ask_to_stop(act: Act, run: Row, how: Stop) -> Stopped | None:
         Run.status: "CANCELLED", Run.stop_reason: _REASONS[how], Run.finished_at: datetime.now(UTC), Run.last_seq: LAST_SEQ_UNBEGUN,
     }  # fmt: skip
     await runs.finish(act.scope, act.tenant_id, run["id"], epoch=asked["epoch"], values=values)
-    await records.mark(act.scope, act.tenant_id, run["output_message_id"], status="INCOMPLETE")
+    await records.end_unbegun(act.scope, act.cipher, run["output_message_id"])
     await records.ended(act.scope, asked, "CANCELLED", by=act.viewer)
     return Stopped(asked, how, unbegun=True)

@@ -1,6 +1,6 @@
 """The blind index: what of a text's words the database is told, which is a keyed hash of each."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
@@ -36,6 +36,12 @@ async def keep_messages(scope: Writing, cipher: TenantCipher, texts: Mapping[UUI
     found = {message_id: hashed(cipher, distinct(text, MOST_WORDS)) for message_id, text in texts.items()}
     if found:
         await terms.keep_messages(scope, cipher.tenant_id, found, key_version=_version(cipher))
+
+
+async def copy_messages(scope: Writing, cipher: TenantCipher, copies: Sequence[UUID]) -> None:
+    """Index copies of messages as their originals are, in the transaction that writes them."""
+    if copies:
+        await terms.copy_messages(scope, cipher.tenant_id, copies)
 
 
 async def keep_titles(scope: Writing, cipher: TenantCipher, titles: Mapping[UUID, str | None]) -> None:

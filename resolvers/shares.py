@@ -42,9 +42,9 @@ async def people(operation: Operation, shares: Sequence[Row], needed: Columns | 
     return [[row for user_id in share["user_ids"] if (row := found[user_id]) is not None] for share in shares]
 
 
-async def create(operation: Operation, chat_id: UUID, draft: ShareDraft) -> Row:
+async def create(operation: Operation, chat_id: UUID, draft: ShareDraft, *, key: str) -> Row:
     """Make a link to a chat."""
-    return await operation.works.shares.create(operation.viewer, chat_id, draft)
+    return await operation.works.shares.create(operation.viewer, chat_id, draft, key=key)
 
 
 async def revoke(operation: Operation, share_id: UUID) -> Row:

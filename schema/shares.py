@@ -18,7 +18,7 @@ from resolvers import shares, users
 from resolvers.operations import Operation
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
-from schema.fields import Columns, Info, attribute, batch, column, mutation, name_of, query
+from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation, name_of, query
 from schema.ids import local_id
 from schema.links import link, visible
 from schema.messages import Message, MessagePart, MessageRole, MessageStatus
@@ -127,8 +127,11 @@ async def shares_of_chats(operation: Operation, rows: Sequence[Row], needed: Col
     return await shares.of_chats(operation, rows, needed)
 
 
-@strawberry.input(description="A link to make.")
+@strawberry.input(description="A link to make.", directives=[Idempotent()])
 class ChatShareCreateInput:
+    idempotency_key: str = strawberry.field(
+        description="Makes a retry safe for 24 hours: the same key with the same input makes one link. 1 to 255 characters."
+    )
     chat_id: strawberry.ID = strawberry.field(description="The chat.")
     audience: ShareAudience = strawberry.field(description="Who may follow it.")
     user_ids: list[strawberry.ID] = strawberry.field(
@@ -171,7 +174,7 @@ async def _create(
         expires_at=input.expires_at,
     )
     chat_id = local_id(input.chat_id, "Chat", path=["chatId"])
-    return ChatShareCreatePayload(share=ChatShare.of(await shares.create(info.context, chat_id, draft)))
+    return ChatShareCreatePayload(share=ChatShare.of(await shares.create(info.context, chat_id, draft, key=input.idempotency_key)))
 
 
 async def _revoke(

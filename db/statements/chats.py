@@ -61,6 +61,11 @@ async def change(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping
     return await scope.row(query.where(Chat.tenant_id == tenant_id).where(Chat.id == chat_id).returning(*ROW))
 
 
+async def settle(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping[Any, Any]) -> Row | None:
+    """Write more columns of a chat that is made in this transaction."""
+    return await scope.row(Chat.update(dict(values)).where(Chat.tenant_id == tenant_id).where(Chat.id == chat_id).returning(*ROW))
+
+
 async def move_head(scope: Writing, tenant_id: UUID, chat_id: UUID, message_id: UUID) -> None:
     """Let a chat continue from this message."""
     await scope.run(
@@ -68,14 +73,29 @@ async def move_head(scope: Writing, tenant_id: UUID, chat_id: UUID, message_id: 
     )
 
 
-async def title(scope: Writing, tenant_id: UUID, chat_id: UUID, title: bytes | None, *, by: str) -> None:
-    """Give a chat a title; unlike what a person changes, it does not bring the chat to the front of lists."""
+async def title(scope: Writing, tenant_id: UUID, chat_id: UUID, title: bytes | None, *, question_id: UUID) -> None:
+    """Give a chat the title that a model made of a question; unlike what a person changes, it brings the chat to the front of no list."""
     await scope.run(
-        "UPDATE penny.chats SET title = $3, titled_by = $4, revision = revision + 1 WHERE tenant_id = $1 AND id = $2",
+        """
+        UPDATE penny.chats SET title = $3, titled_by = 'MODEL', titled_from_id = $4, revision = revision + 1
+        WHERE tenant_id = $1 AND id = $2
+        """,
         tenant_id,
         chat_id,
         title,
-        by,
+        question_id,
+    )
+
+
+async def forget_titles(scope: Writing, tenant_id: UUID, question_ids: Sequence[UUID]) -> list[Row]:
+    """Take away the titles that a model made of these questions; the chats, which may be titled anew, are returned."""
+    return await scope.rows(
+        """
+        UPDATE penny.chats SET title = NULL, titled_by = NULL, titled_from_id = NULL, revision = revision + 1
+        WHERE tenant_id = $1 AND titled_from_id = ANY ($2::uuid[]) RETURNING id
+        """,
+        tenant_id,
+        list(question_ids),
     )
 
 

@@ -1,7 +1,7 @@
 """Statements over messages. A page of a branch costs what the page holds, however long the chat is and however often it forked."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from db.scopes import Reading, Row, Writing
@@ -133,9 +133,10 @@ async def save_answer(scope: Writing, tenant_id: UUID, message_id: UUID, *, cont
     )
 
 
-async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> None:
-    """Change a message's status and leave its content alone."""
-    await scope.run("UPDATE penny.messages SET status = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, message_id, status)
+async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> bytes:
+    """Change a message's status and leave its content alone, which is returned."""
+    statement = "UPDATE penny.messages SET status = $3 WHERE tenant_id = $1 AND id = $2 RETURNING content"
+    return cast("bytes", await scope.value(statement, tenant_id, message_id, status))
 
 
 async def redact(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: bytes, by: UUID) -> Row | None:
@@ -149,6 +150,54 @@ async def redact(scope: Writing, tenant_id: UUID, message_id: UUID, *, content: 
         message_id,
         content,
         by,
+    )
+
+
+async def copy(  # noqa: PLR0913 - from where to where, column by column
+    scope: Writing,
+    tenant_id: UUID,
+    chat_id: UUID,
+    branch_id: UUID,
+    *,
+    originals: Sequence[UUID],
+    ids: Sequence[UUID],
+    parents: Sequence[UUID | None],
+    statuses: Sequence[str],
+    contents: Sequence[bytes],
+) -> None:
+    """Say messages again on a branch of another chat, as deep as they are; their contents are encrypted for the copies."""
+    await scope.run(
+        """
+        INSERT INTO penny.messages (
+            tenant_id, id, chat_id, branch_id, depth, parent_id, role, author_id, status, content, model_id, created_at, edited_at,
+            redacted_at, redacted_by, copied_from_id
+        )
+        SELECT m.tenant_id, copy.id, $2, $3, m.depth, copy.parent_id, m.role, m.author_id, copy.status, copy.content, m.model_id,
+            m.created_at, m.edited_at, m.redacted_at, m.redacted_by, m.id
+        FROM unnest($4::uuid[], $5::uuid[], $6::uuid[], $7::text[], $8::bytea[]) AS copy (original_id, id, parent_id, status, content)
+        JOIN penny.messages m ON m.tenant_id = $1 AND m.id = copy.original_id
+        """,
+        tenant_id,
+        chat_id,
+        branch_id,
+        list(originals),
+        list(ids),
+        list(parents),
+        list(statuses),
+        list(contents),
+    )
+
+
+async def copies_to_redact(scope: Reading, tenant_id: UUID, branch_id: UUID) -> list[Row]:
+    """Find the copies on a branch that still say what was redacted meanwhile, and who redacted that."""
+    return await scope.rows(
+        """
+        SELECT copy.id, m.redacted_by FROM penny.messages copy
+        JOIN penny.messages m ON m.tenant_id = $1 AND m.id = copy.copied_from_id AND m.status = 'REDACTED'
+        WHERE copy.tenant_id = $1 AND copy.branch_id = $2 AND copy.status <> 'REDACTED' ORDER BY copy.depth
+        """,
+        tenant_id,
+        branch_id,
     )
 
 

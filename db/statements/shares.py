@@ -71,6 +71,12 @@ async def count_view(scope: Writing, tenant_id: UUID, share_id: UUID) -> None:
     await scope.run("UPDATE penny.chat_shares SET view_count = view_count + 1 WHERE tenant_id = $1 AND id = $2", tenant_id, share_id)
 
 
-async def forget_titles(scope: Writing, tenant_id: UUID, chat_id: UUID) -> None:
-    """Take the titles away that links to a chat keep of the time when they were made."""
-    await scope.run("UPDATE penny.chat_shares SET title = NULL WHERE tenant_id = $1 AND chat_id = $2", tenant_id, chat_id)
+async def forget_titles(scope: Writing, tenant_id: UUID, question_ids: Sequence[UUID]) -> None:
+    """Take the titles away that a model made of these questions, and that links keep of the time when they were made."""
+    await scope.run(
+        """
+        UPDATE penny.chat_shares SET title = NULL, titled_from_id = NULL WHERE tenant_id = $1 AND titled_from_id = ANY ($2::uuid[])
+        """,
+        tenant_id,
+        list(question_ids),
+    )

@@ -43,6 +43,26 @@ async def keep_messages(scope: Writing, tenant_id: UUID, terms: Mapping[UUID, Te
     await scope.run(_KEEP_MESSAGES, tenant_id, *_flat(terms), key_version)
 
 
+async def copy_messages(scope: Writing, tenant_id: UUID, message_ids: Sequence[UUID]) -> None:
+    """Find copies of messages by the terms of their originals: the same words under the same key."""
+    await scope.run(
+        """
+        WITH kept AS (
+            INSERT INTO penny.message_terms (tenant_id, message_id, chat_id, author_id, created_at, key_version, terms)
+            SELECT m.tenant_id, m.id, m.chat_id, m.author_id, m.created_at, t.key_version, t.terms
+            FROM unnest($2::uuid[]) AS copy (id)
+            JOIN penny.messages m ON m.tenant_id = $1 AND m.id = copy.id
+            JOIN penny.message_terms t ON t.tenant_id = $1 AND t.message_id = m.copied_from_id
+            RETURNING message_id
+        )
+        INSERT INTO penny.vectors_due (tenant_id, message_id)
+        SELECT $1, message_id FROM kept WHERE current_setting('app.embeddings', true) = 'on'
+        """,
+        tenant_id,
+        list(message_ids),
+    )
+
+
 async def keep_titles(scope: Writing, tenant_id: UUID, terms: Mapping[UUID, Terms], *, key_version: int) -> None:
     """Write the terms of chats' titles, in place of what they had."""
     await scope.run(_KEEP_TITLES, tenant_id, *_flat(terms), key_version)

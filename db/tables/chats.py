@@ -22,6 +22,7 @@ class Chat(Table, tablename="chats", schema="penny"):
     participant_roles = Array(base_column=Text())
     assistant_id = UUID(null=True, default=None)
     titled_by = Text(null=True, default=None)
+    titled_from_id = UUID(null=True, default=None)
 
 
 class Branch(Table, tablename="branches", schema="penny"):

@@ -19,3 +19,4 @@ class ChatShare(Table, tablename="chat_shares", schema="penny"):
     expires_at = Timestamptz(null=True, default=None)
     revoked_at = Timestamptz(null=True, default=None)
     view_count = BigInt(default=0)
+    titled_from_id = UUID(null=True, default=None)

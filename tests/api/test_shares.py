@@ -1,5 +1,6 @@
 """Links that show a chat: to whom, how much of it, and for how long; and what somebody with a link tries beside that."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +35,7 @@ OF_CHAT = (
 
 
 async def share(owner: Api, chat_id: str, audience: str = "ANYONE", **given: Any) -> Any:
+    given = {"idempotencyKey": uuid4().hex, **given}
     return (await done(owner, "chatShareCreate", SHARE, chatId=chat_id, audience=audience, **given))["share"]
 
 
@@ -141,6 +143,23 @@ async def test_a_revoked_link_shows_nothing_from_then_on(api: Api) -> None:
     assert await texts(nobody, token_of(kept)) == ["!script text=one", "one"]
 
 
+async def test_a_link_is_made_once_for_each_key(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    chat_id, key = await new_chat(ada), uuid4().hex
+    await talk(ada, chat_id, "one")
+    await put(ada, chat_id, bob, "OWNER")
+    asked = [share(ada, chat_id, idempotencyKey=key, live=True) for _ in range(4)]
+    made = await asyncio.gather(*asked)
+    assert {(one["id"], one["url"]) for one in made} == {(made[0]["id"], made[0]["url"])}
+    assert (await share(bob, chat_id, idempotencyKey=key, live=True))["id"] != made[0]["id"], "a key is its owner's"
+    other = await refused(ada, "chatShareCreate", idempotencyKey=key, chatId=chat_id, audience="ANYONE")
+    assert other["code"] == "IDEMPOTENCY_MISMATCH"
+    assert len((await ada.data(OF_CHAT, id=chat_id))["node"]["shares"]) == 2
+    await done(ada, "chatShareRevoke", SHARE, shareId=made[0]["id"])
+    assert (await share(ada, chat_id, idempotencyKey=key, live=True))["revokedAt"] is not None, "a retry makes nothing anew"
+
+
 async def test_a_link_expires(api: Api, stack: Addresses, database: str) -> None:
     ada, nobody = await api.sign_up(), api.as_(None)
     chat_id = await new_chat(ada)
@@ -212,11 +231,13 @@ async def test_only_owners_share_and_only_the_trusted_with_anyone(api: Api, proc
     chat_id = await new_chat(ada)
     await talk(ada, chat_id, "one")
     await put(ada, chat_id, bob, "EDITOR")
-    denied = await refused(bob, "chatShareCreate", chatId=chat_id, audience="TENANT")
+    denied = await refused(bob, "chatShareCreate", idempotencyKey=uuid4().hex, chatId=chat_id, audience="TENANT")
     assert (denied["code"], denied["requiredScopes"]) == ("PERMISSION_DENIED", ["chats:write"])
     for nobody in (eve, stranger):
-        assert (await refused(nobody, "chatShareCreate", chatId=chat_id, audience="TENANT"))["code"] == "NOT_FOUND"
-    denied = await refused(careful, "chatShareCreate", chatId=chat_id, audience="ANYONE")
+        assert (await refused(nobody, "chatShareCreate", idempotencyKey=uuid4().hex, chatId=chat_id, audience="TENANT"))[
+            "code"
+        ] == "NOT_FOUND"
+    denied = await refused(careful, "chatShareCreate", idempotencyKey=uuid4().hex, chatId=chat_id, audience="ANYONE")
     assert (denied["code"], denied["requiredScopes"]) == ("PERMISSION_DENIED", ["chats:share"])
     assert (await ada.data(OF_CHAT, id=chat_id))["node"]["shares"] == []
     made = await share(careful, chat_id, "TENANT")
@@ -251,10 +272,12 @@ async def test_what_cannot_be_shared_is_refused_and_leaves_no_link(api: Api, pro
         ({"chatId": empty, "audience": "ANYONE"}, "VALIDATION", ["live"]),
     ]
     for given, code, path in cases:
-        error = await refused(ada, "chatShareCreate", **given)
+        error = await refused(ada, "chatShareCreate", idempotencyKey=uuid4().hex, **given)
         assert (error["code"], error["path"]) == (code, path), given
     run_id = await ask(ada, chat_id, "!script tokens=3000 delay_ms=10")
-    assert (await mutate(ada, "chatShareCreate", chatId=chat_id, audience="ANYONE"))["errors"][0]["code"] == "RUN_IN_PROGRESS"
+    assert (await mutate(ada, "chatShareCreate", idempotencyKey=uuid4().hex, chatId=chat_id, audience="ANYONE"))["errors"][0][
+        "code"
+    ] == "RUN_IN_PROGRESS"
     assert (await ada.data(OF_CHAT, id=chat_id))["node"]["shares"] == []
     await share(ada, chat_id, live=True)
     await share(ada, empty, live=True)

@@ -1,12 +1,14 @@
 """Servers that a test has to itself."""
 
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from settings import Secret, Settings
 from stack.addresses import Addresses
 from tests.api.people import done
 from tests.chat.houses import House
@@ -14,7 +16,9 @@ from tests.conftest import TEMPLATE
 from tests.db.databases import made_database
 from tests.inference.fault_server import FaultServer
 from tests.running import Api, running_server
+from web.works import Process, open_works
 
+KEPT: Final = 2  # messages that no summary covers
 Rows = Callable[[str], Awaitable[list[Any]]]
 
 
@@ -89,3 +93,21 @@ async def house(opened: tuple[Api, str], fault_server: FaultServer) -> House:
         )["model"]
         made.models[letter], made.deployments[letter] = model["id"], model["deployments"][0]["id"]
     return made
+
+
+@pytest.fixture(scope="module")
+async def unattended(settings: Settings, stack: Addresses, worker_id: str) -> AsyncIterator[Process]:
+    """Works on a database of their own, where no worker answers but the tests' own."""
+    async with made_database(stack, f"trees_{worker_id}", TEMPLATE) as name:
+        app, system = (Secret(stack.database_url(role, name)) for role in ("penny_app", "penny_system"))
+        own = dataclasses.replace(
+            settings,
+            database_url=app,
+            database_system_url=system,
+            valkey_prefix=name,
+            context_keep_messages=KEPT,
+            chat_titles=True,
+            chat_max_shares=1000,
+        )
+        async with open_works(own, application="penny trees") as opened:
+            yield opened

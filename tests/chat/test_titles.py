@@ -1,6 +1,7 @@
 """A model names a chat after its first answer, once, and a person's word stands."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -112,7 +113,7 @@ async def test_a_title_goes_with_the_message_that_it_was_made_of_and_a_person_s_
         chat_id = await new_chat(titling, named)
         await answered(titling, chat_id, '"Where do swallows spend the winter?"')
         assert await title_of(titling, chat_id) == (named or "Where do swallows spend the winter?")
-        await done(titling, "chatShareCreate", chatId=chat_id, audience="ANYONE")
+        await done(titling, "chatShareCreate", idempotencyKey=uuid4().hex, chatId=chat_id, audience="ANYONE")
         node = (await titling.data(question, id=chat_id))["node"]
         await done(titling, "messageRedact", messageId=node["messages"]["nodes"][0]["id"])
         assert (await chat_of(titling, chat_id))["title"] == left

@@ -1,53 +1,42 @@
 """No branch is ever lost, whatever two editors do to the same chats at the same time, and every tree stays whole."""
 
 import asyncio
-import dataclasses
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import Coroutine
 from random import Random
 from typing import Any, Final, TypeVar
 from uuid import uuid4
 
 import hypothesis
-import pytest
 from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from chat.exchanges import Sent
 from errors import PennyError
-from resolvers.operations import Works
-from settings import Secret, Settings
-from stack.addresses import Addresses
-from tests.chat.editors import ACTS, KEYED, World
-from tests.conftest import TEMPLATE
-from tests.db.databases import made_database
-from web.works import open_works
+from tests.chat.editors import ACTS, KEYED, do
+from tests.chat.readings import read
+from tests.chat.worlds import World
+from web.works import Process
 
 T = TypeVar("T")
 
 # How many histories are tried; raise it for a long search.
 EXAMPLES: Final = int(os.environ.get("PENNY_EXAMPLES", "15"))
-STEPS: Final = 16
+STEPS: Final = 24
 SEARCH: Final = hypothesis.settings(
     max_examples=EXAMPLES, stateful_step_count=STEPS, derandomize=True, deadline=None, database=None,
+    phases=[hypothesis.Phase.generate],  # what two do at once fails now and then, which cannot be shrunk
     suppress_health_check=list(hypothesis.HealthCheck), report_multiple_bugs=False,
 )  # fmt: skip
 # Workers are busier than editors, or every chat would wait for an answer most of the time.
-names, keyed = strategies.sampled_from([*sorted(ACTS), "claim", "finish", "finish", "cancel"]), strategies.sampled_from(KEYED)
+names, keyed = (
+    strategies.sampled_from([*sorted(ACTS), "claim", "claim", "finish", "finish", "finish", "cancel", "labour", "labour"]),
+    strategies.sampled_from(KEYED),
+)
 editors, numbers = strategies.integers(0, 1), strategies.integers(0, 1000)
 
 
-@pytest.fixture(scope="module")
-async def works(settings: Settings, stack: Addresses, worker_id: str) -> AsyncIterator[Works]:
-    """Works on a database of their own, where no worker answers but the tests' own."""
-    async with made_database(stack, f"trees_{worker_id}", TEMPLATE) as name:
-        app, system = (Secret(stack.database_url(role, name)) for role in ("penny_app", "penny_system"))
-        own = dataclasses.replace(settings, database_url=app, database_system_url=system, valkey_prefix=name)
-        async with open_works(own, application="penny trees") as process:
-            yield process.works
-
-
-def machine_of(works: Works, loop: asyncio.AbstractEventLoop) -> type[RuleBasedStateMachine]:
+def machine_of(process: Process, loop: asyncio.AbstractEventLoop) -> type[RuleBasedStateMachine]:
     """Make the state machine: it runs in a thread of its own, and what it does in the loop of the works."""
 
     def done(work: Coroutine[Any, Any, T]) -> T:
@@ -58,11 +47,11 @@ def machine_of(works: Works, loop: asyncio.AbstractEventLoop) -> type[RuleBasedS
 
         @initialize()
         def begin(self) -> None:
-            self.world = done(World.begun(works))
+            self.world = done(World.begun(process))
 
         @rule(name=names, editor=editors, number=numbers)
         def one(self, name: str, editor: int, number: int) -> None:
-            done(self.world.do(name, editor, number, uuid4().hex))
+            done(do(self.world, name, editor, number, uuid4().hex))
             done(self.world.look())
 
         @rule(name=names, other=names, number=numbers, another=numbers)
@@ -74,11 +63,19 @@ def machine_of(works: Works, loop: asyncio.AbstractEventLoop) -> type[RuleBasedS
         def one_twice_with_a_key(self, name: str, editor: int, number: int) -> None:
             done(twice(self.world, name, editor, number))
 
+        @rule()
+        def read(self) -> None:
+            done(read(self.world))
+
+        def teardown(self) -> None:
+            if hasattr(self, "world") and self.world.is_seen:
+                done(read(self.world))
+
     return Editing
 
 
 async def both(world: World, *acts: tuple[str, int, int, str]) -> list[Sent | PennyError | None]:
-    return await asyncio.gather(*(world.do(*act) for act in acts))
+    return await asyncio.gather(*(do(world, *act) for act in acts))
 
 
 async def twice(world: World, name: str, editor: int, number: int) -> None:
@@ -87,7 +84,7 @@ async def twice(world: World, name: str, editor: int, number: int) -> None:
     results = await both(world, (name, editor, number, key), (name, editor, number, key))
     made = [one for one in results if isinstance(one, Sent)]
     if made:
-        results.append(await world.do(name, editor, number, key))
+        results.append(await do(world, name, editor, number, key))
     await world.look()
     made = [one for one in results if isinstance(one, Sent)]
     runs, messages = len(world.tree.runs) - len(before.runs), len(world.tree.messages) - len(before.messages)
@@ -105,16 +102,17 @@ async def twice(world: World, name: str, editor: int, number: int) -> None:
         assert (chats, messages) == (0, runs + (name in {"send", "edit", "steer"}))
 
 
-async def test_two_editors_lose_no_branch_whatever_they_do(works: Works) -> None:
-    machine = machine_of(works, asyncio.get_running_loop())
+async def test_two_editors_lose_no_branch_whatever_they_do(unattended: Process) -> None:
+    machine = machine_of(unattended, asyncio.get_running_loop())
     await asyncio.to_thread(run_state_machine_as_test, machine, settings=SEARCH)
 
 
-async def test_a_crowd_at_once_loses_no_branch_and_makes_no_deadlock(works: Works) -> None:
-    world, dice = await World.begun(works), Random(7)
-    for _ in range(max(4, EXAMPLES // 4)):
+async def test_a_crowd_at_once_loses_no_branch_and_makes_no_deadlock(unattended: Process) -> None:
+    world, dice = await World.begun(unattended), Random(7)
+    for _ in range(max(8, EXAMPLES // 2)):
         crowd = [(dice.choice(sorted(set(ACTS) - {"delete"})), dice.randrange(2), dice.randrange(1000), uuid4().hex) for _ in range(16)]
         await both(world, *crowd)
         await world.look()
-    assert len(world.tree.messages) > 20
+    await read(world)
+    assert len(world.tree.messages) > 15
     assert len(world.tree.branches) > 5

@@ -1,31 +1,60 @@
 """What is true of every chat's tree, whatever people did to it: looked at in the tables, and through the pages that clients read."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from auth.encryption.ciphers import TenantCipher
+from chat.contents import NoticePart, SummaryPart, opened
 from chat.contexts import BEGINNING, END
+from chat.feedback import opened_opinion
+from chat.headings import opened_titles
 from db.scopes import Reading, Row, TenantScopes
 from db.statements import branches, messages
 
 OPEN = ("QUEUED", "RUNNING")
 
 
-class Tree:
-    """All rows of a tenant's chats at one moment."""
+TABLES: Final = {
+    "chats": "id", "branches": "id", "messages": "id", "runs": "id", "jobs": "id", "chat_shares": "id", "chat_participants": "id",
+    "feedback": "message_id, user_id", "message_terms": "message_id", "chat_terms": "chat_id",
+}  # fmt: skip
 
-    def __init__(self, chats: list[Row], branches: list[Row], messages: list[Row], runs: list[Row]) -> None:
-        self.chats = {row["id"]: row for row in chats}
-        self.branches = {row["id"]: row for row in branches}
-        self.messages = {row["id"]: row for row in messages}
-        self.runs = {row["id"]: row for row in runs}
+
+class Tree:
+    """All rows of a tenant's chats at one moment, and what messages say."""
+
+    def __init__(self, found: Mapping[str, list[Row]], cipher: TenantCipher | None = None) -> None:
+        self.rows = {table: found.get(table, []) for table in TABLES}
+        self.chats, self.branches, self.messages, self.runs, self.jobs, self.shares = (
+            {row["id"]: row for row in self.rows[table]} for table in ("chats", "branches", "messages", "runs", "jobs", "chat_shares")
+        )
+        self.parts = {} if cipher is None else {one: opened(cipher, one, row["content"]) for one, row in self.messages.items()}
 
     @classmethod
-    async def read(cls, scope: Reading, tenant_id: UUID) -> "Tree":
-        tables = ("chats", "branches", "messages", "runs")
-        found = [await scope.rows(f"SELECT * FROM penny.{table} WHERE tenant_id = $1 ORDER BY id", tenant_id) for table in tables]
-        return cls(*found)
+    async def read(cls, scope: Reading, cipher: TenantCipher) -> "Tree":
+        found = {
+            table: await scope.rows(f"SELECT * FROM penny.{table} WHERE tenant_id = $1 ORDER BY {order}", cipher.tenant_id)
+            for table, order in TABLES.items()
+        }
+        return cls(found, cipher)
+
+    def text(self, message_id: UUID) -> str:
+        return "\n".join(part.text for part in self.parts[message_id])
+
+    def words(self, pattern: re.Pattern[str], cipher: TenantCipher) -> set[str]:
+        """Every such word in what the tables hold, decrypted."""
+        titles = [
+            cipher.decrypt("chat_shares", "title", row["id"], row["title"]) for row in self.shares.values() if row["title"] is not None
+        ]
+        opinions = [opened_opinion(cipher, row) for row in self.rows["feedback"]]
+        texts = [
+            *map(self.text, self.messages), *map(str, opened_titles(cipher, list(self.chats.values()))), *map(bytes.decode, titles),
+            *(str(opinion) for opinion in opinions),
+        ]  # fmt: skip
+        return {word for text in texts for word in pattern.findall(text)}
 
     def path(self, message_id: UUID) -> list[UUID]:
         """The messages from the first one to this one, by their parents."""
@@ -41,14 +70,17 @@ class Tree:
         return {row["id"] for row in self.messages.values() if row["chat_id"] == chat_id and row["id"] not in parents}
 
 
-async def look(scopes: TenantScopes, tenant_id: UUID) -> Tree:
+async def look(scopes: TenantScopes, cipher: TenantCipher) -> Tree:
     """Read all chats of a tenant, and fail where something is not as it must be."""
-    async with scopes.writing(tenant_id) as scope:  # one moment, of the primary
+    async with scopes.writing(cipher.tenant_id) as scope:  # one moment, of the primary
         await scope.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        tree = await Tree.read(scope, tenant_id)
+        tree = await Tree.read(scope, cipher)
         messages_hang_together(tree)
         branches_are_straight(tree)
         runs_have_answers(tree)
+        redacted_is_forgotten(tree)
+        summaries_look_back(tree)
+        participants_are_named(tree)
         for chat_id in tree.chats:
             await pages_are_paths(scope, tree, chat_id)
     return tree
@@ -113,6 +145,40 @@ def runs_have_answers(tree: Tree) -> None:
         for row in unended:
             asked.setdefault(row["turn"], set()).add(row["input_message_id"])
         assert all(len(questions) == 1 for questions in asked.values()), "a turn answers one question"
+
+
+def redacted_is_forgotten(tree: Tree) -> None:
+    terms = {row["message_id"]: row["terms"] for row in tree.rows["message_terms"]}
+    rated = {row["message_id"] for row in tree.rows["feedback"]}
+    for row in tree.messages.values():
+        if row["status"] == "REDACTED":
+            assert [type(part) for part in tree.parts[row["id"]]] == [NoticePart]
+            assert not terms.get(row["id"])
+            assert row["id"] not in rated
+    for message_id in rated:
+        assert tree.messages[message_id]["role"] == "ASSISTANT"
+    for chat in tree.chats.values():
+        assert chat["title"] is not None or not [row for row in tree.rows["chat_terms"] if row["chat_id"] == chat["id"] and row["terms"]]
+
+
+def summaries_look_back(tree: Tree) -> None:
+    """A summary stands behind all that it covers, and its job is there while it waits for its text."""
+    for row in tree.messages.values():
+        covered = [part.covers_through for part in tree.parts[row["id"]] if isinstance(part, SummaryPart)]
+        assert set(covered) <= set(tree.path(row["id"])[:-1])
+        assert not covered or row["role"] == "SUMMARY"
+        if row["role"] == "SUMMARY" and row["status"] == "PENDING":
+            assert [job["status"] for job in tree.jobs.values() if job["key"] == row["id"].hex] != []
+
+
+def participants_are_named(tree: Tree) -> None:
+    """A chat's row names who takes part, and their lists follow it."""
+    for chat in tree.chats.values():
+        rows = sorted((row for row in tree.rows["chat_participants"] if row["chat_id"] == chat["id"]), key=lambda row: row["id"])
+        assert [(row["user_id"], row["role"]) for row in rows] == list(zip(chat["participant_ids"], chat["participant_roles"], strict=True))
+        for row in rows:
+            shown = (chat["updated_at"], chat["archived_at"] is not None, chat["visibility"] == "SHARED")
+            assert (row["chat_updated_at"], row["chat_archived"], row["chat_shared"]) == shown
 
 
 async def pages_are_paths(scope: Reading, tree: Tree, chat_id: UUID) -> None:

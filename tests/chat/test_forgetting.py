@@ -1,0 +1,107 @@
+"""What is redacted is gone from what was made of it, however it got there; and what stays is found."""
+
+import asyncio
+import contextvars
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from chat import forks, records
+from chat.drafts import ChatChange
+from chat.shares import ShareDraft
+from db.scopes import Row
+from tests.chat.editors import do
+from tests.chat.readings import read
+from tests.chat.worlds import World
+from web.works import Process
+
+
+async def titled(process: Process) -> tuple[World, Row]:
+    """A world whose chat was answered, and called by a model what its first question says; and the question."""
+    world = await World.begun(process)
+    for act in ("claim", "finish", "labour"):
+        await acted(world, act)
+    question = next(row for row in world.tree.messages.values() if row["parent_id"] is None)
+    assert world.title(world.chat(0)) == world.tree.text(question["id"])
+    return world, question
+
+
+async def acted(world: World, *names: str, number: int = 0) -> None:
+    for name in names:
+        refusal = await do(world, name, 0, number, uuid4().hex)
+        assert not isinstance(refusal, Exception), refusal
+        await world.look()
+
+
+async def test_a_title_goes_with_its_question_where_a_fork_took_it_along_without_that(unattended: Process) -> None:
+    world, question = await titled(unattended)
+    works, ada = world.works, world.editors[0]
+    sent = await works.trees.edit(ada, question["id"], ["another"], rerun=False, expected_revision=None, key=uuid4().hex)
+    assert sent.message is not None
+    fork = await works.forks.fork(ada, sent.message["id"], None, key=uuid4().hex)
+    assert world.title(fork.chat) == world.tree.text(question["id"])
+    await works.redactions.redact(ada, question["id"])
+    await world.look()
+    assert [world.title(chat) for chat in world.tree.chats.values()] == [None, None]
+    await read(world)
+
+
+async def test_a_title_goes_with_a_copy_of_its_question_from_that_chat_alone(unattended: Process) -> None:
+    world, question = await titled(unattended)
+    works, ada = world.works, world.editors[0]
+    fork = await works.forks.fork(ada, question["id"], None, key=uuid4().hex)
+    await works.redactions.redact(ada, fork.chat["head_message_id"])
+    await world.look()
+    assert world.title(world.tree.chats[fork.chat["id"]]) is None
+    assert world.title(world.tree.chats[question["chat_id"]]) == world.tree.text(question["id"])
+
+
+async def test_a_link_forgets_the_title_of_its_time_though_the_chat_was_renamed(unattended: Process) -> None:
+    world, question = await titled(unattended)
+    works, ada = world.works, world.editors[0]
+    await works.shares.create(ada, question["chat_id"], ShareDraft(audience="ANYONE"), key=uuid4().hex)
+    await works.conversations.change(ada, question["chat_id"], ChatChange(title="Swallows"))
+    await works.redactions.redact(ada, question["id"])
+    await world.look()
+    assert [world.title(chat) for chat in world.tree.chats.values()] == ["Swallows"]
+    assert [share["title"] for share in world.tree.shares.values()] == [None]
+    await read(world)
+
+
+async def test_a_title_that_is_being_made_of_what_is_redacted_is_not_kept(unattended: Process) -> None:
+    world = await World.begun(unattended)
+    await acted(world, "claim", "finish", "redact", "labour")
+    assert world.title(world.chat(0)) is None
+    await acted(world, "send", "claim", "finish", "labour", number=1)
+    assert world.title(world.chat(0)), "the next question gives it one"
+
+
+async def test_an_answer_that_was_cancelled_before_it_went_on_is_found_by_what_it_began_with(unattended: Process) -> None:
+    world = await World.begun(unattended)
+    await acted(world, "claim")
+    await acted(world, "finish", number=1)
+    await acted(world, "resume", "cancel")
+    assert [run["status"] for run in world.tree.runs.values()] == ["INCOMPLETE", "CANCELLED"]
+    await read(world)
+
+
+async def test_what_is_redacted_while_it_is_copied_is_redacted_in_the_copy(unattended: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = await World.begun(unattended)
+    await acted(world, "claim", "finish")
+    ada, (question, answer) = world.editors[0], list(world.tree.messages.values())
+    monkeypatch.setattr(forks, "_AT_ONCE", 1)
+    copy = records.copy
+
+    async def copied(*arguments: Any) -> None:
+        """Copy one message; after the first one somebody redacts what it was copied from, for which the fork is not waited."""
+        await copy(*arguments)
+        redaction = world.works.redactions.redact(ada, question["id"])
+        await asyncio.create_task(redaction, context=contextvars.Context())
+
+    monkeypatch.setattr(records, "copy", copied)
+    await world.works.forks.fork(ada, answer["id"], None, key=uuid4().hex)
+    await world.look()
+    said = [row["status"] for row in world.tree.messages.values() if row["copied_from_id"] is not None]
+    assert said == ["REDACTED", "COMPLETE"]
+    await read(world)
