@@ -14,6 +14,7 @@ from execution import Compiler, Uncompilable
 from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
 from settings import Settings
+from web import persisted
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
 from web.requests import Asked, BadRequest
@@ -61,14 +62,20 @@ class Door:
         Raises `BadRequest`, `DocumentIsBad` and `RateLimited`, and then nothing runs.
         """
         operation = self.operation(caller, viewer)
-        if self.settings.graphql_unknown_points and not self.documents.keeps(asked.query):
-            await self._charge(operation, self.settings.graphql_unknown_points)
-        prepared = self.documents.prepare(asked.query, asked.operation_name, asked.variables)
+        text = await self._text(asked, operation)
+        prepared = self.documents.prepare(text, asked.operation_name, asked.variables)
         if prepared.kind not in kinds:
             raise _misplaced(prepared.kind)
         operation.charge = await self._charge(operation, prepared.cost)
         operation.is_query = prepared.kind is OperationType.QUERY
         return prepared, operation
+
+    async def _text(self, asked: Asked, operation: Operation) -> str:
+        """Find the document. One that is not known yet is paid for before it is looked up or read, whatever becomes of it."""
+        text = persisted.known(asked, operation)
+        if self.settings.graphql_unknown_points and (text is None or not self.documents.keeps(text)):
+            await self._charge(operation, self.settings.graphql_unknown_points)
+        return await persisted.found(asked, operation) if text is None else text
 
     async def _charge(self, operation: Operation, points: int) -> Charge:
         try:

@@ -14,6 +14,7 @@ from auth.viewers import Viewer
 from errors import PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
+from web.caching import is_held, lasting, tag_of
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
 from web.compression import packed, takes_gzip
 from web.credentials import Credential
@@ -39,6 +40,8 @@ _STATUS: Final = {
 _CONTENT_TYPES: Final = {media: f"{media.value}; charset=utf-8".encode() for media in Media}
 READING: Final = frozenset({OperationType.QUERY})
 FOLLOWING: Final = frozenset({OperationType.SUBSCRIPTION})
+LASTING: Final = frozenset({b"cache-control", b"vary"})
+BODILESS: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 WRITING: Final = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
@@ -71,7 +74,7 @@ class GraphQLApp:
             if isinstance(answered, Follow):
                 await self._stream(request, answered, receive, send)
                 return
-            status, content = _written(status, answered, request.media)
+            status, content = request.revalidated(*_written(status, answered, request.media))
             await self._respond(request, send, status, content, request.more)
 
     async def _stream(self, request: "Request", follow: "Follow", receive: Receive, send: Send) -> None:
@@ -92,7 +95,8 @@ class GraphQLApp:
         await self._respond(request, send, HTTPStatus.NO_CONTENT, b"", more)
 
     async def _respond(self, request: "Request", send: Send, status: int, content: bytes, more: Headers) -> None:
-        headers = [*self._always, *more, (b"x-request-id", request.caller.request_id.encode())]
+        usual = [pair for pair in self._always if pair[0] not in LASTING] if request.lasts else self._always
+        headers = [*usual, *more, (b"x-request-id", request.caller.request_id.encode())]
         if content:
             headers.append((b"content-type", _CONTENT_TYPES[request.media]))
         least = self._door.settings.http_compress_bytes
@@ -101,7 +105,7 @@ class GraphQLApp:
             headers.append((b"content-encoding", b"gzip"))
         if (origin := request.headers.get("origin")) is not None and status != HTTPStatus.NO_CONTENT:
             headers += self._cors.on_answer(origin)
-        if status != HTTPStatus.NO_CONTENT:
+        if status not in BODILESS:
             headers.append((b"content-length", b"%d" % len(content)))
         if self._door.settings.server_timing:
             headers.append((b"server-timing", request.timing.header()))
@@ -130,6 +134,7 @@ class Request:
         self.media = wanted.media or Media.JSON
         self.more: Headers = []
         self.token: str | None = None
+        self.lasts = False
         self.timing = Timing()
 
     async def answered(self, receive: Receive) -> tuple[int, Any]:
@@ -145,9 +150,18 @@ class Request:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
             result = await self._ran(prepared, operation, asked.variables)
+            self.lasts = asked.named is not None and self._scope["method"] == "GET" and not result.errors
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             return self._refused(error)
         return self._status(result), answer(result, self.caller.request_id)
+
+    def revalidated(self, status: int, content: bytes) -> tuple[int, bytes]:
+        """Let the client keep an answer that may last, and send it nothing that it holds already."""
+        if not self.lasts:
+            return status, content
+        tag = tag_of(content)
+        self._set(lasting(tag, is_public=self.token is None))
+        return (HTTPStatus.NOT_MODIFIED, b"") if is_held(self.headers.get("if-none-match"), tag) else (status, content)
 
     def _check_accept(self) -> None:
         if self._wanted.media is None:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from gateway.formats import name_of
 from settings import Settings
 
 Receive = Callable[[], Awaitable[Any]]
@@ -22,13 +23,21 @@ MOST_PARAMETERS: Final = 16
 _KEY: Final = re.compile(rb'"\s*:')
 
 
+class Named(NamedTuple):
+    """A document by its id; Apollo's clients say the hash first, and more when it is unknown."""
+
+    name: str
+    is_apollo: bool = False
+
+
 class Asked(NamedTuple):
-    """A well-formed request."""
+    """A well-formed request: with a document, empty where its id says which, or with both."""
 
     query: str
     operation_name: str | None
     variables: dict[str, Any]
     extensions: dict[str, Any]
+    named: Named | None = None
 
 
 class BadRequest(Exception):
@@ -57,7 +66,7 @@ def well_formed(sent: Any) -> Asked:
     if not isinstance(sent, dict):
         raise _malformed("The request must be a JSON object.")
     query, name, variables, extensions = (sent.get(key) for key in ("query", "operationName", "variables", "extensions"))
-    if not isinstance(query, str) or not query:
+    if not isinstance(query, str | None):
         raise _malformed("`query` must be a GraphQL document.")
     if not isinstance(name, str | None):
         raise _malformed("`operationName` must be a string.")
@@ -65,7 +74,29 @@ def well_formed(sent: Any) -> Asked:
         raise _malformed("`variables` must be an object.")
     if not isinstance(extensions, dict | None):
         raise _malformed("`extensions` must be an object.")
-    return Asked(query, name or None, variables or {}, extensions or {})
+    if (named := _named(sent, extensions or {}, is_alone=not query)) is None and not query:
+        raise _malformed("`query` must be a GraphQL document, or `documentId` name one.")
+    return Asked(query or "", name or None, variables or {}, extensions or {}, named)
+
+
+def _named(sent: Mapping[str, Any], extensions: Mapping[str, Any], *, is_alone: bool) -> Named | None:
+    """Read a document's id: GraphQL over HTTP's, Apollo's, or where there is no document Relay's. Empty ones are none."""
+    if sent.get("documentId"):
+        return Named(_id(sent["documentId"], "documentId"))
+    if (persisted := extensions.get("persistedQuery")) is not None:
+        if not isinstance(persisted, dict) or persisted.get("version") != 1:
+            raise _malformed("`extensions.persistedQuery` must be of version 1.")
+        return Named(_id(persisted.get("sha256Hash"), "extensions.persistedQuery.sha256Hash"), is_apollo=True)
+    for key in ("doc_id", "id") if is_alone else ():
+        if sent.get(key):
+            return Named(_id(sent[key], key))
+    return None
+
+
+def _id(value: Any, key: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise _malformed(f"`{key}` must be the id of a document.")
+    return name_of(value)
 
 
 def _batch(sent: list[Any], most: int) -> list[Asked]:

@@ -1,0 +1,30 @@
+"""What may be kept of an answer: that of a GET by a document's id, by whoever asked, until it is asked for again (RFC 9111)."""
+
+import hashlib
+from typing import Final
+
+Headers = list[tuple[bytes, bytes]]
+# What an answer depends on: the form, who asks, and the page that does.
+VARY: Final = b"Accept, Accept-Encoding, Authorization, Cookie, Origin"
+
+
+def tag_of(content: bytes) -> str:
+    """Make the entity tag of an answer; weak, for it may go out packed."""
+    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+
+
+def is_held(if_none_match: str | None, tag: str) -> bool:
+    """Whether the client says that it has this answer (RFC 9110, section 13.1.2: compared weakly)."""
+    if if_none_match is None:
+        return False
+    held = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return "*" in held or tag.removeprefix("W/") in held
+
+
+def lasting(tag: str, *, is_public: bool) -> Headers:
+    """Say that the answer may be kept and must be asked after; one that was made for nobody in particular, by anybody on the way."""
+    return [
+        (b"etag", tag.encode()),
+        (b"cache-control", b"public, no-cache" if is_public else b"private, no-cache"),
+        (b"vary", VARY),
+    ]
