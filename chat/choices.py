@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from auth.encryption.ciphers import TenantCipher
 from auth.viewers import Viewer
 from errors import Invalid
+from inference.deployments import Model
 from inference.offerings import Offering
-from inference.offers import Models, check_named, check_policy, check_unnamed
+from inference.offers import Models, check_named, check_policy, check_unnamed, opened_policy
 from settings import Settings
 
 _PATH = ("modelIds",)
@@ -24,6 +26,7 @@ class Choice:
     models: tuple[UUID | None, ...]
     policy_id: UUID | None
     offering: Offering
+    settings: Settings
 
     def check(self, models: Sequence[UUID | None], policy_id: UUID | None) -> None:
         """Check that these can be asked, which take the places of what was chosen: an assistant's model, or the policy of an answer before.
@@ -40,17 +43,23 @@ class Choice:
             else:
                 check_named(self.offering, chosen, policy)
 
+    def readers(self, model_id: UUID | None, policy_id: UUID | None, cipher: TenantCipher) -> Sequence[Model]:
+        """The models that may be given a question which one of the models is asked."""
+        policy = None if policy_id is None else self.offering.policies.get(policy_id)
+        return opened_policy(self.offering, model_id, policy, cipher).readers
+
 
 class Choices:
     """Finds what a viewer can choose from; asked before an act begins, because what a tenant offers is read in a scope of its own."""
 
     def __init__(self, models: Models, settings: Settings) -> None:
         self._models = models
-        self._most = settings.run_parallel_models
+        self._settings = settings
 
     async def of(self, viewer: Viewer, model_ids: Sequence[UUID] = (), policy_id: UUID | None = None) -> Choice:
         """Take a choice; it is checked when the act knows who answers, so that a retry is told what was made at first."""
-        if len(model_ids) > self._most or len(set(model_ids)) < len(model_ids):
-            message = f"Choose 1 to {self._most} models, each once."
-            raise Invalid(message, path=_PATH, constraint=f"unique_items=1..{self._most}")
-        return Choice(tuple(model_ids) or DEFAULT, policy_id, await self._models.offering(viewer.tenant_id, viewer.user_id))
+        most = self._settings.run_parallel_models
+        if len(model_ids) > most or len(set(model_ids)) < len(model_ids):
+            raise Invalid(f"Choose 1 to {most} models, each once.", path=_PATH, constraint=f"unique_items=1..{most}")
+        offering = await self._models.offering(viewer.tenant_id, viewer.user_id)
+        return Choice(tuple(model_ids) or DEFAULT, policy_id, offering, self._settings)

@@ -5,10 +5,11 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from auth.encryption.ciphers import TenantCipher
-from chat.assistants import Content, Parameters
+from chat.assistants import Content
 from chat.contents import Part, SummaryPart, opened, plain_text, summary_of
 from db.scopes import Reading, Row
 from db.statements import messages
+from errors import Conflict
 from inference.deployments import Model
 from inference.models import ModelMessage, ModelRequest
 from settings import Settings
@@ -19,6 +20,19 @@ _IN_SHORT: Final = "What was said before, in short:\n\n"
 BYTES_PER_TOKEN: Final = 4
 MESSAGE_TOKENS: Final = 4
 BEGINNING, END = -1, 2_147_483_647
+
+
+class ContextOverflow(Conflict):
+    """What was said is longer than any model that may be asked could read beside its answer, were there nothing else."""
+
+    code = "CONTEXT_OVERFLOW"
+
+    def __init__(self, *, limit_tokens: int, requested_tokens: int) -> None:
+        super().__init__(
+            f"The message takes about {requested_tokens:,} tokens, and {limit_tokens:,} can be read beside an answer.", path=("content",)
+        )
+        self.limit_tokens = limit_tokens
+        self.requested_tokens = requested_tokens
 
 
 class Heard(NamedTuple):
@@ -135,9 +149,21 @@ def given(  # noqa: PLR0913 - what a question is made of
     branch: Sequence[Row], version: Content | None, cipher: TenantCipher, *, readers: Sequence[Model], asked: int | None, settings: Settings
 ) -> Given:
     """Say what models are given of a branch, where an answer of so many tokens was asked for, or as long a one as usual."""
-    parameters = version.parameters if version else Parameters()
-    room = room_among(readers, asked or parameters.max_output_tokens or settings.model_max_output_tokens)
-    return Given(window_of(branch, version, cipher, limit=room.limit), room.most, parameters.temperature)
+    room = room_among(readers, wanted_length(asked, version, settings))
+    return Given(window_of(branch, version, cipher, limit=room.limit), room.most, version.parameters.temperature if version else None)
+
+
+def wanted_length(asked: int | None, version: Content | None, settings: Settings) -> int:
+    """How long an answer may become, in tokens: as was asked for, or as the assistant says, or as usual."""
+    return asked or (version.parameters.max_output_tokens if version else None) or settings.model_max_output_tokens
+
+
+def check_fits(text: str, version: Content | None, *, readers: Sequence[Model], asked: int | None, settings: Settings) -> None:
+    """Raise `ContextOverflow` for a message that nobody could be given, even with nothing before it but the assistant's instructions."""
+    limit = room_among(readers, wanted_length(asked, version, settings)).limit
+    needed = tokens_of(text) + (tokens_of(version.instructions) if version else 0)
+    if needed > limit:
+        raise ContextOverflow(limit_tokens=max(0, limit), requested_tokens=needed)
 
 
 def tokens_of(text: str) -> int:

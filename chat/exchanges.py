@@ -11,11 +11,12 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_read_chat
 from chat import records
 from chat.acts import Act
-from chat.assistants import version_chosen, version_of_chat
+from chat.assistants import opened_content, version_chosen, version_of_chat
 from chat.branches import Joint, Place, places_after
 from chat.choices import DEFAULT, Choice
 from chat.claims import Made
-from chat.contents import Part, text_parts
+from chat.contents import Part, plain_text, text_parts
+from chat.contexts import check_fits
 from chat.records import Said
 from db.scopes import Row
 from db.statements import chats, messages, runs
@@ -87,7 +88,7 @@ async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> E
         await chats.move_head(act.scope, act.tenant_id, chat_id, question.id)
         await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=act.viewer)
         return Exchange(row, [])
-    order = await _followed(act, chat_id, order)
+    order = await _followed(act, chat_id, order, said=plain_text(question.parts))
     joint = Joint(question.id, question.place.branch_id, question.place.depth)
     places = await places_after(act.scope, act.tenant_id, chat_id, joint, len(order.run_ids), is_new=True)
     answers = _answers(places, order)
@@ -105,8 +106,11 @@ async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
     return Exchange(question, await _begin(act, chat_id, answers, order))
 
 
-async def _followed(act: Act, chat_id: UUID, order: Order) -> Order:
-    """Let the chosen assistant answer, or else the chat's: its version, and its model where nobody chose another."""
+async def _followed(act: Act, chat_id: UUID, order: Order, *, said: str = "") -> Order:
+    """Let the chosen assistant answer, or else the chat's: its version, and its model where nobody chose another.
+
+    Raises what `Choice.check` and, for what is said now, `check_fits` raise of an order with a choice.
+    """
     if chosen := order.assistant_version_id:
         version: Row | None = await version_chosen(act.scope, act.tenant_id, chosen)
     else:
@@ -116,6 +120,10 @@ async def _followed(act: Act, chat_id: UUID, order: Order) -> Order:
         order = replace(order, assistant_version_id=version["id"], assistant_chosen=chosen is not None, models=models)
     if order.choice is not None:
         order.choice.check(order.models, order.routing_policy_id)
+        content = None if version is None else opened_content(act.cipher, version)
+        for model_id in order.models:
+            if readers := order.choice.readers(model_id, order.routing_policy_id, act.cipher):
+                check_fits(said, content, readers=readers, asked=order.max_output_tokens, settings=order.choice.settings)
     return order
 
 

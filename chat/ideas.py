@@ -14,7 +14,6 @@ from chat.assistants import Content, opened_content, version_of_chat
 from chat.contents import sealed, text_parts
 from chat.contexts import Given, given, read_branch
 from db.scopes import Reads, Row
-from db.statements import assistants
 from errors import NotFound
 from inference.deployments import Model, Policy
 from inference.offers import Models
@@ -85,10 +84,9 @@ class Ideas:
         branch: list[Row] = []
         async with reads.reading(viewer.tenant_id) as scope:
             using = await version_of_chat(scope, viewer.tenant_id, idea.chat_id)
-            versions = [] if using is None else await assistants.versions_by_ids(scope, viewer.tenant_id, [using["id"]])
             if idea.leaf_id is not None:
                 branch = await read_branch(scope, viewer.tenant_id, idea.chat_id, idea.leaf_id, self._settings)
-        version = opened_content(cipher, versions[0]) if versions else None
+        version = None if using is None else opened_content(cipher, using)
         return _Found(branch, version, idea.model_id or (using["model_id"] if using else None), cipher)
 
     def _given(self, idea: Idea, found: _Found, readers: Sequence[Model]) -> Given:

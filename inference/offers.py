@@ -9,6 +9,7 @@ from uuid import UUID
 
 import msgspec
 
+from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from db.scopes import TenantScopes, Writing
@@ -107,8 +108,7 @@ class Models:
             if policy_id not in offering.policies:
                 raise ModelIsUnavailable("The routing policy is gone that says where the model may be asked.")
         policy = check_policy(offering, policy_id)
-        cipher = await self._keyring.cipher(tenant_id)
-        chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
+        chosen = opened_policy(offering, model_id, policy, await self._keyring.cipher(tenant_id))
         if not chosen.candidates:
             raise ModelIsUnavailable("The model cannot be asked any more.")
         return chosen if policy is not None else msgspec.structs.replace(chosen, max_retries=self._retries)
@@ -153,6 +153,11 @@ def check_policy(offering: Offering, policy_id: UUID | None) -> StoredPolicy | N
     if policy_id is not None and policy is None:
         raise NotFound("There is no RoutingPolicy with this id.", path=("routingPolicyId",))
     return policy
+
+
+def opened_policy(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None, cipher: TenantCipher) -> Policy:
+    """Where a model may be asked, or the one that answers where none is named, with keys in hand."""
+    return offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
 
 
 def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:

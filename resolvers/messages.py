@@ -5,8 +5,8 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from chat.contents import Part, opened_many
-from chat.contexts import BEGINNING, END
+from chat.contents import Part, opened_many, plain_text
+from chat.contexts import BEGINNING, END, tokens_of
 from chat.drafts import Draft
 from chat.exchanges import Sent
 from db.scopes import Row
@@ -113,6 +113,15 @@ async def parts(operation: Operation, messages: Sequence[Row], needed: object) -
     """Decrypt what each message says."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
     return opened_many(cipher, messages)
+
+
+async def token_counts(operation: Operation, messages: Sequence[Row], needed: object) -> list[int | Exception | None]:
+    """Say how much of a context each message takes."""
+
+    def count(parts: list[Part]) -> int | None:
+        return tokens_of(text) if (text := plain_text(parts)) else None
+
+    return [one if isinstance(one, Exception) else count(one) for one in await parts(operation, messages, needed)]
 
 
 async def send(operation: Operation, chat_id: UUID, draft: Draft, *, key: str) -> Sent:

@@ -1,14 +1,16 @@
 """Contexts: what a model is given of a chat, and summaries that make it shorter."""
 
+from operator import attrgetter
 from typing import Annotated
 
 import strawberry
 
+from chat.contexts import ContextOverflow
 from db.scopes import Row
 from events.facts import ChatUpdated, MessageCreated, MessageUpdated
 from resolvers import contexts, models
 from resolvers.operations import Operation
-from schema.errors import Payload
+from schema.errors import Payload, UserError, shown_as
 from schema.fields import Info, computed, mutation, query
 from schema.ids import local_id
 from schema.messages import Message
@@ -60,6 +62,20 @@ async def context_of_chat(
     """Say what a model would be given in a chat."""
     model_id = None if model is None else local_id(model, "Model", path=["model"])
     return ContextWindow(context=await contexts.of_chat(operation, chat, model_id))
+
+
+@strawberry.type(description="A message is longer than any model that may be asked could read. Nothing was said.")
+class ContextOverflowError(UserError):
+    limit_tokens: int = strawberry.field(description="How much can be read beside an answer, in tokens.")
+    requested_tokens: int = strawberry.field(description="How much the message takes with the assistant's instructions, by estimate.")
+
+
+shown_as(
+    ContextOverflow,
+    ContextOverflowError,
+    limit_tokens=attrgetter("limit_tokens"),
+    requested_tokens=attrgetter("requested_tokens"),
+)
 
 
 @strawberry.input(description="A chat to compact.")

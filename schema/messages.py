@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from schema.chats import Chat
     from schema.models import Model
     from schema.runs import Run
+    from schema.usage import UsageTotals
 
 
 @strawberry.enum(description="Who speaks in a message.")
@@ -147,6 +148,14 @@ class Message(Node):
         needs=["id", "parent_id", "chat_id"],
         scopes=[],
         description="Where this one stands among its siblings, from 0.",
+    )
+    usage: Annotated["UsageTotals", strawberry.lazy("schema.usage")] | None = link(
+        "run_by_id", column="run_id", description="What the run used that makes or made it; null for what a person wrote."
+    )
+    token_count: int | None = batch(
+        messages.token_counts,
+        needs=["id", "content"],
+        description="How much of a context it takes, by the rule of thumb of four bytes a token; null where it says nothing to a model.",
     )
     parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], description="What it says, in order.")
     created_at: datetime = column("created_at", description="When it was begun.")

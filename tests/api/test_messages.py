@@ -6,6 +6,8 @@ from uuid import uuid4
 import pytest
 
 from tests.api.people import code_of, done, me, refused
+from tests.api.test_assistants import released
+from tests.api.test_models import house_model
 from tests.chat.talking import ask, hear, new_chat, say
 from tests.running import Api
 
@@ -235,3 +237,42 @@ async def test_a_growing_answer_shows_what_was_said_so_far(api: Api) -> None:
     await hear(ada, run_id)
     (node,) = (await page(ada, chat_id, last=1))["nodes"]
     assert node["status"] == "INCOMPLETE"
+
+
+async def test_a_message_that_nobody_could_read_is_refused_before_it_is_said(api: Api) -> None:
+    ada = await api.sign_up()
+    model, chat_id = await house_model(ada), await new_chat(ada)
+    query = """mutation ($input: MessageSendInput!) { messageSend(input: $input) { message { id } errors {
+        __typename code path ... on ContextOverflowError { limitTokens requestedTokens } } } }"""
+    given = {"idempotencyKey": "k", "chatId": chat_id, "content": [{"text": "x" * 28_004}], "modelIds": [model["id"]]}
+    payload = (await ada.data(query, input=given))["messageSend"]
+    assert payload["message"] is None
+    assert payload["errors"] == [
+        {
+            "__typename": "ContextOverflowError",
+            "code": "CONTEXT_OVERFLOW",
+            "path": ["content"],
+            "limitTokens": 7000,
+            "requestedTokens": 7005,
+        }
+    ]
+    assert (await ada.data("query ($id: ID!) { node(id: $id) { ... on Chat { head { id } } } }", id=chat_id))["node"]["head"] is None
+    # With a shorter answer there is room; an assistant's instructions take some of it again.
+    shorter = given | {"maxOutputTokens": 500}
+    assert (await ada.data(query, input=shorter))["messageSend"]["errors"] == []
+    version = await released(ada, instructions="y" * 2000, modelId=model["id"], parameters={"maxOutputTokens": 500})
+    assisted = given | {"idempotencyKey": "l", "chatId": await new_chat(ada), "modelIds": None, "assistantVersionId": version["id"]}
+    (error,) = (await ada.data(query, input=assisted))["messageSend"]["errors"]
+    assert (error["limitTokens"], error["requestedTokens"]) == (7500, 7509)
+
+
+async def test_a_message_says_how_much_of_a_context_it_takes_and_what_its_run_used(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    await hear(ada, await ask(ada, chat_id, "!script tokens=3"))
+    query = """query ($id: ID!) { node(id: $id) { ... on Chat { messages(first: 9) { nodes {
+        tokenCount usage { outputTokens } run { usage { outputTokens } } } } } } }"""
+    question, answer = (await ada.data(query, id=chat_id))["node"]["messages"]["nodes"]
+    assert question == {"tokenCount": 4 + 4, "usage": None, "run": None}
+    assert answer["usage"] == answer["run"]["usage"] == {"outputTokens": 3}
+    assert answer["tokenCount"] > 4
