@@ -15,6 +15,7 @@ from litestar.static_files import create_static_files_router
 from errors import PennyError
 from inference.models import ProviderFailed
 from web.door import Door
+from web.headers import MAILS_STYLE
 
 GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
 SHARE: Final = Path(__file__).parent / "share"
@@ -107,8 +108,7 @@ def mails(door: Door) -> HTTPRouteHandler:
             f"<article><h2>{html.escape(mail.subject)}</h2><p>to {html.escape(mail.to)}</p><pre>{html.escape(mail.text)}</pre></article>"
             for mail in (row.mail for row in rows)
         )
-        style = "body{font:16px system-ui;margin:2rem auto;max-width:48rem}pre{white-space:pre-wrap;background:#8881;padding:1rem}"
-        head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Mails</title><style>{style}</style>'
+        head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Mails</title><style>{MAILS_STYLE}</style>'
         return f"{head}<h1>Mails</h1>{shown or '<p>None yet.'}"
 
     return page

@@ -45,6 +45,31 @@ async function run(page, token, { operation, expect }) {
   return (await pane.innerText()).replaceAll('\u00a0', ' ');
 }
 
+/** Opens whatever else the page has, for the policy to complain about. */
+async function lookAround(page) {
+  const editor = page.locator('.graphiql-query-editor .view-lines');
+  for (const title of ['Documentation Explorer', 'History', 'GraphiQL Explorer']) {
+    await page.getByRole('button', { name: `Show ${title}` }).click();
+    await page.getByRole('button', { name: `Hide ${title}` }).click();
+  }
+  for (const name of ['Open short keys dialog', 'Open settings dialog']) {
+    await page.getByRole('button', { name }).click();
+    await page.getByRole('dialog').waitFor();
+    await page.keyboard.press('Escape');
+  }
+  await page.getByRole('button', { name: 'New tab' }).click();
+  await write(page, '.graphiql-query-editor', 'query Look { viewer { user { name } } }');
+  await page.locator('.graphiql-tab-active', { hasText: 'Look' }).waitFor();
+  await editor.getByText('viewer').hover();
+  await page.locator('.monaco-hover:visible').first().waitFor();
+  for (const [key, widget] of [['Control+Space', '.suggest-widget'], ['Control+F', '.find-widget'], ['F1', '.quick-input-widget']]) {
+    await editor.click();
+    await page.keyboard.press(key);
+    await page.locator(`${widget}:visible`).first().waitFor();
+    await page.keyboard.press('Escape');
+  }
+}
+
 async function visit(browser, { base, token, cookie, steps, screenshot, stepMs = 10_000 }) {
   const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
   if (cookie) await context.addCookies([{ ...cookie, url: base }]);
@@ -56,6 +81,7 @@ async function visit(browser, { base, token, cookie, steps, screenshot, stepMs =
   const examples = await page.getByRole('tab').allInnerTexts();
   const responses = [];
   for (const step of steps) responses.push(await run(page, token, step));
+  await lookAround(page);
   if (screenshot) await page.screenshot({ path: screenshot });
   return { title: await page.title(), examples, responses, ...seen, origins: [...seen.origins] };
 }
