@@ -4,6 +4,7 @@ A summary is a message of its own at the end of the branch. Models are given it 
 goes away. It is written by a job, so nobody waits for it: until it is there, the oldest messages give way as they always did.
 """
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -19,17 +20,18 @@ from chat.acts import Acts
 from chat.asides import Aside, Ask, Way
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
-from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, tokens_of, usual_room, window_of
+from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, room_among, tokens_of, usual_room, window_of
 from chat.locks import speakable
 from chat.records import Said
 from chat.routes import Kind
 from chat.turns import take_turn
-from db.scopes import Row, TenantScopes, Writing
+from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import chats, messages, runs
 from errors import Conflict
 from events.facts import Actor, ChatUpdated, ContextCompacted, MessageUpdated, Person, record
 from events.jobs import JobRun, Jobs
 from inference.models import FailureKind, ModelMessage, ModelRequest, ProviderFailed
+from inference.offers import ModelIsUnavailable, Models
 from settings import Settings
 
 log = structlog.get_logger()
@@ -50,30 +52,35 @@ class NothingToCompact(Conflict):
 
 
 class Compacting(msgspec.Struct):
-    """The summary to write, the message after which it stands, and the chat."""
+    """The summary to write, the message after which it stands, the chat, who is asked, and how many tokens they can be given."""
 
     chat: UUID
     summary: UUID
     leaf: UUID
     way: Way = Way()
+    limit: int | None = None
 
 
 class Compactions:
     """Begins compactions: for viewers who ask, and by itself when a branch grows long."""
 
-    def __init__(self, *, acts: Acts, scopes: TenantScopes, keyring: Keyring, jobs: Jobs, settings: Settings) -> None:
+    def __init__(  # noqa: PLR0913 - what compactions are begun with
+        self, *, acts: Acts, scopes: TenantScopes, keyring: Keyring, models: Models, jobs: Jobs, settings: Settings
+    ) -> None:
         self._acts = acts
         self._scopes = scopes
         self._keyring = keyring
+        self._models = models
         self._jobs = jobs
         self._settings = settings
 
     async def compact(self, viewer: Viewer, chat_id: UUID) -> Row:
         """Put a summary that is still to be written at the end of a chat's branch; raises `NothingToCompact` and `RunInProgress`."""
+        limit = await self._limit(viewer, chat_id)
         async with self._acts.begun(viewer) as act:
             chat = await speakable(act.scope, viewer, chat_id)
             await take_turn(act, chat_id)
-            return await self._begin(act.scope, act.cipher, chat, by=viewer)
+            return await self._begin(act.scope, act.cipher, chat, by=viewer, limit=limit)
 
     async def consider(self, run: Row, request: ModelRequest, limit: int) -> None:
         """Begin a compaction after an answer if the branch has become long and nobody has gone on from it yet.
@@ -92,7 +99,22 @@ class Compactions:
             if chat is None or chat["head_message_id"] != run["output_message_id"] or await self._is_under_way(scope, branch):
                 return
             if not await runs.open_by_chats(scope, tenant_id, [chat["id"]], frozenset(["id"])):
-                await self._begin(scope, cipher, chat, by=Person(run["created_by"]))
+                await self._begin(scope, cipher, chat, by=Person(run["created_by"]), limit=limit)
+
+    async def _limit(self, viewer: Viewer, chat_id: UUID) -> int:
+        """Say how much of a chat can be given to the models that will be asked."""
+        async with self._scopes.reading(viewer.tenant_id) as scope:
+            chat = await chats.by_id(scope, viewer.tenant_id, chat_id)
+            way = Way() if chat is None else await _way_of(scope, chat, await self._branch(scope, chat))
+        try:
+            policy = await self._models.policy_for(viewer.tenant_id, viewer.user_id, way.model, way.policy)
+        except ModelIsUnavailable:
+            return usual_room(self._settings).limit
+        return room_among(policy.readers, self._settings.model_max_output_tokens).limit
+
+    async def _branch(self, scope: Reading, chat: Row) -> list[Row]:
+        leaf_id = chat["head_message_id"]
+        return [] if leaf_id is None else await read_branch(scope, chat["tenant_id"], chat["id"], leaf_id, self._settings)
 
     async def _is_under_way(self, scope: Writing, branch: list[Row]) -> bool:
         """Whether a summary of this branch is being written: it makes it shorter."""
@@ -112,20 +134,18 @@ class Compactions:
         most = self._settings.run_context_messages
         return window.tokens > compacts_at(window.limit, self._settings) or len(window.heard) >= most
 
-    async def _begin(self, scope: Writing, cipher: TenantCipher, chat: Row, *, by: Actor) -> Row:
-        leaf_id = chat["head_message_id"]
-        branch = [] if leaf_id is None else await read_branch(scope, chat["tenant_id"], chat["id"], leaf_id, self._settings)
+    async def _begin(self, scope: Writing, cipher: TenantCipher, chat: Row, *, by: Actor, limit: int) -> Row:
+        leaf_id, branch = chat["head_message_id"], await self._branch(scope, chat)
         if branch and branch[-1]["role"] == "SUMMARY":
             await self._give_up(scope, cipher, branch[-1], by=by)
-        if not covered(window_of(branch, None, cipher, limit=usual_room(self._settings).limit), self._settings):
+        if not covered(window_of(branch, None, cipher, limit=limit), self._settings):
             raise NothingToCompact
         summary = Said(id=uuid7(), place=await place_after(scope, chat["tenant_id"], chat["id"], leaf_id), role="SUMMARY", status="PENDING")
         (row,) = await records.write(scope, cipher, chat["id"], summary, by=by)
         await chats.move_head(scope, chat["tenant_id"], chat["id"], summary.id)
         await record(scope, chat["tenant_id"], ChatUpdated(chat_id=chat["id"]), by=by)
-        answered = next((row["run_id"] for row in reversed(branch) if row["run_id"] is not None), None)
-        way = Way.of(None if answered is None else await runs.by_id(scope, chat["tenant_id"], answered))
-        wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id, way=way)
+        way = await _way_of(scope, chat, branch)
+        wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id, way=way, limit=limit)
         await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
         return row
 
@@ -154,7 +174,7 @@ class Summaries:
             branch = await read_branch(scope, job.tenant_id, wanted.chat, wanted.leaf, self._settings)
         if not branch:  # the chat was deleted
             return
-        window = window_of(branch, None, cipher, limit=usual_room(self._settings).limit)
+        window = window_of(branch, None, cipher, limit=wanted.limit or usual_room(self._settings).limit)
         old = covered(window, self._settings)
         try:
             text = await self._summary(job, wanted, window, old)
@@ -189,6 +209,12 @@ class Summaries:
                 await records.save(scope, cipher, wanted.summary, list(parts), status=status)
                 told = ContextCompacted if status == "COMPLETE" else MessageUpdated
                 await record(scope, cipher.tenant_id, told(chat_id=wanted.chat, message_id=wanted.summary))
+
+
+async def _way_of(scope: Reading, chat: Row, branch: Sequence[Row]) -> Way:
+    """The way of a branch's last answer."""
+    answered = next((row["run_id"] for row in reversed(branch) if row["run_id"] is not None), None)
+    return Way.of(None if answered is None else await runs.by_id(scope, chat["tenant_id"], answered))
 
 
 def covered(window: Window, settings: Settings) -> tuple[Heard, ...]:

@@ -119,7 +119,7 @@ class Room(NamedTuple):
 
 
 def usual_room(settings: Settings) -> Room:
-    """The room of the operator's own model, which writes titles and summaries."""
+    """The room of the operator's own model, where nobody knows who will be asked."""
     most = min(settings.model_max_output_tokens, max(1, settings.model_context_tokens // 2))
     return Room(settings.model_context_tokens - most, most)
 

@@ -182,7 +182,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             forks=Forks(acts=acts, settings=settings),
-            compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, jobs=jobs, settings=settings),
+            compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, models=models, jobs=jobs, settings=settings),
             assistants=Assistants(scopes=scopes, keyring=keyring, models=models, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),

@@ -48,6 +48,17 @@ async def drained(api: Api, key: str) -> None:
         await done(api, "deploymentDrain", deploymentId=place["id"])
 
 
+async def own_model(api: Api, endpoint: FaultServer) -> str:
+    """A model of the tenant's own, `own`, which reads 8000 tokens."""
+    given = {"key": "acme", "name": "Acme", "endpoint": endpoint.base_url, "needsKey": False}
+    provider = (await done(api, "providerUpsert", "provider { id }", **given))["provider"]["id"]
+    made = await done(
+        api, "modelUpsert", "model { id }", providerId=provider, key="own", name="Own", contextTokens=8000, capabilities=["TEXT"],
+        deployments=[{"remoteName": "own"}],
+    )  # fmt: skip
+    return str(made["model"]["id"])
+
+
 async def talked(api: Api, **given: Any) -> str:
     chat_id = await new_chat(api)
     sent = await say(api, chat_id, "Where do swallows spend the winter?", **given)
@@ -67,16 +78,29 @@ async def test_titles_and_summaries_come_from_another_place_where_the_first_one_
 
 
 async def test_what_is_said_to_a_model_of_one_s_own_goes_to_no_other(ada: Api, endpoint: FaultServer) -> None:
-    given = {"key": "acme", "name": "Acme", "endpoint": endpoint.base_url, "needsKey": False}
-    provider = (await done(ada, "providerUpsert", "provider { id }", **given))["provider"]["id"]
-    own = await done(
-        ada, "modelUpsert", "model { id }", providerId=provider, key="own", name="Own", contextTokens=8000, capabilities=["TEXT"],
-        deployments=[{"remoteName": "own"}],
-    )  # fmt: skip
-    chat_id = await talked(ada, modelIds=[own["model"]["id"]])
+    chat_id = await talked(ada, modelIds=[await own_model(ada, endpoint)])
     assert await title_of(ada, chat_id) == TITLE
     await drained(ada, "acme/own")
     await done(ada, "contextCompact", chatId=chat_id)
     _, summary = await summarised(ada, chat_id)
     assert (summary["status"], summary["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
     assert (endpoint.count("m"), endpoint.count("backup"), endpoint.count("own")) == (0, 0, 2)
+
+
+async def test_a_summary_is_of_as_much_as_the_model_reads_that_is_asked_for_it(lonely: dict[str, str], endpoint: FaultServer) -> None:
+    """The operator's own model reads little; a tenant's is given a long conversation from its beginning."""
+    given = {
+        "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": "0", "PENNY_MODEL_CONTEXT_TOKENS": "400",
+        "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100", "PENNY_MODEL_PRIVATE_ENDPOINTS": endpoint.base_url,
+    }  # fmt: skip
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        own = await own_model(ada, endpoint)
+        chat_id = await talked(ada, modelIds=[own])
+        for _ in range(3):
+            sent = await say(ada, chat_id, "and then? " * 100, modelIds=[own])
+            assert (await hear(ada, sent["runs"][0]["id"])).end["status"] == "COMPLETED"
+        await done(ada, "contextCompact", chatId=chat_id)
+        _, summary = await summarised(ada, chat_id)
+    assert summary["status"] == "COMPLETE"
+    assert "Where do swallows spend the winter?" in endpoint.of("own")[-1].body["messages"][-1]["content"]
