@@ -344,7 +344,13 @@ class Settings:
     chat_fork_messages: int = setting("Most messages that a fork of a chat copies.", default=10_000, minimum=1, maximum=1_000_000)
     chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)
     chat_max_participants: int = setting("Most people that a chat is shared with, its owner aside.", default=100, minimum=1, maximum=10_000)
-    export_max_messages: int = setting("Most messages of one export of a chat.", default=10_000, minimum=1, maximum=1_000_000)
+    export_max_messages: int = setting(
+        "Most messages of one export of a chat, or of one part of it.", default=10_000, minimum=1, maximum=1_000_000
+    )
+    export_max_bytes: int = setting(
+        "An export of a chat, or a part of it, ends with the message that brings it to so many bytes of UTF-8.",
+        default=8_388_608, minimum=1, maximum=1_073_741_824,
+    )  # fmt: skip
     chat_max_shares: int = setting("Most links to one chat, the revoked ones included.", default=100, minimum=1, maximum=100_000)
     share_max_users: int = setting("Most people whom one link to a chat is for.", default=100, minimum=1, maximum=10_000)
     share_view_seconds: int = setting(

@@ -96,7 +96,7 @@ class Chat(Node):
         needs=["id"],
         scopes=["chats:read"],
         cost=500,
-        description="It as a text to take away, at most 10000 messages; branch by branch where there are more.",
+        description="It as a text to take away, of at most 10000 messages and about 8 MiB; in parts where there is more.",
     )
     owner: User | None = visible(
         users.visible_by_ids,

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import strawberry
 
-from chat.exports import Export
 from db.scopes import Row
 from resolvers import exports
 from resolvers.operations import Operation
@@ -26,9 +25,10 @@ class ChatExport:
     file_name: str = strawberry.field(description="What to call the file.")
     media_type: str = strawberry.field(description="Its media type.")
     content: str = strawberry.field(description="The text.")
+    next: str | None = strawberry.field(description="What to give as `after` for the next part; null for the last one, or the only one.")
 
 
-async def exports_of_chats(
+async def exports_of_chats(  # noqa: PLR0913 - the arguments of the field
     operation: Operation,
     rows: Sequence[Row],
     needed: object,  # noqa: ARG001 - a batch's arguments
@@ -39,10 +39,23 @@ async def exports_of_chats(
             description="The message that the branch ends with. Without it JSON has the whole tree, and Markdown the head's branch."
         ),
     ] = None,
+    in_parts: Annotated[  # noqa: FBT002 - an argument of the API
+        bool,
+        strawberry.argument(
+            description="Whether what is too long for one text comes in parts, as `next` says; without it, that is an error. Parts of "
+            "MARKDOWN are one text together; each part of JSON is whole by itself, with messages of its own."
+        ),
+    ] = False,
+    after: Annotated[
+        str | None, strawberry.argument(description="The `next` of the part before, of the same format; `leaf` is what it was then.")
+    ] = None,
 ) -> list[ChatExport | Exception]:
     """Write chats out."""
     leaf_id = None if leaf is None else local_id(leaf, "Message", path=["leaf"])
-    found = await exports.of_chats(operation, rows, as_json=format is ChatExportFormat.JSON, leaf_id=leaf_id)
-    return [
-        ChatExport(file_name=one.name, media_type=one.media_type, content=one.text) if isinstance(one, Export) else one for one in found
-    ]
+    as_json = format is ChatExportFormat.JSON
+    found = await exports.of_chats(operation, rows, as_json=as_json, leaf_id=leaf_id, in_parts=in_parts, after=after)
+    return [one if isinstance(one, Exception) else _dressed(one) for one in found]
+
+
+def _dressed(part: exports.Part) -> ChatExport:
+    return ChatExport(file_name=part.export.name, media_type=part.export.media_type, content=part.export.text, next=part.next)

@@ -8,9 +8,10 @@ from uuid import UUID
 import pytest
 
 from chat import exports
-from chat.exports import Exports
+from chat.exports import Export, Exports, Wish
 from errors import Invalid
-from tests.api.people import code_of, done, member
+from loaders.pages import Cursors
+from tests.api.people import code_of, done, me, member
 from tests.api.test_chats import created
 from tests.api.test_participants import put, user_of
 from tests.chat.talking import ask, hear, new_chat, say
@@ -20,6 +21,10 @@ from web.works import Process
 EXPORT = """
     query ($id: ID!, $format: ChatExportFormat!, $leaf: ID) {
       node(id: $id) { ... on Chat { export(format: $format, leaf: $leaf) { fileName mediaType content } } }
+    }"""
+IN_PARTS = """
+    query ($id: ID!, $format: ChatExportFormat!, $after: String) {
+      node(id: $id) { ... on Chat { export(format: $format, inParts: true, after: $after) { content next } } }
     }"""
 BRANCH = "query ($id: ID!) { node(id: $id) { ... on Chat { head { id } messages(first: 50) { nodes { id } } } } }"
 
@@ -97,25 +102,68 @@ async def test_what_was_redacted_is_a_notice_in_both(api: Api) -> None:
     assert old[1] == new[1]
 
 
-async def test_pages_join_without_a_seam_and_too_many_messages_are_refused(
-    api: Api, process: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pages_join_without_a_seam(api: Api, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     ada = await api.sign_up()
     chat_id = await new_chat(ada)
     old, new = await branched(ada, chat_id)
     assert ada.token
     viewer = await process.works.sessions.viewer_of(ada.token)
     monkeypatch.setattr(exports, "PAGE", 2)
-    works, scopes, chat = process.works, process.works.scopes, UUID(id_of(chat_id))
-    whole = json.loads((await works.exports.as_json(scopes, viewer, chat, None)).text)
+    write, scopes, chat = process.works.exports.write, process.works.scopes, UUID(id_of(chat_id))
+    whole = json.loads((await write(scopes, viewer, chat, Wish(as_json=True))).text)
     assert {one["id"] for one in whole["messages"]} == {id_of(one) for one in [*old, *new]}
     assert len(whole["messages"]) == 6
-    branch = json.loads((await works.exports.as_json(scopes, viewer, chat, UUID(id_of(new[-1])))).text)
+    branch = json.loads((await write(scopes, viewer, chat, Wish(as_json=True, leaf_id=UUID(id_of(new[-1]))))).text)
     assert [one["id"] for one in branch["messages"]] == [id_of(one) for one in new]
-    few = Exports(keyring=works.keyring, settings=dataclasses.replace(works.settings, export_max_messages=4))
-    with pytest.raises(Invalid, match="More than 4 messages"):
-        await few.as_json(scopes, viewer, chat, None)
-    assert len(json.loads((await few.as_json(scopes, viewer, chat, UUID(id_of(new[-1])))).text)["messages"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("limits", "constraint"), [({"export_max_messages": 3}, "max_items=3"), ({"export_max_bytes": 400}, "max_bytes=400")]
+)
+async def test_what_is_too_long_is_refused_or_comes_in_parts(api: Api, process: Process, limits: dict[str, Any], constraint: str) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada, "Pumps")
+    old, new = await branched(ada, chat_id)
+    assert ada.token
+    viewer, works, chat = await process.works.sessions.viewer_of(ada.token), process.works, UUID(id_of(chat_id))
+    narrow = Exports(keyring=works.keyring, settings=dataclasses.replace(works.settings, **limits))
+    for leaf in (None, UUID(id_of(old[-1]))):
+        with pytest.raises(Invalid, match="too long for one export") as refusal:
+            await narrow.write(works.scopes, viewer, chat, Wish(as_json=True, leaf_id=leaf))
+        assert refusal.value.constraint == constraint
+    for asked, ids in ((None, [*old, *new[2:]]), (old[-1], old)):
+        parts = await in_parts(
+            narrow, process, viewer, chat, Wish(as_json=True, leaf_id=UUID(id_of(asked)) if asked else None, in_parts=True)
+        )
+        assert len(parts) > 1
+        assert [one["id"] for part in parts for one in json.loads(part.text)["messages"]] == [id_of(one) for one in ids]
+    whole = (await works.exports.write(works.scopes, viewer, chat, Wish(as_json=False))).text
+    parts = await in_parts(narrow, process, viewer, chat, Wish(as_json=False, in_parts=True))
+    assert "\n".join(part.text for part in parts) == whole
+
+
+async def in_parts(works: Exports, process: Process, viewer: Any, chat_id: UUID, wish: Wish | None) -> list[Export]:
+    parts: list[Export] = []
+    while wish is not None:
+        parts.append(await works.write(process.works.scopes, viewer, chat_id, wish))
+        wish = parts[-1].rest
+    return parts
+
+
+async def test_a_part_goes_on_from_the_one_before_it(api: Api, process: Process) -> None:
+    """Through the resolver, whose cursors are a chat's and a format's own."""
+    ada = await api.sign_up()
+    chat_id, other = await new_chat(ada), await new_chat(ada)
+    await branched(ada, chat_id)
+    part = (await ada.data(IN_PARTS, id=chat_id, format="JSON"))["node"]["export"]
+    assert part["next"] is None, "all of it fits"
+    assert part["content"] == (await export(ada, chat_id, "JSON"))["content"]
+    cipher = await process.works.keyring.cipher(UUID(id_of((await me(ada))["tenant"]["id"])))
+    after = Cursors(cipher, "export JSON", UUID(id_of(chat_id))).write([None, UUID(json.loads(part["content"])["messages"][3]["id"])])
+    rest = (await ada.data(IN_PARTS, id=chat_id, format="JSON", after=after))["node"]["export"]
+    assert json.loads(rest["content"])["messages"] == json.loads(part["content"])["messages"][4:]
+    for wrong in ({"id": other, "format": "JSON"}, {"id": chat_id, "format": "MARKDOWN"}):
+        assert await code_of(ada, IN_PARTS, after=after, **wrong) == "BAD_USER_INPUT"
 
 
 async def test_readers_export_and_nobody_else(api: Api, process: Process) -> None:

@@ -8,6 +8,7 @@ from auth.policies.chats import can_read_chat
 from auth.policies.shares import can_follow_share, can_share_chat
 from auth.viewers import Viewer
 from chat.contents import TextPart
+from chat.exports import Wish
 from chat.guests import SHOWN_ROLES
 from errors import NotFound, Unauthenticated
 from knowledge.search import Question
@@ -30,9 +31,9 @@ async def exports_are_whole(world: World, viewer: Viewer) -> None:
     exports, scopes = world.works.exports, world.works.scopes
     for chat in world.tree.chats.values():
         if not can_read_chat(viewer, chat):
-            assert await refused(exports.as_json(scopes, viewer, chat["id"], None)) is NotFound
+            assert await refused(exports.write(scopes, viewer, chat["id"], Wish(as_json=True))) is NotFound
             continue
-        text = (await exports.as_json(scopes, viewer, chat["id"], None)).text
+        text = (await exports.write(scopes, viewer, chat["id"], Wish(as_json=True))).text
         whole = json.loads(text)
         wanted = {
             str(row["id"]): row["parent_id"] and str(row["parent_id"])
@@ -42,7 +43,7 @@ async def exports_are_whole(world: World, viewer: Viewer) -> None:
         assert {one["id"]: one["parentId"] for one in whole["messages"]} == wanted
         assert not world.gone.intersection(WORD.findall(text))
         for leaf in world.tree.leaves(chat["id"]):
-            text = (await exports.as_markdown(scopes, viewer, chat["id"], leaf)).text
+            text = (await exports.write(scopes, viewer, chat["id"], Wish(as_json=False, leaf_id=leaf))).text
             assert not world.gone.intersection(WORD.findall(text))
             said = {word for one in world.tree.path(leaf) for word in WORD.findall(world.tree.text(one))}
             assert said <= set(WORD.findall(text)), "a branch is exported with all that it says"
