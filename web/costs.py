@@ -23,6 +23,7 @@ from graphql import (
     VariableNode,
     get_named_type,
     is_composite_type,
+    is_introspection_type,
 )
 
 from schema.fields import Cost
@@ -34,6 +35,15 @@ USUAL_LIST: Final = 10
 LARGEST: Final = 1_000_000
 # The fields of a page that hold its rows.
 PAGED: Final = ("edges", "nodes")
+# What begins introspection, and the type that it gives.
+INTROSPECTED: Final = {"__schema": "__Schema", "__type": "__Type"}
+# How many there usually are of what a schema lists; 0 is as many as it has types.
+USUAL_IN_SCHEMA: Final = {
+    "types": 0, "directives": 8, "fields": 4, "inputFields": 2,
+    "args": 1, "enumValues": 1, "interfaces": 1, "possibleTypes": 1, "locations": 1,
+}  # fmt: skip
+# The whole of introspection (47 ms of CPU) costs as much as rows that take as long.
+SCHEMA_OBJECTS_A_POINT: Final = 7
 # For how many different sizes the measure of an operation is remembered.
 KEPT_MEASURES: Final = 32
 
@@ -133,20 +143,27 @@ class Measuring:
     def _field(self, node: FieldNode, parent: Any) -> tuple[Measure, Share]:
         field: GraphQLField | None = getattr(parent, "fields", {}).get(node.name.value)
         alias, key = (1, node.alias.value) if node.alias else (0, node.name.value)
-        if field is None:  # introspection's own fields
-            inner, inside = self._selections(node.selection_set, None)
-            return Measure(inner.cost + 1, inner.depth + 1, inner.aliases + alias, 1), Share(key, cost=inner.cost + 1)
+        if field is None:  # introspection's own fields, which are on no type
+            return self._introspection(node, key, alias)
         declared, of = _declared_cost(field), get_named_type(field.type)
         weight = declared.weight if declared else int(is_composite_type(of))
-        size = self._size(node, field, declared)
+        size = self._size(node, field, declared, parent)
         inner, inside = self._selections(node.selection_set, of)
         own, each = (0, weight) if declared and declared.multipliers else (weight, 0)
         cost = own + size * (each + inner.cost)
         share = Share(key, cost=cost, own=own, each=each, inside=inside, sizing=_sizing(node, field, inside))
         return Measure(cost, inner.depth + 1, inner.aliases + alias, 1), share
 
-    def _size(self, node: FieldNode, field: GraphQLField, declared: Cost | None) -> int:
+    def _introspection(self, node: FieldNode, key: str, alias: int) -> tuple[Measure, Share]:
+        """Measure what is asked of the schema: many small things, which are all there and cost less than rows."""
+        inner, _ = self._selections(node.selection_set, self._schema.get_type(INTROSPECTED.get(node.name.value, "")))
+        cost = 1 + inner.cost // SCHEMA_OBJECTS_A_POINT
+        return Measure(cost, inner.depth + 1, inner.aliases + alias, 1), Share(key, cost=cost)
+
+    def _size(self, node: FieldNode, field: GraphQLField, declared: Cost | None, parent: Any) -> int:
         """How many rows the field may give: its page size, the length of an argument, or a usual list's."""
+        if (usual := USUAL_IN_SCHEMA.get(node.name.value)) is not None and is_introspection_type(parent):
+            return usual or len(self._schema.type_map)
         names = (declared.multipliers if declared else None) or [name for name in ("first", "last") if name in field.args]
         if names:
             sizes = [self._number(argument.value) for argument in node.arguments or () if argument.name.value in names]
@@ -207,3 +224,21 @@ def check(measure: Measure, operation: OperationDefinitionNode, settings: Settin
     if operation.operation.value == "mutation" and measure.fields > settings.graphql_max_mutations:
         most = settings.graphql_max_mutations
         raise Refused("COST_LIMIT", f"An operation has at most {most} mutations.", requested=measure.fields, maximum=most)
+
+
+def check_variables(variables: Mapping[str, Any], settings: Settings) -> None:
+    """Raise `Refused` for lists or strings beyond the limits, before anything reads them."""
+    length, waiting = 0, list[Any](variables.values())
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            length += len(value)
+        elif isinstance(value, dict):
+            length += sum(map(len, value))
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            if len(value) > (most := settings.graphql_max_list_items):
+                raise Refused("COST_LIMIT", f"A list has at most {most:,} items.", requested=len(value), maximum=most)
+            waiting.extend(value)
+        if length > (most := settings.graphql_max_variables_length):
+            raise Refused("COST_LIMIT", f"The variables have at most {most:,} characters.", requested=length, maximum=most)

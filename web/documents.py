@@ -20,7 +20,7 @@ from graphql import (
 )
 
 from settings import Settings
-from web.costs import Measures, Refused, check
+from web.costs import Measures, Refused, check, check_variables
 from web.overlaps import crowded
 from web.spending import Shares
 
@@ -81,6 +81,7 @@ class Documents:
         kept = self._document(text)
         operation, measures = self._operation(kept, operation_name)
         try:
+            check_variables(variables, self.settings)
             measure = measures.of(variables)
             check(measure, operation, self.settings)
         except RecursionError:

@@ -57,7 +57,7 @@ async def read(scope: Any, headers: Mapping[str, str], receive: Receive, setting
     if scope["method"] != "POST":
         raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Send a GET or a POST request.", allow=METHODS)
     _check_form(headers)
-    sent = _parsed(await _body(receive, settings))
+    sent = parsed(await _body(receive, settings))
     return well_formed(sent) if not isinstance(sent, list) else _batch(sent, settings.graphql_max_batch)
 
 
@@ -120,7 +120,7 @@ def _of_address(query_string: bytes, most: int) -> Asked:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "A parameter is there twice.")
     for name in ("variables", "extensions"):
         if name in sent:
-            sent[name] = _parsed(sent[name].encode()) if sent[name] else None
+            sent[name] = parsed(sent[name].encode()) if sent[name] else None
     return well_formed(sent)
 
 
@@ -134,15 +134,15 @@ def _check_form(headers: Mapping[str, str]) -> None:
         raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content coding.")
 
 
-def _parsed(body: bytes) -> Any:
+def parsed(body: bytes) -> Any:
+    """Parse JSON; raises `BadRequest` for what is none, for endless nesting, and for objects that have a key twice."""
     try:
         sent = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body is not JSON.") from None
-    try:
         # Two readers of one body must not understand two things: a key that comes twice is looked for where more came than were read.
         if len(_KEY.findall(body)) > _keys(sent):
             json.loads(body, object_pairs_hook=_once)
+    except orjson.JSONDecodeError:
+        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body is not JSON.") from None
     except RecursionError:
         raise BadRequest(HTTPStatus.BAD_REQUEST, "DEPTH_LIMIT", "The body is nested too deeply.") from None
     return sent

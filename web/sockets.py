@@ -4,7 +4,6 @@ import asyncio
 import time
 from typing import Any, Final
 
-import orjson
 import structlog
 
 from errors import Unauthenticated, Unavailable
@@ -30,7 +29,7 @@ from web.credentials import Credential
 from web.documents import Prepared
 from web.door import Door
 from web.event_streams import EventStream
-from web.requests import Receive, Send
+from web.requests import BadRequest, Receive, Send, parsed
 from web.streams import Stream
 from web.writers import Writer
 
@@ -152,8 +151,8 @@ class Socket:
             if text is None:
                 raise Closing(MALFORMED, "Messages are JSON text")
             try:
-                sent = orjson.loads(text)
-            except orjson.JSONDecodeError:
+                sent = parsed(text.encode())
+            except BadRequest:
                 raise Closing(MALFORMED, "Messages are JSON text") from None
             await self._obey(sent)
 
