@@ -21,7 +21,7 @@ COMMANDS: Final = {
     "search": "Look after the index of search.",
     "doctor": "Check every part, and say what to do where one is not well.",
     "settings": "List all settings.",
-    "schema": "Write the API's schema, or compare it with the one that is committed.",
+    "schema": "Write the API's schema and its reference, or compare it with what was committed and released.",
     "chat": "Talk to a model in this terminal.",
 }
 INTERRUPTED: Final = 130  # 128 and the number of SIGINT, as shells have it
