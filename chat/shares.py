@@ -15,6 +15,7 @@ from auth.tokens import hash_token, share_token
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
 from chat.claims import Made
+from chat.expiries import await_expiry
 from chat.headings import opened_titles
 from chat.locks import manageable, visible
 from chat.turns import RunInProgress
@@ -23,6 +24,7 @@ from db.statements import members, messages, runs, shares
 from db.tables.shares import ChatShare
 from errors import Invalid, NotFound, PermissionDenied
 from events.facts import ChatShareCreated, ChatShareRevoked, record
+from events.jobs import Jobs
 from settings import Settings
 
 AUDIENCES: Final = ("ANYONE", "TENANT", "USERS")
@@ -42,8 +44,9 @@ class ShareDraft:
 class Shares:
     """Makes and ends links. What a link's maker may not do any more, the link does not do either: see `chat.guests`."""
 
-    def __init__(self, *, acts: Acts, settings: Settings) -> None:
+    def __init__(self, *, acts: Acts, jobs: Jobs, settings: Settings) -> None:
         self._acts = acts
+        self._jobs = jobs
         self._settings = settings
 
     async def create(self, viewer: Viewer, chat_id: UUID, draft: ShareDraft, *, key: str) -> Row:
@@ -68,6 +71,7 @@ class Shares:
             leaf_id = None if draft.live else await _leaf(act, chat, draft.leaf_id)
             share = await shares.create(act.scope, _made(act, made, chat, draft, leaf_id))
             await record(act.scope, act.tenant_id, ChatShareCreated(chat_id=chat_id, share_id=share["id"]), by=viewer)
+            await await_expiry(self._jobs, act.scope, share)
             return share
 
     async def revoke(self, viewer: Viewer, share_id: UUID) -> Row:

@@ -1,7 +1,7 @@
 """Jobs: work that outlives a request. One is added in the transaction of the change that wants it, and a worker does it later."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -79,13 +79,26 @@ class Jobs:
         self._scopes = scopes
 
     async def add(  # noqa: PLR0913 - what a job is
-        self, scope: Writing, tenant_id: UUID, kind: str, arguments: Any, *, created_by: UUID | None, key: str | None = None
+        self,
+        scope: Writing,
+        tenant_id: UUID,
+        kind: str,
+        arguments: Any,
+        *,
+        created_by: UUID | None,
+        key: str | None = None,
+        due_at: datetime | None = None,
     ) -> Row:
-        """Add a job in the caller's transaction. While one with the same `key` is open, that one is returned and nothing is added."""
+        """Add a job in the caller's transaction, to be done at once or from `due_at` on.
+
+        While one with the same `key` is open, that one is returned and nothing is added.
+        """
         job_id = uuid7()
         written = msgspec.json.encode(arguments).decode()
         while True:
-            row = await jobs.create(scope, tenant_id, job_id, kind=kind, key=key or job_id.hex, arguments=written, created_by=created_by)
+            row = await jobs.create(
+                scope, tenant_id, job_id, kind=kind, key=key or job_id.hex, arguments=written, created_by=created_by, due_at=due_at
+            )
             if row is not None:
                 await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=created_by))
                 return row

@@ -36,6 +36,8 @@ from chat.compactions import Compactions, Summaries
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
 from chat.estimates import Estimates
+from chat.expiries import KIND as EXPIRIES
+from chat.expiries import Expiries
 from chat.exports import Exports
 from chat.feedback import Opinions
 from chat.forecasts import Forecasts
@@ -188,7 +190,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),
             exports=Exports(keyring=keyring, settings=settings),
-            shares=Shares(acts=acts, settings=settings),
+            shares=Shares(acts=acts, jobs=jobs, settings=settings),
             guests=Guests(scopes=scopes, keyring=keyring, valkey=valkey, settings=settings),
             redactions=Redactions(acts=acts, logs=logs),
             logs=logs,
@@ -281,10 +283,11 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         asides = Asides(models=process.works.models, router=router, scopes=scopes)
         summaries = Summaries(scopes=scopes, keyring=keyring, ask=asides.ask, settings=settings)
         titles = Titles(scopes=scopes, keyring=keyring, ask=asides.ask)
-        functions = {TITLES: titles.write, SUMMARIES: summaries.write}
+        asking = {TITLES: titles.write, SUMMARIES: summaries.write}
+        functions = {**asking, EXPIRIES: Expiries(scopes).tell}
         labour = Labour(
             name=name, scopes=scopes, system=process.system, functions=functions, settings=settings,
-            recoveries=dict.fromkeys(functions, asides.recover),
+            recoveries=dict.fromkeys(asking, asides.recover),
         )  # fmt: skip
         chores = [
             asyncio.create_task(_send_mails(process.mail_queue), name="mails"),

@@ -13,12 +13,13 @@ OPEN: Final = "status IN ('QUEUED', 'RUNNING')"
 
 
 async def create(  # noqa: PLR0913 - what a job is
-    scope: Writing, tenant_id: UUID, job_id: UUID, *, kind: str, key: str, arguments: str, created_by: UUID | None
+    scope: Writing, tenant_id: UUID, job_id: UUID, *, kind: str, key: str, arguments: str, created_by: UUID | None, due_at: datetime | None
 ) -> Row | None:
-    """Add a job; None when an open one of this kind has the key."""
+    """Add a job that is due from some moment on, or at once; None when an open one of this kind has the key."""
     return await scope.row(
         f"""
-        INSERT INTO penny.jobs (tenant_id, id, kind, key, arguments, created_by) VALUES ($1, $2, $3, $4, $5::jsonb, $6)
+        INSERT INTO penny.jobs (tenant_id, id, kind, key, arguments, created_by, due_at)
+        VALUES ($1, $2, $3, $4, $5::jsonb, $6, coalesce($7, now()))
         ON CONFLICT (tenant_id, kind, key) WHERE {OPEN} DO NOTHING RETURNING *
         """,  # noqa: S608 - a constant
         tenant_id,
@@ -27,6 +28,7 @@ async def create(  # noqa: PLR0913 - what a job is
         key,
         arguments,
         created_by,
+        due_at,
     )
 
 

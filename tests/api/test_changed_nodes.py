@@ -2,11 +2,12 @@
 
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from tests.api.following import CHAT, VIEWER, Followed, following, now
+from tests.api.following import CHAT, TENANT, VIEWER, Followed, following, now
 from tests.api.people import done, email_of, invited, me, member, membership_id, role_id
 from tests.api.test_assistants import written
 from tests.api.test_emitted import KEY
@@ -73,7 +74,7 @@ async def test_a_chat_s_links_are_its_owners_business_and_ratings_everybody_s(ap
         following(ada, CHAT, chatId=chat_id, after=begin) as hers,
         following(bob, CHAT, chatId=chat_id, after=begin) as his,
     ):
-        share = (await done(ada, "chatShareCreate", "share { id }", chatId=chat_id, audience="TENANT"))["share"]["id"]
+        share = (await done(ada, "chatShareCreate", "share { id }", **key(), chatId=chat_id, audience="TENANT"))["share"]["id"]
         for _ in range(2):
             await done(ada, "chatShareRevoke", shareId=share)
         outputs = "query ($id: ID!) { node(id: $id) { ... on Run { outputs { id } } } }"
@@ -91,6 +92,25 @@ async def chatter(owner: Api, process: Process) -> Api:
     """A member who sees chats, and nothing else."""
     await done(owner, "roleUpsert", name="Chatters", scopes=["chats:read", "chats:write"])
     return await member(owner, process, "Chatters")
+
+
+async def test_a_link_that_expires_is_told_when_it_does(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    begin = await now(ada, process)
+    async with following(ada, CHAT, chatId=chat_id, after=begin) as hers, following(ada, TENANT, after=begin) as all_of_it:
+        given: dict[str, Any] = {"chatId": chat_id, "audience": "TENANT", "live": True}
+        ends_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+        revoked, expired = [
+            (await done(ada, "chatShareCreate", "share { id }", **given, expiresAt=ends_at))["share"]["id"] for _ in range(2)
+        ]
+        await done(ada, "chatShareRevoke", shareId=revoked)
+        await all_of_it.until(lambda one: one.told and one.told[-1]["type"] == "CHAT_SHARE_EXPIRED")
+        await hers.hears(4)
+    assert [(event["type"], event["subjectId"]) for event in all_of_it.told] == [
+        ("CHAT_SHARE_CREATED", revoked), ("CHAT_SHARE_CREATED", expired), ("CHAT_SHARE_REVOKED", revoked), ("CHAT_SHARE_EXPIRED", expired),
+    ]  # fmt: skip
+    assert hers.types == ["ChatChanged"] * 4
 
 
 @pytest.fixture

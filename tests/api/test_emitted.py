@@ -205,7 +205,7 @@ async def chats(house: House, ada: Api, bob: Api) -> None:
     bobs_own = {"userId": bobs["id"], "role": "USER"}
     await house.do(ada, "assistantUpsert", slug="parrot", name="Parrot", instructions="Kraa.", grants=[bobs_own])
     await house.do(ada, "memberRemove", membershipId=await membership_id(ada, bobs["email"]))
-    share = (await house.do(ada, "chatShareCreate", "share { id }", chatId=chat_id, audience="TENANT"))["share"]["id"]
+    share = (await house.do(ada, "chatShareCreate", "share { id }", **key(), chatId=chat_id, audience="TENANT"))["share"]["id"]
     await house.do(ada, "chatShareRevoke", shareId=share)
     await house.do(ada, "messageRegenerate", **key(), messageId=question)
     said: dict[str, Any] = {"chatId": chat_id, "content": text("More")}

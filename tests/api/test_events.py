@@ -310,6 +310,23 @@ async def test_a_cursor_that_is_too_old_or_from_the_future_is_refused_honestly(a
             assert await refusal_of(ada, query, after=bad) == "CURSOR_EXPIRED"
 
 
+async def test_what_is_told_again_has_the_limits_that_the_api_names(api: Api, server: Server, process: Process) -> None:
+    ada = await api.sign_up()
+    begin = await now(ada, process)
+    limits = "{ apiInfo { limits { replayWindow replayEvents } } }"
+    assert (await api.data(limits))["apiInfo"]["limits"]["replayWindow"] == "P3D"
+    async with running_web({**server.environment, "PENNY_EVENT_REPLAY": "3"}) as (url, _), Api(url) as elsewhere:
+        assert (await elsewhere.data(limits))["apiInfo"]["limits"]["replayEvents"] == 3
+        for _ in range(3):
+            await new_chat(ada)
+        async with following(elsewhere.as_(ada.token), VIEWER, after=begin) as followed:
+            await followed.hears(3)
+        await new_chat(ada)
+        assert await refusal_of(elsewhere.as_(ada.token), VIEWER, after=begin) == "CURSOR_EXPIRED"
+        async with following(elsewhere.as_(ada.token), VIEWER, after=followed.cursor) as resumed:
+            await resumed.hears(1)
+
+
 async def test_a_job_is_told_as_it_goes_on_until_it_ends(api: Api, process: Process) -> None:
     ada = await api.sign_up()
     viewer, works = await viewer_of(ada, process), process.works

@@ -6,8 +6,9 @@ import shutil
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -17,8 +18,9 @@ from stack.addresses import Addresses
 from stack.postgres import PORT, Postgres
 from stack.processes import Children
 from stack.valkey import Valkey
+from tests.api.following import VIEWER, following
 from tests.chat.chaos import Reader, words
-from tests.chat.talking import ask, new_chat
+from tests.chat.talking import CREATE, ask, new_chat
 from tests.conftest import TEMPLATE, make_template
 from tests.running import Api, Server, running_server
 
@@ -138,3 +140,44 @@ async def test_a_database_that_is_restarted_pauses_runs_and_ends_none(servers: S
     await whole(reader, reading, 150)
     await whole(ending, ended, 30)
     assert (reader.snapshots, ending.snapshots) == ([], [])
+
+
+async def begun(ada: Api) -> str:
+    """Begin a chat, however often the API must be asked."""
+    key = uuid4().hex
+    while True:
+        answer = await ada.post(CREATE, input={"idempotencyKey": key})
+        if "errors" not in answer:
+            return str(answer["data"]["chatCreate"]["chat"]["id"])
+        await asyncio.sleep(0.05)
+
+
+async def followed_over(ada: Api, outage: Awaitable[None]) -> None:
+    """Follow events while a server is away: each of what happens before, meanwhile and afterwards is told once, in order."""
+    cursor = (await ada.data("{ eventCursor }"))["eventCursor"]
+    made: list[str] = []
+    is_over = asyncio.Event()
+
+    async def begin_chats() -> None:
+        while not is_over.is_set():
+            made.append(await begun(ada))
+
+    async with following(ada, VIEWER, after=cursor) as first, following(ada, VIEWER, after=cursor) as second:
+        writing = asyncio.create_task(begin_chats())
+        await first.hears(3)
+        await outage
+        is_over.set()
+        await writing
+        made.append(await begun(ada))
+        for followed in (first, second):
+            await followed.until(lambda one: one.told[-1].get("chatId") == made[-1])
+            assert [event["chatId"] for event in followed.told if event["__typename"] == "ChatChanged"] == made
+            assert not followed.errors
+
+
+async def test_events_are_told_once_each_over_a_restart_of_valkey(servers: Servers, penny: Server, ada: Api) -> None:
+    await followed_over(ada, servers.restart(servers.valkey, away_seconds=1.5))
+
+
+async def test_events_are_told_once_each_over_a_restart_of_the_database(servers: Servers, penny: Server, ada: Api) -> None:
+    await followed_over(ada, servers.restart(servers.postgres, away_seconds=1.0))

@@ -43,8 +43,8 @@ MUTANTS = {
     ),
     "TRUNCATE granted": Mutant("GRANT TRUNCATE ON ALL TABLES IN SCHEMA penny TO penny_app", {"side_doors": "SELECT"}),
 }
-# A DELETE of all roles ends at the members who have them, whoever's they are.
-CANNOT_TELL = {("a policy for any DELETE, and no floor", "penny.roles"), ("a policy for any DELETE, and no floor", "penny.memberships")}
+# A DELETE of all roles ends at the members who have them, and one of all members at the assistants that they own, whoever's they are.
+CANNOT_TELL = {("a policy for any DELETE, and no floor", f"penny.{table}") for table in ("roles", "memberships")}
 
 
 async def said(stack: Addresses, database: str, tables: Mapping[str, Table], probes: Mapping[str, str]) -> dict[tuple[str, str], list[str]]:

@@ -5,9 +5,12 @@ import signal
 from pathlib import Path
 
 import aiohttp
+import pytest
 
+from tests.api.following import VIEWER, following, now
 from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import Api, Server, free_port, running, running_web
+from web.works import Process
 
 SIGN_IN = 'mutation { signIn(input: {email: "a@example.com", password: "wrong horse battery"}) { errors { code } } }'
 
@@ -70,3 +73,23 @@ async def test_a_stopping_process_asks_its_sockets_to_come_again(api: Api, serve
             assert socket.close_code == 1012
         assert await asyncio.wait_for(web.wait(), 20) == -signal.SIGTERM, "uvicorn ends in order, and then by the signal it was sent"
     await ada.data("mutation ($id: ID!) { runCancel(input: {runId: $id}) { alreadyFinished } }", id=run_id)
+
+
+async def test_who_follows_events_is_asked_to_come_again_and_goes_on_by_the_cursor(api: Api, server: Server, process: Process) -> None:
+    """Nothing is lost, and nothing told twice, of what happened before, while and after the process stopped."""
+    ada = await api.sign_up()
+    begin = await now(ada, process)
+    async with running_web(dict(server.environment)) as (url, web), Api(url) as elsewhere:
+        async with following(elsewhere.as_(ada.token), VIEWER, after=begin) as stopped:
+            made = [await new_chat(ada) for _ in range(3)]
+            await stopped.hears(2)
+            web.send_signal(signal.SIGTERM)
+            made.append(await new_chat(ada))
+            with pytest.raises(ConnectionError, match="1012"):
+                await stopped.task
+        made.append(await new_chat(ada))
+        async with following(ada, VIEWER, after=stopped.cursor) as resumed:
+            await resumed.hears(len(made) - len(stopped.told))
+            last = await new_chat(ada)
+            await resumed.until(lambda one: one.told[-1]["chatId"] == last)
+    assert [event["chatId"] for event in (*stopped.told, *resumed.told)] == [*made, last]
