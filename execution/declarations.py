@@ -37,17 +37,26 @@ class Batch:
     `load(context, sources, needed, **arguments)` returns, or awaits, as many values as there are sources, in their order; a
     value that is an exception fails for its parent alone. `needed` names the columns that are read of the child's source, None
     for all; for a value that may be of several types it maps their names to that. `needs` are the columns that `load` itself
-    reads of its sources (None for all). `guard` raises for those who may not ask.
+    reads of its sources (None for all). `guard` raises for those who may not ask. `common` says that `load` gives the same to all
+    contexts that may see the same event of a subscription, so that one of them asks for all.
     """
 
     load: Callable[..., Any]
     needs: frozenset[str] | None = None
     guard: Callable[[Any], None] | None = None
+    common: bool = False
 
     @classmethod
-    def of(cls, load: Callable[..., Any], needs: Iterable[str] | None = None, *, guard: Callable[[Any], None] | None = None) -> "Batch":
+    def of(
+        cls,
+        load: Callable[..., Any],
+        needs: Iterable[str] | None = None,
+        *,
+        guard: Callable[[Any], None] | None = None,
+        common: bool = False,
+    ) -> "Batch":
         """Declare with any iterable of columns."""
-        return cls(load, None if needs is None else frozenset(needs), guard)
+        return cls(load, None if needs is None else frozenset(needs), guard, common)
 
 
 # A declaration that is the same for every type that inherits the field, or is made for each of them.

@@ -142,6 +142,12 @@ class Tail:
         result = run.result(output)
         return None if result.errors else self._encode({"data": {field.key: output}})
 
+    def is_common(self, event: Any) -> bool:
+        """Whether `execute` says the same of an event for all contexts that may see it."""
+        shape = self._field.shape
+        kind = kind_of(shape, type(event), trusted=True) if isinstance(shape, One) else None
+        return kind is not None and kind.selection.is_common
+
     async def execute(self, context: Any, event: Any) -> ExecutionResult:
         """Run the operation for one event."""
         return await _event(Run(self._compiled, context, self._values, event), self._selection, event)

@@ -1,6 +1,6 @@
 """A compiled operation at rest: selections of fields, level below level."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -60,6 +60,12 @@ class Field:
         """Whether nothing has to be awaited for it, nor asked of anybody: not of the context either."""
         return isinstance(self.declared, Column) and self.is_quiet_below
 
+    @property
+    def is_common(self) -> bool:
+        """Whether whoever sees the parent is answered the same, whatever the variables are."""
+        is_own = isinstance(self.declared, Batch) and (not self.declared.common or any(node.arguments for node in self.nodes))
+        return self.declared is not None and not is_own and is_common(self.shape)
+
 
 @dataclass(eq=False)
 class Selection:
@@ -89,6 +95,11 @@ class Selection:
         return all(one.is_quiet for one in self.fields)
 
     @cached_property
+    def is_common(self) -> bool:
+        """Whether whoever sees its object is answered the same."""
+        return all(one.is_common for one in self.fields)
+
+    @cached_property
     def build(self) -> Callable[..., list[dict[str, Any]]]:
         """Generated code: `build(sources, *completed)` makes the objects; it raises where anything is out of the ordinary."""
         return written(self)
@@ -96,6 +107,16 @@ class Selection:
 
 def is_quiet(shape: Shape) -> bool:
     """Whether a value of this shape is completed without awaiting and without the context."""
+    return all(selection.is_quiet for selection in selections_of(shape))
+
+
+def is_common(shape: Shape) -> bool:
+    """Whether a value of this shape is the same to whoever sees it."""
+    return all(selection.is_common for selection in selections_of(shape))
+
+
+def selections_of(shape: Shape) -> Iterable[Selection]:
+    """Return what is asked of a value's object, by what it may be."""
     while isinstance(shape, Many):
         shape = shape.item
-    return not isinstance(shape, One) or all(selection.is_quiet for selection in shape.selections.values())
+    return shape.selections.values() if isinstance(shape, One) else ()

@@ -68,9 +68,13 @@ async def _messages(  # noqa: PLR0913 - the arguments of the field
 
 @strawberry.type(description="A conversation.")
 class Chat(Node):
-    title: str | None = batch(chats.titles, needs=chats.TITLE, description="What it is called; null until somebody gives it a title.")
+    title: str | None = batch(
+        chats.titles, needs=chats.TITLE, common=True, description="What it is called; null until somebody gives it a title."
+    )
     visibility: Visibility = column("visibility", convert=Visibility, description="Who may read it.")
-    metadata: JSON | None = batch(chats.metadata, needs=chats.METADATA, description="Whatever the client that made it keeps with it.")
+    metadata: JSON | None = batch(
+        chats.metadata, needs=chats.METADATA, common=True, description="Whatever the client that made it keeps with it."
+    )
     created_at: datetime = column("created_at", description="When it was begun.")
     updated_at: datetime = column("updated_at", description="When somebody last said something in it or changed it.")
     archived_at: datetime | None = column("archived_at", description="When it was put into the archive; null outside of it.")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from importlib.metadata import version
 from typing import Annotated, Any, ClassVar, Final, Self, TypeAlias
@@ -10,8 +11,11 @@ from uuid import UUID
 
 import strawberry
 
+from auth.viewers import Viewer
 from db.scopes import Row
 from events.facts import TYPES
+from events.feeds import NIL
+from loaders.loaders import Loaders
 from loaders.pages import Page
 from resolvers import events, users
 from resolvers.operations import Operation
@@ -26,7 +30,7 @@ from schema.nodes import Node, kinds
 from schema.runs import Run
 from schema.tenants import Tenant
 from schema.users import Principal
-from subscriptions.events import Events, EventStreams
+from subscriptions.events import Events, EventStreams, Shown
 
 _ALL: Final = [name_of(kind) for kind in EventType]
 
@@ -59,7 +63,7 @@ class Event(Node):
         description="Who did it; null where PENNY did, where they have left, and where you may not see the tenant's members.",
     )
     subject: Node | None = batch(_subjects, needs=SUBJECT, description="What it happened to; null where that is gone, or not for you.")
-    subject_id: strawberry.ID = batch(_subject_ids, needs=SUBJECT, description="Id of what it happened to.")
+    subject_id: strawberry.ID = batch(_subject_ids, needs=SUBJECT, common=True, description="Id of what it happened to.")
     tenant: Tenant = link("tenant_by_id", column="tenant_id", description="The tenant that it happened in.")
 
     @computed(description="The version of PENNY that tells it.")
@@ -124,7 +128,7 @@ class NodeChanged:
 
     cursor: str = column("cursor", description="Where the event stands, for `after`.")
     type: EventType = column("type", convert=EventType, description="What happened.")
-    node_id: strawberry.ID = batch(_subject_ids, needs=SHOWN, description="Id of what changed.")
+    node_id: strawberry.ID = batch(_subject_ids, needs=SHOWN, common=True, description="Id of what changed.")
     node: Node | None = batch(
         _subjects, needs=SHOWN, description="What changed, as it is now; null when it is gone, or not for you any more."
     )
@@ -143,17 +147,37 @@ DRESSES: Final[Mapping[str, type[Any]]] = {
 
 
 class Following(AsyncIterable[Any]):
-    """Events for one subscriber, each told of the rows as they are then; those that are read are shared with other subscribers."""
+    """Events for one subscriber, each told of the rows as they are then; what is read and written for them is shared with others."""
 
     def __init__(self, operation: Operation, events: Events) -> None:
         self._operation = operation
         self._events = events
 
-    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+    async def told(self, sink: object = None) -> AsyncGenerator[Shown, None]:  # noqa: ARG002 - what happens is told one by one
+        """Yield the events."""
         async with contextlib.aclosing(self._events.told()) as stream:
-            async for told, loaders in stream:
-                self._operation.loaders = loaders
-                yield DRESSES[told.kind](row=told.row)
+            async for shown in stream:
+                yield shown
+
+    def dressed(self, told: Shown) -> Any:
+        """Return an event as the schema knows it; it is read with the loaders of all who are told of it."""
+        self._operation.loaders = told.loaders
+        return DRESSES[told.kind](row=told.row)
+
+    def for_all(self, told: Shown) -> Operation:
+        """Make the context in which is asked what all see alike: that of somebody who may do nothing, so that it can be nobody's own."""
+        tenant_id = self._operation.tenant_id
+        nobody = Viewer(tenant_id=tenant_id, user_id=NIL, role_id=NIL, scopes=frozenset())
+        return replace(self._operation, credential=nobody, loaders=told.loaders)
+
+    def renew(self, told: Shown) -> None:
+        """Forget what could not be read."""
+        told.loaders = Loaders(told.loaders.scopes, told.loaders.tenant_id)
+
+    async def __aiter__(self) -> AsyncGenerator[Any, None]:
+        async with contextlib.aclosing(self.told()) as stream:
+            async for told in stream:
+                yield self.dressed(told)
 
 
 Since = Annotated[

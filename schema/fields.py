@@ -137,14 +137,16 @@ def batch(  # noqa: PLR0913 - all that is said of a field
     scopes: Sequence[str] | None = None,
     cost: int = 1,
     multipliers: Sequence[str] = (),
+    common: bool = False,
 ) -> Any:
     """Declare a field that is found for all objects of a level at once.
 
     `load(operation, sources, needed, **arguments)` returns a value for each source; one that is an exception fails alone. It reads
     the columns `needs` of its sources (None: all), and what it returns must have the columns `needed` (None: all). Without `scopes`
-    whoever sees the object sees the field; with an empty list any member does.
+    whoever sees the object sees the field; with an empty list any member does. A `common` field looks at no viewer: one answer serves
+    all who are told of the same event.
     """
-    declared = Batch.of(load, needs, guard=None if scopes is None else Permission(scopes).check)
+    declared = Batch.of(load, needs, guard=None if scopes is None else Permission(scopes).check, common=common)
     directives = _directives(scopes or (), cost=cost, multipliers=multipliers, public=scopes is None)
     return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata={METADATA: declared})
 

@@ -34,7 +34,7 @@ def link(question: str, *, column: str, description: str) -> Any:
         found = await getattr(operation.questions, question).of(needed).load_many(keys)
         return [row if brought is None else brought for brought, row in zip(known, found, strict=True)]
 
-    return _linked(follow, Link(question, column), description)
+    return _linked(follow, Link(question, column), description, common=True)
 
 
 def visible(find: Find, *, column: str, description: str) -> Any:
@@ -43,10 +43,10 @@ def visible(find: Find, *, column: str, description: str) -> Any:
     async def follow(operation: Operation, rows: Sequence[Row], needed: frozenset[str] | None) -> list[Row | None]:
         return await find(operation, [row[column] for row in rows], needed)
 
-    return _linked(follow, Link(None, column), description)
+    return _linked(follow, Link(None, column), description, common=False)
 
 
-def _linked(follow: Callable[..., Any], said: Link, description: str) -> Any:
-    declared = Batch.of(follow, [said.column])
+def _linked(follow: Callable[..., Any], said: Link, description: str, *, common: bool) -> Any:
+    declared = Batch.of(follow, [said.column], common=common)
     metadata = {METADATA: declared, "link": said}
     return strawberry.field(resolver=batched(declared), description=description, metadata=metadata)

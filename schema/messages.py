@@ -157,7 +157,7 @@ class Message(Node):
         needs=["id", "content"],
         description="How much of a context it takes, by the rule of thumb of four bytes a token; null where it says nothing to a model.",
     )
-    parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], description="What it says, in order.")
+    parts: list[MessagePart] = batch(messages.parts, needs=["id", "content"], scopes=[], common=True, description="What it says, in order.")
     created_at: datetime = column("created_at", description="When it was begun.")
     edited_at: datetime | None = column(
         "edited_at", description="When somebody said with it in another way what a sibling says; null for what was said at first."

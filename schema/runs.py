@@ -89,7 +89,9 @@ class Run(Node):
     continues: "Run | None" = link(
         "run_by_id", column="continues_run_id", description="The run whose answer this one's goes on from; null for one from the beginning."
     )
-    outputs: list[Message] = batch(runs.outputs, needs=["output_message_id"], description="The messages that it makes or made.")
+    outputs: list[Message] = batch(
+        runs.outputs, needs=["output_message_id"], common=True, description="The messages that it makes or made."
+    )
     created_by: Principal | None = visible(
         users.visible_by_ids,
         column="created_by",
@@ -101,7 +103,7 @@ class Run(Node):
     first_token_ms: int | None = column("first_token_ms", description="How long the first token took from `createdAt`, in milliseconds.")
     last_seq: Seq = column("last_seq", description="The `seq` of its last event that is known to be saved.")
     stop_reason: StopReason | None = column("stop_reason", convert=StopReason, description="Why the answer ended; null until it has.")
-    error: JobError | None = batch(errors_of, needs=ERROR_COLUMNS, description="Why it failed; null unless it did.")
+    error: JobError | None = batch(errors_of, needs=ERROR_COLUMNS, common=True, description="Why it failed; null unless it did.")
     background: bool = column("background", description="Whether the client that began it does not wait for the answer.")
     replayable_from: Seq = batch(
         runs.first_seqs,
@@ -119,7 +121,7 @@ class Run(Node):
     route: RouteDecision | None = batch(
         runs.routes, needs=["id"], description="Who answers, why, and all attempts; null before anybody was asked."
     )
-    usage: UsageTotals = batch(_usages, needs=USED, description="What it used; 0 until it has ended.")
+    usage: UsageTotals = batch(_usages, needs=USED, common=True, description="What it used; 0 until it has ended.")
 
     @classmethod
     async def find(cls, operation: Operation, id: UUID, columns: Columns | None = None) -> Self | None:

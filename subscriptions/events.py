@@ -45,6 +45,22 @@ Telling = Callable[[Happened], Told | None]
 """Says what a fact is to a subscriber; None where it does not concern them, or they may not know of it."""
 
 
+class Shown:
+    """An event as all subscribers are told it to whom it is the same: its row has the cursor too.
+
+    They share the `loaders` with which it is read, and what they make of it in `made`; nothing comes after one that `is_last`.
+    """
+
+    __slots__ = ("is_last", "kind", "loaders", "made", "row")
+
+    def __init__(self, told: Told, cursor: str, loaders: Loaders) -> None:
+        self.kind = told.kind
+        self.row = {**told.row, "cursor": cursor}
+        self.is_last = told.is_last
+        self.loaders = loaders
+        self.made: dict[Any, Any] = {}
+
+
 class Events:
     """The events of one subscriber, from a place on, without gap or duplicate."""
 
@@ -54,18 +70,24 @@ class Events:
         self._cursors = cursors
         self._loaders = loaders
 
-    async def told(self) -> AsyncGenerator[tuple[Told, Loaders], None]:
-        """Yield events with loaders that all subscribers share who are told of the same facts."""
+    async def told(self) -> AsyncGenerator[Shown, None]:
+        """Yield events, the same ones to all who are told the same of a fact that was read for them at once."""
         async with contextlib.aclosing(self._follower.told()) as stream:
             async for happened in stream:
                 if (told := self._telling(happened)) is None:
                     continue
-                cursor = cursor_of(self._cursors, happened.place, happened.at)
-                made = happened.page.made
-                loaders = made.get(Loaders) or made.setdefault(Loaders, self._loaders())
-                yield told._replace(row={**told.row, "cursor": cursor}), loaders
+                yield self._shown(happened, told)
                 if told.is_last:
                     return
+
+    def _shown(self, happened: Happened, told: Told) -> Shown:
+        made = happened.page.made
+        # Of one fact viewers are told different things: a chat that changed is gone for some.
+        key = happened.place, told.kind, None if told.row is happened.row else tuple(told.row.values()), told.is_last
+        if (shown := made.get(key)) is None:
+            loaders = made.get(Loaders) or made.setdefault(Loaders, self._loaders())
+            shown = made[key] = Shown(told, cursor_of(self._cursors, happened.place, happened.at), loaders)
+        return shown
 
 
 class EventStreams:

@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from graphql import ExecutionResult, GraphQLError
 
-from errors import Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated
+from errors import Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated, Unavailable
 
 log = structlog.get_logger()
 
@@ -80,6 +80,11 @@ def _extensions(error: PennyError) -> dict[str, Any]:
     if isinstance(error, Invalid | NotFound) and error.path:
         extensions["argument"] = list(error.path)
     return extensions
+
+
+def is_outage(result: ExecutionResult) -> bool:
+    """Whether something of a result is missing because a server was away."""
+    return any(isinstance(_cause(error), Unavailable) for error in result.errors or ())
 
 
 def _cause(error: GraphQLError) -> BaseException | None:

@@ -129,10 +129,7 @@ class Stream:
         self._outlet = Outlet(subscription, source, self._writer, self._id_in_json)
         async with contextlib.aclosing(source.told(self._outlet)) as stream:
             async for told in stream:
-                if (payload := subscription.shared(source, told)) is not None:
-                    await self._writer.tell(self._id_in_json, payload)
-                else:
-                    await self._next(await subscription.result(source.dressed(told)))
+                await self._writer.tell(self._id_in_json, await subscription.told(source, told, self._caller.request_id))
 
 
 class CouldNotBegin(Exception):

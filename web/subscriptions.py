@@ -1,9 +1,11 @@
 """A subscription that has begun: where its events come from, and what each of them looks like in its selection."""
 
+import asyncio
+import contextvars
 from collections.abc import AsyncGenerator, AsyncIterable
 from dataclasses import dataclass
 from inspect import isawaitable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 import orjson
 from graphql import ExecutionResult, Executor
@@ -11,8 +13,11 @@ from graphql import ExecutionResult, Executor
 from chat.followers import Sink
 from chat.views import Told
 from execution import Tail
-from web.answers import answer
+from web.answers import answer, is_outage
 from web.frames import Payload
+
+LONGEST_OUTAGE: Final = 30.0
+OUTAGE_PAUSE: Final = 0.5
 
 
 @runtime_checkable
@@ -24,6 +29,17 @@ class Live(Protocol):
 
     def dressed(self, told: Told) -> Any:
         """Return an event as the schema knows it."""
+
+
+@runtime_checkable
+class Common(Live, Protocol):
+    """A live source of whose events much is the same to whoever is told them, though it must be looked up."""
+
+    def for_all(self, told: Told) -> Any:
+        """Return the context in which that is looked up."""
+
+    def renew(self, told: Told) -> None:
+        """Forget what could not be looked up."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +62,41 @@ class Subscription:
             known = told.made[tail.key] = (tail, None if body is None else Payload(body))
         payload: Payload | None = known[1]
         return payload
+
+    async def told(self, source: Live, told: Told, request_id: str) -> Payload:
+        """Return what is told of an event, made once for all for whom it is the same; it waits a while for a server that is away."""
+        if (payload := self.shared(source, told)) is not None:
+            return payload
+        time = asyncio.get_running_loop().time
+        until = time() + LONGEST_OUTAGE
+        while True:
+            found = await self._looked_up(source, told)
+            if isinstance(found, Payload):
+                return found
+            if not isinstance(source, Common) or not is_outage(found) or time() > until:
+                return payload_of(found, request_id)
+            await asyncio.sleep(OUTAGE_PAUSE)
+            source.renew(told)
+
+    async def _looked_up(self, source: Live, told: Told) -> Payload | ExecutionResult:
+        event = source.dressed(told)
+        if self.tail is None or not isinstance(source, Common) or not self.tail.is_common(event):
+            return await self.result(event)
+        key = self.tail.key, "common"
+        if (making := told.made.get(key)) is None:
+            # In a task of its own: whoever asked first may go, and others wait for it.
+            task = asyncio.create_task(self._made(self.tail, source.for_all(told), event), context=contextvars.Context())
+            making = told.made[key] = (self.tail, task)
+        made: Payload | ExecutionResult = await asyncio.shield(making[1])
+        if isinstance(made, Payload):
+            return made
+        if told.made.get(key) is making:
+            del told.made[key]
+        return made if is_outage(made) else await self.result(event)
+
+    async def _made(self, tail: Tail, context: Any, event: Any) -> Payload | ExecutionResult:
+        result = await tail.execute(context, event)
+        return result if result.errors else payload_of(result, "")
 
     async def result(self, event: Any) -> ExecutionResult:
         """Run the operation for one event."""

@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -60,6 +61,11 @@ async def test_an_assistant_s_changes_reach_those_who_are_given_it(api: Api, pro
     assert eves.changed == strangers.changed == []
 
 
+async def linked(api: Api, **given: Any) -> str:
+    """Make a link to a chat."""
+    return str((await done(api, "chatShareCreate", "share { id }", idempotencyKey=uuid4().hex, **given))["share"]["id"])
+
+
 async def test_a_chat_s_links_are_its_owners_business_and_ratings_everybody_s(api: Api, process: Process) -> None:
     ada, stranger = await api.sign_up(), await api.sign_up()
     bob, eve = await member(ada, process, "creator"), await member(ada, process, "creator")
@@ -74,7 +80,9 @@ async def test_a_chat_s_links_are_its_owners_business_and_ratings_everybody_s(ap
         following(ada, CHAT, chatId=chat_id, after=begin) as hers,
         following(bob, CHAT, chatId=chat_id, after=begin) as his,
     ):
-        share = (await done(ada, "chatShareCreate", "share { id }", **key(), chatId=chat_id, audience="TENANT"))["share"]["id"]
+        share = (await done(ada, "chatShareCreate", "share { id }", idempotencyKey=uuid4().hex, chatId=chat_id, audience="TENANT"))[
+            "share"
+        ]["id"]
         for _ in range(2):
             await done(ada, "chatShareRevoke", shareId=share)
         outputs = "query ($id: ID!) { node(id: $id) { ... on Run { outputs { id } } } }"
@@ -102,7 +110,8 @@ async def test_a_link_that_expires_is_told_when_it_does(api: Api, process: Proce
         given: dict[str, Any] = {"chatId": chat_id, "audience": "TENANT", "live": True}
         ends_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
         revoked, expired = [
-            (await done(ada, "chatShareCreate", "share { id }", **given, expiresAt=ends_at))["share"]["id"] for _ in range(2)
+            (await done(ada, "chatShareCreate", "share { id }", **given, idempotencyKey=uuid4().hex, expiresAt=ends_at))["share"]["id"]
+            for _ in range(2)
         ]
         await done(ada, "chatShareRevoke", shareId=revoked)
         await all_of_it.until(lambda one: one.told and one.told[-1]["type"] == "CHAT_SHARE_EXPIRED")

@@ -84,6 +84,7 @@ async def house(environment: dict[str, str], stack: Addresses, worker_id: str) -
             "PENNY_VALKEY_PREFIX": f"emitted-{worker_id}",
             "PENNY_MODEL_PRIVATE_ENDPOINTS": endpoint.base_url,
             "PENNY_CONTEXT_KEEP_MESSAGES": "0",
+            "PENNY_CHAT_TITLES": "true",
         }
         async with (
             running_web(own) as (url, _),
@@ -181,6 +182,12 @@ async def assistants(house: House, ada: Api) -> None:
         await house.do(ada, "assistantPublish", versionId=made["id"], state=state)
 
 
+async def titled(api: Api, chat_id: str) -> None:
+    """By a model, since no person has done it."""
+    if (await api.data("query ($id: ID!) { node(id: $id) { ... on Chat { title } } }", id=chat_id))["node"]["title"] is None:
+        raise LookupError("it has no title yet")
+
+
 async def chats(house: House, ada: Api, bob: Api) -> None:
     """What is done in chats; a worker is there only as long as answers are needed."""
     async with house.worker():
@@ -189,13 +196,14 @@ async def chats(house: House, ada: Api, bob: Api) -> None:
         await hear(ada, begun["run"]["id"])
         cut = await house.do(ada, "messageSend", "runs { id }", **key(), chatId=chat_id, content=text("!script tokens=9 stop=length"))
         await hear(ada, cut["runs"][0]["id"])
+        await soon(lambda: titled(ada, chat_id))
     outputs = "query ($id: ID!) { node(id: $id) { ... on Run { input { id } outputs { id } } } }"
     node = (await ada.data(outputs, id=cut["runs"][0]["id"]))["node"]
     question, answer = node["input"]["id"], node["outputs"][0]["id"]
     await house.do(ada, "messageFeedbackSet", messageId=answer, rating=1)
     await house.do(ada, "messagePrefer", messageId=answer)
     await house.do(ada, "chatFork", **key(), messageId=answer)
-    await house.do(ada, "chatUpdate", chatId=chat_id, title="Engines")
+    await house.do(ada, "chatUpdate", chatId=chat_id, pinned=True)
     await house.do(ada, "chatHeadSet", chatId=chat_id, messageId=answer)
     await house.do(ada, "contextCompact", chatId=chat_id)
     await house.do(ada, "jobCancel", jobId=await house.job())
