@@ -1,7 +1,9 @@
-"""Manifests and their documents, for those who administer the tenant's API."""
+"""What documents cost, for anybody; manifests and their documents, for those who administer the tenant's API."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from auth.policies.documents import can_administer_documents
@@ -9,9 +11,21 @@ from db.scopes import Row
 from db.statements import documents
 from db.statements.projections import Columns
 from errors import PennyError
+from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft, Published
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.operations import Operation
+
+
+async def cost(operation: Operation, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
+    """Say what a document would cost; reading it is paid for as if it had been sent and nobody knew it."""
+    works = operation.works
+    assert works.judge is not None, "a process that serves knows the schema"
+    if points := works.settings.graphql_unknown_points:
+        await works.rates.charge(operation.credential, operation.caller.address, points)
+    # An operation may ask after several: others get their turn in between.
+    await asyncio.sleep(0)
+    return works.judge.appraise(text, operation_name, variables)
 
 
 async def manifest_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:

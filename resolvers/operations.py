@@ -33,6 +33,7 @@ from db.scopes import Reads, TenantScopes
 from errors import Unauthenticated
 from events.feeds import Feeds
 from events.jobs import Jobs
+from gateway.judging import Judge
 from gateway.manifests import Manifests
 from gateway.registry import Registry
 from inference.credentials import Credentials
@@ -85,6 +86,7 @@ class Works:
     tenant_changes: TenantChanges
     documents: Registry
     manifests: Manifests
+    judge: Judge | None = None
     replica: Replica | None = None
 
 

@@ -1,8 +1,8 @@
-"""What clients send: manifests of trusted documents, and the documents that they name."""
+"""What clients send: what documents cost, manifests of trusted documents, and the documents that they name."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 import strawberry
@@ -11,15 +11,35 @@ from strawberry.scalars import JSON
 from db.scopes import Row
 from errors import Invalid, PennyError
 from events.facts import DocumentManifestDeleted, DocumentManifestPublished
+from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft
 from loaders.pages import Page
 from resolvers import documents
 from resolvers.operations import Operation
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload, user_error
-from schema.fields import Columns, Info, batch, column, mutation
+from schema.fields import Columns, Info, attribute, batch, column, mutation, query
 from schema.ids import local_id
 from schema.nodes import Node
+
+
+@strawberry.type(description="What a document would cost, without running it.")
+class DocumentCost:
+    __source__: ClassVar[str] = "appraised"
+
+    appraised: strawberry.Private[Appraised]
+
+    refusal: str | None = attribute("refusal", description="Why it would not run, in a sentence; null where it would.")
+    operation_name: str | None = attribute("operation_name", description="What the operation is called; null for one without a name.")
+    cost: int | None = attribute(
+        "cost",
+        description="Points that it would be charged before it runs: the most that it can cost with these variables. `ApiLimits.maxCost` "
+        "says how many are allowed; 2,147,483,647 stands for more as well. Null where it cannot be read.",
+    )
+    depth: int | None = attribute("depth", description="How deeply it is nested; null where it cannot be read.")
+    aliases: int | None = attribute(
+        "aliases", description="Its aliases, fragments counted where they are used; null where it cannot be read."
+    )
 
 
 @strawberry.type(description="A document that a client may send by its id alone.")
@@ -125,6 +145,22 @@ async def _delete(
     return DocumentManifestDeletePayload(deleted_id=input.manifest_id)
 
 
+async def _cost(
+    operation: Operation,
+    _: object,
+    document: Annotated[str, strawberry.argument(description="The document's text.")],
+    operation_name: Annotated[str | None, strawberry.argument(description="Which of its operations; null where it has one.")] = None,
+    variables: Annotated[
+        JSON | None,
+        strawberry.argument(description="Its variables, an object. Those that say how many rows there are count; none is checked."),
+    ] = None,
+) -> DocumentCost:
+    given: Any = {} if variables is None else variables
+    if not isinstance(given, dict):
+        raise Invalid("`variables` must be an object.", path=("variables",))
+    return DocumentCost(appraised=await documents.cost(operation, document, operation_name, given))
+
+
 async def _manifests(
     operation: Operation,
     roots: Sequence[Any],  # noqa: ARG001 - a batch's: the query's one root
@@ -137,6 +173,12 @@ async def _manifests(
 
 @strawberry.type
 class Query:
+    document_cost: DocumentCost = query(
+        _cost,
+        public=True,
+        description="What a document would cost, before it is sent. It is read as if it came unknown, and that is paid for: by default "
+        "10 points beside those of the operation that asks.",
+    )
     document_manifests: Connection[DocumentManifest] = batch(
         _manifests, scopes=["api:admin"], multipliers=["first"], description="What the tenant's clients send, the newest manifest first."
     )

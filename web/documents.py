@@ -26,6 +26,8 @@ from web.spending import Shares
 
 MOST_ERRORS: Final = 10
 CACHED_CHARACTERS: Final = 262_144
+TOO_DEEP: Final = "The document is nested too deeply."
+UNNAMED: Final = "Name one of the document's operations in `operationName`."
 
 
 class DocumentIsBad(Exception):
@@ -105,8 +107,7 @@ class Documents:
             return known
         operation = get_operation_ast(kept.document, name)
         if operation is None:
-            message = "Name one of the document's operations in `operationName`."
-            raise DocumentIsBad([GraphQLError(message, extensions={"code": "BAD_USER_INPUT"})], status=422)
+            raise DocumentIsBad([GraphQLError(UNNAMED, extensions={"code": "BAD_USER_INPUT"})], status=422)
         known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation)
         return known
 
@@ -145,4 +146,4 @@ def _coded(error: GraphQLError, code: str) -> GraphQLError:
 
 
 def _too_deep(status: int) -> DocumentIsBad:
-    return DocumentIsBad([GraphQLError("The document is nested too deeply.", extensions={"code": "DEPTH_LIMIT"})], status=status)
+    return DocumentIsBad([GraphQLError(TOO_DEEP, extensions={"code": "DEPTH_LIMIT"})], status=status)

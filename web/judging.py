@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from graphql import (
@@ -13,13 +13,16 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
+    get_operation_ast,
 )
 
-from gateway.judging import Judged
+from gateway.judging import Appraised, Judged
 from schema.fields import Scope
-from web.costs import Measures, Refused, check
-from web.documents import DocumentIsBad, Documents
+from web.costs import Measure, Measures, Refused, check
+from web.documents import TOO_DEEP, UNNAMED, DocumentIsBad, Documents
 
+LARGEST_INT: Final = 2**31 - 1
+"""What GraphQL's `Int` can hold."""
 KEPT: Final = 10_000
 """Of how many documents it is remembered what they are: a schema does not change while a process lives."""
 
@@ -40,6 +43,27 @@ class DocumentJudge:
                 self._known.popitem(last=False)
         return known
 
+    def appraise(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
+        """Measure an operation as the door does before it runs; nothing is remembered of it."""
+        try:
+            document = self._documents.examined(text)
+            if (operation := get_operation_ast(document, operation_name)) is None:
+                return Appraised(UNNAMED)
+            measure = Measures(self._documents.schema, document, operation).of(variables)
+        except DocumentIsBad as bad:
+            return Appraised(str(bad))
+        except RecursionError:
+            return Appraised(TOO_DEEP)
+        name = operation.name.value if operation.name else None
+        return Appraised(self._refusal(measure, operation), name, min(measure.cost, LARGEST_INT), measure.depth, measure.aliases)
+
+    def _refusal(self, measure: Measure, operation: OperationDefinitionNode) -> str | None:
+        try:
+            check(measure, operation, self._documents.settings)
+        except Refused as refused:
+            return str(refused)
+        return None
+
     def _judged(self, text: str) -> Judged:
         try:
             document = self._documents.examined(text)
@@ -51,7 +75,7 @@ class DocumentJudge:
         except (DocumentIsBad, Refused) as bad:
             return Judged(str(bad))
         except RecursionError:
-            return Judged("The document is nested too deeply.")
+            return Judged(TOO_DEEP)
         name = operations[0].name.value if operations[0].name else ""
         return Judged(None, name, measure.cost, _is_public(self._documents.schema, document, operations[0]))
 

@@ -208,6 +208,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             search=Search(embedder=embedder, settings=settings),
             tenant_changes=TenantChanges(scopes=scopes, revocations=revocations),
             documents=registry,
+            judge=judge,
             manifests=Manifests(scopes=scopes, revocations=revocations, registry=registry, judge=judge, settings=settings),
         )  # fmt: skip
         await warm(pool)

@@ -18,7 +18,7 @@ SCHEMA = build_schema()
 CORE = graphql.build_schema(sdl())
 # What anybody may ask for; all else needs a signed-in viewer.
 PUBLIC = {
-    "Query": {"sharedChat", "apiInfo", "rateLimit"},
+    "Query": {"sharedChat", "apiInfo", "rateLimit", "documentCost"},
     "Mutation": {"emailVerify", "passwordReset", "passwordResetRequest", "signIn", "signOut", "signUp"},
     "Subscription": set(),
 }

@@ -1,0 +1,78 @@
+"""What a document would cost is said before it is sent; nothing of it runs, and asking is paid for."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.chat.talking import new_chat
+from tests.running import Api, running_web
+from tests.web.test_rates import CHATS, sent
+
+COST = """query Cost($document: String!, $operationName: String, $variables: JSON) {
+  documentCost(document: $document, operationName: $operationName, variables: $variables) { refusal operationName cost depth aliases }
+}"""
+CREATE = """mutation Create($input: ChatCreateInput!) { chatCreate(input: $input) { chat { id } errors { code } } }"""
+
+
+async def appraised(api: Api, document: str, operation_name: str | None = None, **variables: Any) -> dict[str, Any]:
+    told: dict[str, Any] = (await api.data(COST, document=document, operationName=operation_name, variables=variables))["documentCost"]
+    return told
+
+
+async def test_the_cost_is_what_is_charged(api: Api) -> None:
+    ada = await api.sign_up()
+    for size in (1, 20):
+        told = await appraised(ada, CHATS, n=size)
+        assert told == {
+            "refusal": None, "operationName": None, "cost": (await ada.post(CHATS, n=size))["extensions"]["cost"]["requested"],
+            "depth": 5, "aliases": 0,
+        }  # fmt: skip
+    two = "query Small { viewer { permissions } } query Large { a: chats(first: 50) { nodes { id } } }"
+    small, large = await appraised(ada, two, "Small"), await appraised(ada, two, "Large")
+    assert (small["operationName"], large["operationName"], large["aliases"]) == ("Small", "Large", 1)
+    assert small["cost"] < 50 < large["cost"]
+
+
+async def test_anybody_may_ask_and_nothing_runs(api: Api) -> None:
+    told = await appraised(api, CREATE, input={"idempotencyKey": "k"})
+    assert told["refusal"] is None
+    ada = await api.sign_up()
+    await new_chat(ada)
+    assert (await appraised(ada, CREATE, input={"idempotencyKey": "k"}))["cost"] == told["cost"] > 0
+    assert len((await ada.data("{ chats(first: 9) { nodes { id } } }"))["chats"]["nodes"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("document", "refusal", "cost"),
+    [
+        ("{", "Syntax Error", False),
+        ("{ nothing }", "Cannot query field 'nothing'", False),
+        ("query A { __typename } query B { __typename }", "Name one of the document's operations", False),
+        ("fragment F on Query { __typename }", "Fragment 'F' is never used", False),
+        ("{ chats(first: 100) { nodes { messages(last: 100) { nodes { id chat { id } } } } } }", "costs too much", True),
+        ("{" + " ".join(f"a{n}: __typename" for n in range(60)) + "}", "too many aliases", True),
+        ("{ a: chats(first: 999999) { nodes { messages(last: 999999) { nodes { id chat { id } } } } } }", "costs too much", True),
+    ],
+)
+async def test_what_would_not_run_is_told_with_its_numbers(api: Api, document: str, refusal: str, *, cost: bool) -> None:
+    told = await appraised(api, document)
+    assert refusal in told["refusal"]
+    assert (told["cost"] is not None, told["depth"] is not None) == (cost, cost)
+
+
+async def test_variables_are_an_object(api: Api) -> None:
+    answer = await api.post(COST, document="{ __typename }", variables=[1])
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BAD_USER_INPUT"]
+
+
+async def test_asking_is_paid_for(environment: dict[str, str]) -> None:
+    little = {"PENNY_RATE_LIMIT_ADDRESS_POINTS": "60", "PENNY_RATE_LIMIT_ADDRESS_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "40"}
+    async with running_web({**environment, **little, "PENNY_VALKEY_PREFIX": f"asking-{uuid4()}"}) as (url, _):
+        ask = '{ documentCost(document: "{ __typename }") { cost } }'
+        answers = [(await sent(url, ask))[2] for _ in range(8)]
+    # Ten for what is asked after each time, one for asking, and ten once for a document that nobody knew.
+    assert [answer["data"]["documentCost"]["cost"] for answer in answers[:4]] == [1] * 4
+    refused = answers[-1]
+    assert refused["data"] is None
+    assert refused["errors"][0]["extensions"]["code"] == "THROTTLED"
