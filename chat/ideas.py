@@ -11,8 +11,8 @@ from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from chat.assistants import Content, opened_content, version_of_chat
-from chat.contents import sealed, text_parts
-from chat.contexts import Given, given, read_branch
+from chat.contents import plain_text, sealed, text_parts
+from chat.contexts import Given, check_fits, given, read_branch
 from db.scopes import Reads, Row
 from errors import NotFound
 from inference.deployments import Model, Policy
@@ -90,9 +90,11 @@ class Ideas:
         return _Found(branch, version, idea.model_id or (using["model_id"] if using else None), cipher)
 
     def _given(self, idea: Idea, found: _Found, readers: Sequence[Model]) -> Given:
-        """What would be given, with what would be said behind all that was."""
+        """What would be given, with what would be said behind all that was; raises `ContextOverflow` where that alone is too much."""
         said_id, branch = uuid7(), found.branch
         if idea.texts:
+            text = plain_text(text_parts(list(idea.texts)))
+            check_fits(text, found.version, readers=readers, asked=idea.max_output_tokens, settings=self._settings)
             said: Any = {"id": said_id, "role": "USER", "content": sealed(found.cipher, said_id, text_parts(list(idea.texts)))}
             branch = [*branch, said]
         return given(branch, found.version, found.cipher, readers=readers, asked=idea.max_output_tokens, settings=self._settings)

@@ -56,7 +56,7 @@ class Status(StrEnum):
 
 def status_of(row: Row, provider: ModelProvider | None, standings: Sequence[Standing]) -> Status:
     """Say how a key's provider takes it, by how the places stand where it is used; a key is not sent where its provider has moved to."""
-    if provider is None or origin_of(provider.base_url or "") != row["origin"]:
+    if provider is None or provider.base_url is None or origin_of(provider.base_url) != row["origin"]:
         return Status.DETACHED
     if any(standing.refused for standing in standings):
         return Status.REFUSED

@@ -257,6 +257,9 @@ async def test_a_message_that_nobody_could_read_is_refused_before_it_is_said(api
         }
     ]
     assert (await ada.data("query ($id: ID!) { node(id: $id) { ... on Chat { head { id } } } }", id=chat_id))["node"]["head"] is None
+    estimate = "query ($input: RunEstimateInput!) { estimateRun(input: $input) { inputTokens } }"
+    idea = {"chatId": chat_id, "content": given["content"], "modelId": model["id"]}
+    assert await code_of(ada, estimate, input=idea) == "CONTEXT_OVERFLOW"
     # With a shorter answer there is room; an assistant's instructions take some of it again.
     shorter = given | {"maxOutputTokens": 500}
     assert (await ada.data(query, input=shorter))["messageSend"]["errors"] == []

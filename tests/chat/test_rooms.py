@@ -115,7 +115,8 @@ async def talk_with(house: House, chance: random.Random) -> Talk:
 
 
 async def model_of(house: House, chance: random.Random) -> Any:
-    key, context = uuid4().hex[:12], chance.randint(300, 1500)
+    # Half of the least is enough for the longest message and instructions.
+    key, context = uuid4().hex[:12], chance.randint(800, 2400)
     values: dict[str, Any] = {"contextTokens": context} | ({"maxOutputTokens": chance.randint(1, context)} if chance.random() < 0.5 else {})
     values |= {"providerId": house.provider, "key": key, "name": key, "capabilities": ["TEXT"]}
     values["deployments"] = [{"remoteName": key, "region": region} for region in ("eu", "us")[: chance.randint(1, 2)]]
