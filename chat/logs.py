@@ -23,6 +23,7 @@ from chat.views import Told, View
 from events.entries import Entry
 from events.tails import Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable
+from events.wires import Pipe, refusal_among
 from settings import Settings
 
 PAGE: Final = 1000
@@ -37,8 +38,11 @@ class RunWasTaken(Exception):
 class RunLog:
     """Writes one run's log for one epoch."""
 
-    def __init__(self, valkey: Valkey, cipher: TenantCipher, settings: Settings, run_id: UUID, epoch: int) -> None:
+    def __init__(  # noqa: PLR0913 - what is written, for whom and how
+        self, valkey: Valkey, pipe: Pipe, cipher: TenantCipher, settings: Settings, run_id: UUID, epoch: int
+    ) -> None:
         self._valkey = valkey
+        self._pipe = pipe
         self._cipher = cipher
         self._settings = settings
         self._run_id = run_id
@@ -63,26 +67,28 @@ class RunLog:
 
     async def append(self, *events: Event) -> None:
         """Add events in their order; raises `RunWasTaken` when a later epoch has written."""
-        # In one piece, so that a waiting reader is woken once and gets all of it.
-        pipe = self._valkey.pipeline(transaction=True)
+        key = self._key.encode()
+        commands: list[Sequence[bytes]] = []
         for event in events:
             sealed = self._cipher.encrypt("runs", "events", place_of(self._run_id, event.seq), encoded(event))
             entry_id = f"{self._epoch}-{event.seq}"
-            pipe.xadd(self._key, {"e": sealed}, id=entry_id)
+            commands.append((b"XADD", key, entry_id.encode(), b"e", sealed))
             self._window.grow(entry_id, len(sealed))
         if (first := self._window.cut()) is not None:
-            pipe.xtrim(self._key, minid=first, approximate=False)
-        last = events[-1]
-        finished = isinstance(last, RunFinished)
-        pipe.expire(self._key, self._settings.run_log_finished_seconds if finished else self._settings.run_log_seconds)
+            commands.append((b"XTRIM", key, b"MINID", b"=", first.encode()))
+        kept = self._settings.run_log_finished_seconds if isinstance(events[-1], RunFinished) else self._settings.run_log_seconds
+        commands.append((b"EXPIRE", key, b"%d" % kept))
+        if len(events) > 1:  # in one piece, so that a waiting reader is woken once and gets all of it
+            commands = [(b"MULTI",), *commands, (b"EXEC",)]
         try:
-            await pipe.execute()
-        except ResponseError as error:
-            if not _is_late(error):  # out of memory, read-only: it may be well again in a moment
-                raise ValkeyIsUnavailable("The run's log cannot be written.") from error
-            await self._append_rest(events)
+            refused = refusal_among(await self._pipe.asked(*commands))
         except OUTAGES as error:
             raise ValkeyIsUnavailable("The run's log cannot be written.") from error
+        if refused is None:
+            return
+        if not _is_late(refused):  # out of memory, read-only: it may be well again in a moment
+            raise ValkeyIsUnavailable("The run's log cannot be written.") from refused
+        await self._append_rest(events)
 
     async def _append_rest(self, events: Sequence[Event]) -> None:
         """Find out why an id was refused: a later epoch wrote, or an append that seemed to fail had arrived."""
@@ -125,6 +131,7 @@ class RunLogs:
 
     def __init__(self, *, valkey: Valkey, tails: Tails, keyring: Keyring, settings: Settings) -> None:
         self._valkey = valkey
+        self._pipe = Pipe(valkey, seconds=settings.valkey_timeout_seconds)
         self._tails = tails
         self._keyring = keyring
         self._settings = settings
@@ -132,7 +139,7 @@ class RunLogs:
 
     def writer(self, cipher: TenantCipher, run_id: UUID, epoch: int) -> RunLog:
         """Open a run's log for writing in this epoch."""
-        return RunLog(self._valkey, cipher, self._settings, run_id, epoch)
+        return RunLog(self._valkey, self._pipe, cipher, self._settings, run_id, epoch)
 
     async def cipher(self, tenant_id: UUID) -> TenantCipher:
         """Return what opens the logs of a tenant."""

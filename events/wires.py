@@ -1,6 +1,8 @@
-"""A connection to Valkey for one asker: the general client costs several times what a short command does."""
+"""Connections to Valkey for what is asked all the time: the general client costs several times what a short command does."""
 
 import asyncio
+from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final
 
 from valkey.asyncio import Valkey
@@ -24,18 +26,19 @@ class Wire:
         return self._line is not None
 
     async def asked(self, *words: bytes, seconds: float) -> Any:
-        """Return the answer to a command; raises what the client raises, after which the connection is another one."""
+        """Return the answer to a command; raises what the client raises. After a failure the connection is another one."""
         try:
             if self._line is None:
                 async with asyncio.timeout(seconds):
                     self._connection = await self._pool.get_connection(words[0].decode())
                 self._line = _Line(self._connection._writer.transport)  # noqa: SLF001 - the client has no cheaper way to its transport
-            return await self._line.asked(
-                b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words]), seconds
-            )
+            (answer,) = await self._line.asked(_packed(words), 1, seconds)
         except BaseException:
             await self.close()
             raise
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
 
     async def close(self) -> None:
         """Give the connection up: whatever it would still answer is not read."""
@@ -46,6 +49,56 @@ class Wire:
             await self._pool.release(connection)
 
 
+class Pipe:
+    """Sends the commands of many askers over one connection, none of which waits for the answers to another's."""
+
+    def __init__(self, valkey: Valkey, *, seconds: float) -> None:
+        self._pool: Any = valkey.connection_pool
+        self._seconds = seconds
+        self._connection: Any = None
+        self._line: _Line | None = None
+        self._opening = asyncio.Lock()
+
+    async def asked(self, *commands: Sequence[bytes]) -> list[Any]:
+        """Return the answers to commands that follow each other; a refusal is among them. Raises what the client raises.
+
+        Who is cancelled meanwhile cannot know whether they were carried out.
+        """
+        line = self._line
+        if line is None or line.is_lost:
+            line = await self._opened()
+        return await line.asked(b"".join(map(_packed, commands)), len(commands), self._seconds)
+
+    async def _opened(self) -> "_Line":
+        async with self._opening:
+            if self._line is None or self._line.is_lost:
+                await self._close()
+                async with asyncio.timeout(self._seconds):
+                    self._connection = await self._pool.get_connection("PING")
+                self._line = _Line(self._connection._writer.transport)  # noqa: SLF001 - as above
+            return self._line
+
+    async def _close(self) -> None:
+        self._line = None
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.disconnect(nowait=True)
+            await self._pool.release(connection)
+
+
+def refusal_among(answers: Sequence[Any]) -> ResponseError | None:
+    """Return the first refusal among answers, and among those to the commands of a transaction."""
+    for answer in answers:
+        refused = refusal_among(answer) if isinstance(answer, list) else answer
+        if isinstance(refused, ResponseError):
+            return refused
+    return None
+
+
+def _packed(words: Sequence[bytes]) -> bytes:
+    return b"*%d\r\n" % len(words) + b"".join([b"$%d\r\n%b\r\n" % (len(word), word) for word in words])
+
+
 class _Line(asyncio.Protocol):
     """Reads answers where they arrive: by way of the client's streams each would be copied more often, and wake its asker later."""
 
@@ -54,39 +107,58 @@ class _Line(asyncio.Protocol):
         self._streams: asyncio.BaseProtocol = transport.get_protocol()
         self._loop = asyncio.get_running_loop()
         self._answer = Answer()
-        self._waiter: asyncio.Future[Any] | None = None
+        self._waiting: deque[tuple[asyncio.Future[list[Any]], list[Any], int]] = deque()
         transport.set_protocol(self)
 
-    async def asked(self, command: bytes, seconds: float) -> Any:
-        """Return the answer to a command."""
-        if self._transport.is_closing():
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing more can be asked."""
+        return self._transport.is_closing()
+
+    async def asked(self, commands: bytes, count: int, seconds: float) -> list[Any]:
+        """Return the answers to so many commands."""
+        if self.is_lost:
             raise ValkeyConnectionError(_CLOSED)
-        waiter = self._waiter = self._loop.create_future()
-        self._answer = Answer()
-        timer = self._loop.call_later(seconds, self._fail, TimeoutError())
+        waiter: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._waiting.append((waiter, [], count))
+        timer = self._loop.call_later(seconds, self._give_up, TimeoutError())
         try:
-            self._transport.write(command)
+            self._transport.write(commands)
             return await waiter
         finally:
             timer.cancel()
 
     def data_received(self, data: bytes) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return  # whoever asked has given the connection up
+        answer = self._answer
         try:
-            if self._answer.read(data):
-                waiter.set_result(self._answer.value)
-        except Exception as error:  # noqa: BLE001 - whoever asked meets it
-            waiter.set_exception(error)
+            while answer.read(data):
+                self._take(answer.value)
+                data = answer.rest
+                answer = self._answer = Answer()
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody can be told what is whose from here on
+            self._give_up(error)
+
+    def _take(self, value: Any) -> None:
+        waiter, values, count = self._waiting[0]
+        values.append(value)
+        if len(values) == count:
+            self._waiting.popleft()
+            if not waiter.done():  # whoever asked may have been cancelled
+                waiter.set_result(values)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._fail(exc or ValkeyConnectionError(_CLOSED))
         self._streams.connection_lost(exc)
 
+    def _give_up(self, error: Exception) -> None:
+        self._transport.abort()
+        self._fail(error)
+
     def _fail(self, error: Exception) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
+        waiting, self._waiting = self._waiting, deque()
+        for waiter, _, _ in waiting:
+            if not waiter.done():
+                waiter.set_exception(error)
 
 
 class Answer:
@@ -99,7 +171,7 @@ class Answer:
         self._open: list[tuple[list[Any], int]] = []  # the arrays around this place, with how many values each will have
 
     def read(self, piece: bytes) -> bool:
-        """Take the next piece, and say whether the answer is whole; raises `ResponseError` when it is a refusal."""
+        """Take the next piece, and say whether the answer is whole; a `ResponseError` is its value where it is a refusal."""
         if not self._data:
             self._data = piece  # mostly the whole answer
         elif isinstance(self._data, bytearray):
@@ -124,12 +196,17 @@ class Answer:
                     break
                 value, _ = around.pop()
             else:
-                self.value = value
+                self.value, self._at = value, at
                 return True
+
+    @property
+    def rest(self) -> bytes:
+        """What came behind the answer, when it is whole."""
+        return bytes(self._data[self._at :])
 
 
 def _item(data: bytes | bytearray, at: int) -> tuple[Any, int, int]:
-    """Read a string or the head of an array, where it ends, and how many values follow; `IndexError` where the data ends too early."""
+    """Read a value or the head of an array, where it ends, and how many values follow; `IndexError` where the data ends too early."""
     end = data.find(b"\r\n", at)
     if end < 0:
         raise IndexError
@@ -145,5 +222,9 @@ def _item(data: bytes | bytearray, at: int) -> tuple[Any, int, int]:
     if kind == 42:  # *, an array; -1 is one that is not there
         return [], at, max(int(number), 0)
     if kind == 45:  # -, an error
-        raise ResponseError(number.decode(errors="replace"))
+        return ResponseError(number.decode(errors="replace")), at, 0
+    if kind == 58:  # :, a number
+        return int(number), at, 0
+    if kind == 43:  # +, a word
+        return bytes(number), at, 0
     raise ResponseError(f"Unexpected answer: {bytes(data[:32])!r}")
