@@ -137,6 +137,14 @@ class Answer:
             await self._save_attempts(scope, all_of_them=True)
             await self._close_step(scope, "HANDED_OVER", self._route.usage)
 
+    async def account(self) -> None:
+        """Write what was used of a run that is gone, with its chat; what another worker took is that one's to account for."""
+        run = self._run
+        self._route.leave()
+        async with self._scopes.writing(run["tenant_id"]) as scope:
+            if await runs.by_id(scope, run["tenant_id"], run["id"]) is None:
+                await self._save_attempts(scope, all_of_them=True)
+
     async def _begin(self) -> None:
         if self._speech.seq == 0:
             await self._write([RunQueued(seq=self._speech.next_seq(), at=time.time(), position=0)])

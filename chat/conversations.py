@@ -19,6 +19,7 @@ from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts,
 from chat.exchanges import Exchange, Order, Sent, person_says, say, sent_before
 from chat.headings import sealed_metadata, sealed_title
 from chat.locks import manageable, speakable, visible, writable
+from chat.takeovers import close_unread
 from chat.titles import PERSON
 from chat.turns import take_turn
 from db.scopes import Row
@@ -110,6 +111,8 @@ class Conversations:
             if not can_delete_chat(viewer, chat):
                 raise PermissionDenied("Only the chat's owners may delete it.", required_scopes=("chats:delete",))
             run_ids = await runs.ids_of_chat(act.scope, act.tenant_id, chat_id)
+            for lost in await runs.lost_in_chat(act.scope, act.tenant_id, chat_id):
+                await close_unread(act.scope, lost)  # nobody will take it over; what it used stays known
             await chats.delete(act.scope, act.tenant_id, chat_id)
             await record(act.scope, act.tenant_id, ChatDeleted(chat_id=chat_id, before=audience_of(chat)), by=viewer)
         await self._dispatch.gone(act.tenant_id, run_ids)

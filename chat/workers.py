@@ -161,7 +161,7 @@ class Worker:
                 await self._dispatch.wake_next(tenant_id, run["chat_id"])
                 await self._consider(run, answer)
         except RunWasTaken:
-            log.info("run_was_taken", run_id=str(run_id))
+            await self._leave(run_id)
         except (*OUTAGES, Unavailable) as error:
             log.warning("run_put_back", run_id=str(run_id), error=type(error).__name__)
             if run is not None:
@@ -174,6 +174,13 @@ class Worker:
             log.exception("run_broke", run_id=str(run_id))
             if run is not None:
                 await self._end_broken(tenant_id, run)
+
+    async def _leave(self, run_id: UUID) -> None:
+        """Leave a run to whoever took it; one that was deleted has nobody else who knows what it used."""
+        log.info("run_was_taken", run_id=str(run_id))
+        if (answer := self._answers.get(run_id)) is not None:
+            with contextlib.suppress(Unavailable):
+                await answer.account()
 
     async def _claimed(self, tenant_id: UUID, run_id: UUID) -> Row | None:
         async with self._scopes.writing(tenant_id) as scope:

@@ -245,6 +245,12 @@ async def ids_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[UU
     return [row["id"] for row in rows]
 
 
+async def lost_in_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[Row]:
+    """Read the runs of a chat whose worker was lost, and that nobody has taken over."""
+    statement = "SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 AND status = 'RUNNING' AND lease_until < now()"
+    return await scope.rows(statement, tenant_id, chat_id)
+
+
 async def of_message(scope: Reading, tenant_id: UUID, chat_id: UUID, message_id: UUID) -> list[Row]:
     """Read the runs of a chat that make or answer a message."""
     return await scope.rows(

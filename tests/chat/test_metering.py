@@ -275,3 +275,47 @@ async def test_a_call_that_only_the_log_knows_of_is_kept_all_the_same(
     assert (only["number"], only["message"], only["model"], only["cost"]) == (1, LOST, "platform/m", cost_of(only))
     assert min(only["input_tokens"], only["output_tokens"]) > 0
     await every_token_was_billed_once(lonely_rows)
+
+
+async def test_what_answers_used_stays_known_when_their_chat_is_deleted_in_their_course(
+    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
+) -> None:
+    endpoint.plan("m", Fault(hang_at=3))
+    short = metered | {"PENNY_RUN_LEASE_SECONDS": "0.6"}
+
+    async def begun(ada: Api) -> str:
+        chat_id = await new_chat(ada)
+        await hear(ada, await ask(ada, chat_id, "Where do swallows spend the winter?"), until=4)
+        return chat_id
+
+    async def accounted() -> Any:
+        found = await attempts_of(lonely_rows, "ANSWER")
+        if not found or any(row["ended_at"] is None for row in found):
+            raise LookupError("an attempt is open")
+        return found
+
+    async with running_web(short) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(short, "worker") as worker:
+            await done(ada, "chatDelete", "deletedId", chatId=await begun(ada))
+            (stopped,) = await soon(accounted, seconds=PATIENCE)
+            chat_id = await begun(ada)
+
+            async def lost() -> None:
+                if not await lonely_rows("SELECT 1 FROM penny.runs WHERE lease_until < now()"):
+                    raise LookupError("its lease goes on")
+
+            async def written() -> None:
+                if len(await attempts_of(lonely_rows, "ANSWER")) < 2:
+                    raise LookupError("nothing is written yet")
+
+            await soon(written, seconds=PATIENCE)
+            worker.kill()
+            await worker.wait()
+        await soon(lost, seconds=PATIENCE)
+        await done(ada, "chatDelete", "deletedId", chatId=chat_id)
+    first, second = await accounted()
+    assert (first, first["message"], second["message"]) == (stopped, STOPPED, LOST)
+    for row in (first, second):
+        assert (row["usage_estimated"], row["cost"]) == (True, cost_of(row))
+        assert min(row["input_tokens"], row["output_tokens"]) > 0
