@@ -131,7 +131,7 @@ async def _known(act: Act, message_id: UUID) -> tuple[Row, NotFound]:
 
 
 async def _question_of(act: Act, answer: Row) -> Row:
-    question = None if answer["parent_id"] is None else await messages.by_id(act.scope, act.tenant_id, answer["parent_id"])
+    question = await messages.by_id(act.scope, act.tenant_id, answer["parent_id"]) if answer["role"] == "ASSISTANT" else None
     if question is None or question["role"] != "USER":
         raise Invalid("Only a question can be answered again, and an answer to one.", path=("messageId",), constraint="role=USER")
     return question

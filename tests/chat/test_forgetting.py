@@ -1,4 +1,4 @@
-"""What is redacted is gone from what was made of it, however it got there; and what stays is found."""
+"""What two editors found: what is redacted is gone from what was made of it, however it got there; what stays is found; and more."""
 
 import asyncio
 import contextvars
@@ -11,6 +11,7 @@ from chat import forks, records
 from chat.drafts import ChatChange
 from chat.shares import ShareDraft
 from db.scopes import Row
+from errors import Invalid
 from tests.chat.editors import do
 from tests.chat.readings import read
 from tests.chat.worlds import World
@@ -105,3 +106,21 @@ async def test_what_is_redacted_while_it_is_copied_is_redacted_in_the_copy(unatt
     said = [row["status"] for row in world.tree.messages.values() if row["copied_from_id"] is not None]
     assert said == ["REDACTED", "COMPLETE"]
     await read(world)
+
+
+async def test_a_summary_behind_a_question_is_no_answer_to_it(unattended: Process) -> None:
+    world = await World.begun(unattended)
+    await acted(world, "claim", "finish", "send", "claim", "finish", "send", "claim", "finish", number=1)
+    await acted(world, "send", number=1)
+    await acted(world, "cancel")
+    works, ada, chat = world.works, world.editors[0], world.chat(0)
+    question = next(row for row in world.tree.messages.values() if row["role"] == "USER" and row["depth"] == 4)
+    await works.trees.go_to(ada, chat["id"], question["id"], None)
+    summary = await works.compactions.compact(ada, chat["id"])
+    await world.look()
+    before = world.tree
+    assert world.tree.messages[summary["id"]]["parent_id"] == question["id"]
+    with pytest.raises(Invalid, match="Only a question can be answered again"):
+        await works.trees.regenerate(ada, summary["id"], [], key=uuid4().hex)
+    await world.look()
+    assert (world.tree.messages, world.tree.runs) == (before.messages, before.runs)
