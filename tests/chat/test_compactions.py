@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from tests.api.following import CHAT as CHAT_EVENTS
+from tests.api.following import following
 from tests.api.people import done, refused, soon
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat
@@ -195,3 +197,20 @@ async def test_a_long_branch_is_summarised_by_itself_and_only_once_at_a_time(lon
     assert summary["parts"][0]["tokensSaved"] > 0
     assert chat["context"]["usedTokens"] < used
     assert sum(message["role"] == "SUMMARY" for message in chat["messages"]["nodes"]) == 1
+
+
+async def test_a_summary_is_told_to_who_follows_the_chat(talking: Api) -> None:
+    chat_id = await conversation(talking)
+    begin = (await talking.data("{ eventCursor }"))["eventCursor"]
+    async with following(talking, CHAT_EVENTS, chatId=chat_id, after=begin) as followed:
+        summary = (await done(talking, "contextCompact", "message { id }", chatId=chat_id))["message"]["id"]
+        await followed.until(lambda one: any(told.get("message", {}).get("id") == summary and is_whole(told) for told in one.told))
+    compacted = """
+        query ($after: String) {
+          events(first: 5, after: $after, types: [CONTEXT_COMPACTED]) { nodes { subjectId actor { __typename } } }
+        }"""
+    assert (await talking.data(compacted, after=begin))["events"]["nodes"] == [{"subjectId": summary, "actor": None}]
+
+
+def is_whole(told: dict[str, Any]) -> bool:
+    return (told["message"]["role"], told["message"]["status"]) == ("SUMMARY", "COMPLETE")
