@@ -38,6 +38,7 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 	.venv/bin/deptry .
 	.venv/bin/penny schema check
 	.venv/bin/penny settings | diff -u docs/settings.md -
+	.venv/bin/penny errors | diff -u docs/errors.md -
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory reference
 
@@ -54,9 +55,10 @@ fmt: $(ENVIRONMENT) ## Format the code and mend what ruff can mend.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-schema: $(ENVIRONMENT) ## Write schema/schema.graphql and docs/settings.md anew.
+schema: $(ENVIRONMENT) ## Write schema/schema.graphql, docs/settings.md and docs/errors.md anew.
 	.venv/bin/penny schema export
 	.venv/bin/penny settings > docs/settings.md
+	.venv/bin/penny errors > docs/errors.md
 
 migration: $(ENVIRONMENT) ## Write the skeleton of a migration: make migration name=add_colour.
 	@.venv/bin/penny migrate --new "$(name)"

@@ -19,7 +19,7 @@ from auth.viewers import Viewer
 from db.scopes import Row, TenantScopes
 from db.statements import credentials
 from db.tables.credentials import ApiKey
-from errors import Conflict, Invalid, NotFound, PermissionDenied, Unauthenticated
+from errors import Code, Conflict, Invalid, NotFound, PermissionDenied, Unauthenticated
 from events.facts import ApiKeyCreated, ApiKeyRevoked, ApiKeyRotated, record
 from events.revocations import Revocations, Revoked
 from settings import Settings
@@ -145,10 +145,10 @@ class ApiKeys:
                 raise Unauthenticated("This API key does not exist.")
             ends.append(row["previous_valid_until"])
         if row["revoked_at"] is not None:
-            raise Unauthenticated("This API key was revoked.", reason="SESSION_TERMINATED")
+            raise Unauthenticated("This API key was revoked.", reason=Code.SESSION_TERMINATED)
         expires_at = min((end for end in ends if end is not None), default=None)
         if expires_at is not None and expires_at <= now:
-            raise Unauthenticated("This API key has expired.", reason="TOKEN_EXPIRED")
+            raise Unauthenticated("This API key has expired.", reason=Code.TOKEN_EXPIRED)
         check_standing(row)
         if row["last_used_at"] is None or row["last_used_at"] <= now - _TOUCHED_EVERY:
             self._background.start(self._touch(named.tenant_id, named.key_id), name="touch api key")

@@ -19,7 +19,7 @@ from auth.viewers import Viewer
 from db.scopes import Row, SystemScopes, TenantScopes
 from db.statements import credentials, members
 from db.tables.credentials import Session
-from errors import NotFound, PermissionDenied, Unauthenticated
+from errors import Code, NotFound, PermissionDenied, Unauthenticated
 from events.facts import Person, SessionOpened, SessionRevoked, record
 from events.revocations import Revocations, Revoked
 from settings import Settings
@@ -155,9 +155,9 @@ class Sessions:
         if row is None:
             raise Unauthenticated
         if row["revoked_at"] is not None:
-            raise Unauthenticated("This session has ended; sign in again.", reason="SESSION_TERMINATED")
+            raise Unauthenticated("This session has ended; sign in again.", reason=Code.SESSION_TERMINATED)
         if row["expires_at"] <= now:
-            raise Unauthenticated("This session has expired; sign in again.", reason="TOKEN_EXPIRED")
+            raise Unauthenticated("This session has expired; sign in again.", reason=Code.TOKEN_EXPIRED)
         check_standing(row)
         if row["last_seen_at"] <= now - _TOUCHED_EVERY:
             self._background.start(self._touch(row["tenant_id"], row["id"], row["user_id"]), name="touch session")

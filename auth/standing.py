@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from errors import Unauthenticated
+from errors import Code, Unauthenticated
 
 OPEN_TENANTS: Final = frozenset({"ACTIVE", "PAST_DUE"})
 
@@ -11,6 +11,6 @@ OPEN_TENANTS: Final = frozenset({"ACTIVE", "PAST_DUE"})
 def check_standing(row: Mapping[str, Any]) -> None:
     """Raise `Unauthenticated` unless the row's `tenant_status` and `member_status` let its owner in."""
     if row["tenant_status"] not in OPEN_TENANTS:
-        raise Unauthenticated("This tenant is not open now.", reason="TENANT_SUSPENDED")
+        raise Unauthenticated("This tenant is not open now.", reason=Code.TENANT_SUSPENDED)
     if row["member_status"] != "ACTIVE":
-        raise Unauthenticated("Your membership is disabled.", reason="SESSION_TERMINATED")
+        raise Unauthenticated("Your membership is disabled.", reason=Code.SESSION_TERMINATED)

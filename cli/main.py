@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "search": "Look after the index of search.",
     "doctor": "Check every part, and say what to do where one is not well.",
     "settings": "List all settings.",
+    "errors": "List all codes of errors.",
     "schema": "Write the API's schema and its reference, or compare it with what was committed and released.",
     "chat": "Talk to a model in this terminal.",
 }

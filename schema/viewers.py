@@ -5,7 +5,7 @@ from typing import Any
 import strawberry
 
 from auth import viewers
-from errors import Unauthenticated
+from errors import Code, Unauthenticated
 from resolvers import api_keys, sessions, tenants, users
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
@@ -22,7 +22,7 @@ async def _user(operation: Operation, viewer: Any) -> User | None:
 
 async def _principal(operation: Operation, viewer: Any) -> Principal:
     if (user := await _user(operation, viewer)) is None:
-        raise Unauthenticated(reason="SESSION_TERMINATED")
+        raise Unauthenticated(reason=Code.SESSION_TERMINATED)
     return user
 
 

@@ -15,7 +15,7 @@ from auth.policies.facts import can_hear, shown_as
 from auth.viewers import Viewer
 from db.scopes import Row, TenantScopes
 from db.statements import chats
-from errors import Invalid, NotFound
+from errors import Code, Invalid, NotFound
 from events import facts
 from events.feeds import Feeds, Follower, Happened, Place
 from loaders.events import cursor_of, event_cursors
@@ -27,7 +27,7 @@ from settings import Settings
 class CursorHasExpired(Invalid):
     """What lies behind a cursor is not told again, or not all of it."""
 
-    code = "CURSOR_EXPIRED"
+    code = Code.CURSOR_EXPIRED
 
     def __init__(self) -> None:
         super().__init__("What happened behind this cursor is not told again; load anew, and go on without it.", path=["after"])

@@ -5,11 +5,11 @@ from typing import Any
 import structlog
 from graphql import ExecutionResult, GraphQLError
 
-from errors import Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated, Unavailable
+from errors import Code, Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated, Unavailable
 
 log = structlog.get_logger()
 
-_TRANSPORT_CODES = {"VALIDATION": "BAD_USER_INPUT", "RATE_LIMITED": "THROTTLED"}
+_TRANSPORT_CODES = {"VALIDATION": Code.BAD_USER_INPUT, "RATE_LIMITED": Code.THROTTLED}
 
 
 def answer(result: ExecutionResult, request_id: str) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def answer(result: ExecutionResult, request_id: str) -> dict[str, Any]:
     return shown
 
 
-def refusal(code: str, message: str, **extensions: Any) -> dict[str, Any]:
+def refusal(code: Code, message: str, **extensions: Any) -> dict[str, Any]:
     """Make the response's JSON where nothing ran."""
     return {"errors": [{"message": message, "extensions": {"code": code, **extensions}}]}
 
@@ -46,11 +46,11 @@ def safe_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
         shown["message"] = cause.message
         shown["extensions"] = _extensions(cause)
     elif cause is None:
-        shown["extensions"] = {"code": "BAD_USER_INPUT", **(error.extensions or {})}
+        shown["extensions"] = {"code": Code.BAD_USER_INPUT, **(error.extensions or {})}
     else:
         log.error("operation_failed", request_id=request_id, path=error.path, exc_info=cause)
         shown["message"] = "Something failed on our side."
-        shown["extensions"] = {"code": "INTERNAL", "requestId": request_id}
+        shown["extensions"] = {"code": Code.INTERNAL, "requestId": request_id}
     _let_go(error)
     return shown
 

@@ -10,7 +10,7 @@ import structlog
 from litestar import Litestar, Request, Response
 from litestar.exceptions import HTTPException
 
-from errors import Unavailable
+from errors import Code, Unavailable
 from events.valkey import OUTAGES
 from schema.schema import build_schema
 from settings import Settings
@@ -28,6 +28,7 @@ from web.works import open_works
 log = structlog.get_logger()
 # A large answer is tens of thousands of containers without a cycle among them. With CPython's own thresholds (700, 10, 10) the
 # collector looks at them again and again: 15 % of the CPU of twenty chats with ten messages each.
+PAGE_CODES: Final = {404: Code.NOT_FOUND, 405: Code.METHOD_NOT_ALLOWED, 503: Code.UNAVAILABLE}
 GARBAGE_THRESHOLDS: Final = (20_000, 20, 50)
 
 
@@ -93,7 +94,8 @@ async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
 def _masked(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """Answer what no handler answered, in the API's own form."""
     if isinstance(error, HTTPException):
-        return Response(refusal(f"HTTP_{error.status_code}", error.detail or "Refused."), status_code=error.status_code)
+        code = PAGE_CODES.get(error.status_code, Code.BAD_REQUEST if error.status_code < 500 else Code.INTERNAL)
+        return Response(refusal(code, error.detail or "Refused."), status_code=error.status_code)
     request_id = request.headers.get("x-request-id", "")
     log.error("request_failed", request_id=request_id, path=request.url.path, exc_info=error)
-    return Response(refusal("INTERNAL", "Something failed on our side.", requestId=request_id), status_code=500)
+    return Response(refusal(Code.INTERNAL, "Something failed on our side.", requestId=request_id), status_code=500)

@@ -5,16 +5,32 @@ The codes follow what npm's graphql-ws does with them: it never retries 4400, 44
 """
 
 import asyncio
+from typing import Final
 
 import structlog
 
-from errors import Unauthenticated
+from errors import Code, Unauthenticated
 
 log = structlog.get_logger()
 
 MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE, RESTART, TRY_LATER = (
     4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001, 1012, 1013,
 )  # fmt: skip
+
+
+MEANINGS: Final = {
+    GONE: "The client answers no pings, or something failed on our side. Come again.",
+    1009: "A message is longer than `PENNY_SOCKET_MAX_MESSAGE_BYTES`.",
+    RESTART: "The process stops. Come again: another one answers.",
+    TRY_LATER: "The credential cannot be checked now, or the client reads too slowly. Come again in a moment.",
+    MALFORMED: "What was sent is no message of graphql-transport-ws.",
+    UNAUTHORIZED: "Nobody is signed in, or the credential was ended; the reason is its code. Sign in again.",
+    FORBIDDEN: "The token has run out, or its permissions have changed. Come again with a new one.",
+    WRONG_PROTOCOL: "The subprotocol is not graphql-transport-ws.",
+    INIT_TIMEOUT: "`connection_init` did not come in time.",
+    ID_TAKEN: "An operation of this id is under way.",
+    INIT_TWICE: "`connection_init` came twice.",
+}
 
 
 class Closing(Exception):
@@ -28,7 +44,7 @@ class Closing(Exception):
 
 def refused(error: Unauthenticated) -> Closing:
     """An expired token may be renewed and tried again; any other refusal is final."""
-    if error.reason == "TOKEN_EXPIRED":
+    if error.reason == Code.TOKEN_EXPIRED:
         return Closing(FORBIDDEN, "Token expired")
     return Closing(UNAUTHORIZED, error.reason)
 

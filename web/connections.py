@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol, cast
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from errors import Code
 from settings import Settings
 from web.answers import refusal
 
@@ -68,7 +69,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().data_received(data)
         # Nothing is left of the count when the head has ended in this piece, whatever came after it.
         if self._head_bytes > self._watch.head_bytes:
-            self._close(431, b"Request Header Fields Too Large", "HEAD_LIMIT", f"The head is larger than {self._watch.head_bytes:,} bytes.")
+            self._close(
+                431, b"Request Header Fields Too Large", Code.HEAD_LIMIT, f"The head is larger than {self._watch.head_bytes:,} bytes."
+            )
 
     def look(self, now: float) -> None:
         """Close what is late; what was closed before and is still there has a client that does not read."""
@@ -95,9 +98,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the API's own form."""
-        self._close(400, b"Bad Request", "BAD_REQUEST", msg)
+        self._close(400, b"Bad Request", Code.BAD_REQUEST, msg)
 
-    def _close(self, status: int, phrase: bytes, code: str, message: str) -> None:
+    def _close(self, status: int, phrase: bytes, code: Code, message: str) -> None:
         if not self.transport.is_closing():
             content = orjson.dumps(refusal(code, message))
             self.transport.write(_CLOSED % (status, phrase, len(content), content))

@@ -26,6 +26,7 @@ from graphql import (
     is_introspection_type,
 )
 
+from errors import Code
 from schema.fields import Cost
 from settings import Settings
 from web.spending import Share, Shares, Sizing
@@ -64,7 +65,7 @@ class Measure:
 class Refused(Exception):
     """The document is beyond a limit; nothing of it ran."""
 
-    def __init__(self, code: str, message: str, **numbers: int) -> None:
+    def __init__(self, code: Code, message: str, **numbers: int) -> None:
         super().__init__(message)
         self.code = code
         self.numbers = numbers
@@ -214,16 +215,16 @@ def _declared_cost(field: GraphQLField) -> Cost | None:
 def check(measure: Measure, operation: OperationDefinitionNode, settings: Settings) -> None:
     """Raise `Refused` for an operation beyond the limits."""
     limits = (
-        (measure.depth, settings.graphql_max_depth, "DEPTH_LIMIT", "The document is nested too deeply."),
-        (measure.aliases, settings.graphql_max_aliases, "COST_LIMIT", "The document has too many aliases."),
-        (measure.cost, settings.graphql_max_cost, "COST_LIMIT", "The document costs too much."),
+        (measure.depth, settings.graphql_max_depth, Code.DEPTH_LIMIT, "The document is nested too deeply."),
+        (measure.aliases, settings.graphql_max_aliases, Code.COST_LIMIT, "The document has too many aliases."),
+        (measure.cost, settings.graphql_max_cost, Code.COST_LIMIT, "The document costs too much."),
     )
     for number, limit, code, message in limits:
         if number > limit:
             raise Refused(code, f"{message} {number:,} of at most {limit:,}.", requested=number, maximum=limit)
     if operation.operation.value == "mutation" and measure.fields > settings.graphql_max_mutations:
         most = settings.graphql_max_mutations
-        raise Refused("COST_LIMIT", f"An operation has at most {most} mutations.", requested=measure.fields, maximum=most)
+        raise Refused(Code.COST_LIMIT, f"An operation has at most {most} mutations.", requested=measure.fields, maximum=most)
 
 
 def check_variables(variables: Mapping[str, Any], settings: Settings) -> None:
@@ -238,7 +239,7 @@ def check_variables(variables: Mapping[str, Any], settings: Settings) -> None:
             waiting.extend(value.values())
         elif isinstance(value, list):
             if len(value) > (most := settings.graphql_max_list_items):
-                raise Refused("COST_LIMIT", f"A list has at most {most:,} items.", requested=len(value), maximum=most)
+                raise Refused(Code.COST_LIMIT, f"A list has at most {most:,} items.", requested=len(value), maximum=most)
             waiting.extend(value)
         if length > (most := settings.graphql_max_variables_length):
-            raise Refused("COST_LIMIT", f"The variables have at most {most:,} characters.", requested=length, maximum=most)
+            raise Refused(Code.COST_LIMIT, f"The variables have at most {most:,} characters.", requested=length, maximum=most)

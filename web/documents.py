@@ -19,6 +19,7 @@ from graphql import (
     validate,
 )
 
+from errors import Code
 from settings import Settings
 from web.costs import Measures, Refused, check, check_variables
 from web.overlaps import crowded
@@ -107,7 +108,7 @@ class Documents:
             return known
         operation = get_operation_ast(kept.document, name)
         if operation is None:
-            raise DocumentIsBad([GraphQLError(UNNAMED, extensions={"code": "BAD_USER_INPUT"})], status=422)
+            raise DocumentIsBad([GraphQLError(UNNAMED, extensions={"code": Code.BAD_USER_INPUT})], status=422)
         known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation)
         return known
 
@@ -118,14 +119,14 @@ class Documents:
         try:
             document = parse(text, max_tokens=self.settings.graphql_max_tokens)
         except GraphQLError as error:
-            raise DocumentIsBad([_coded(error, "GRAPHQL_PARSE_FAILED")], status=400) from error
+            raise DocumentIsBad([_coded(error, Code.GRAPHQL_PARSE_FAILED)], status=400) from error
         except RecursionError:
             raise _too_deep(400) from None
         if crowded(document):
-            raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": "COST_LIMIT"})], status=422)
+            raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": Code.COST_LIMIT})], status=422)
         errors = validate(self.schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self.settings.introspection)
         if errors:
-            raise DocumentIsBad([_coded(error, "GRAPHQL_VALIDATION_FAILED") for error in errors], status=422)
+            raise DocumentIsBad([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors], status=422)
         return _Kept(document)
 
     def _remember(self, text: str, kept: _Kept) -> None:
@@ -140,10 +141,10 @@ class Documents:
             self.forgotten(forgotten)
 
 
-def _coded(error: GraphQLError, code: str) -> GraphQLError:
+def _coded(error: GraphQLError, code: Code) -> GraphQLError:
     error.extensions = {**(error.extensions or {}), "code": code}
     return error
 
 
 def _too_deep(status: int) -> DocumentIsBad:
-    return DocumentIsBad([GraphQLError(TOO_DEEP, extensions={"code": "DEPTH_LIMIT"})], status=status)
+    return DocumentIsBad([GraphQLError(TOO_DEEP, extensions={"code": Code.DEPTH_LIMIT})], status=status)

@@ -9,7 +9,7 @@ from strawberry import Schema
 
 from auth.rates import Charge
 from auth.viewers import Viewer
-from errors import RateLimited, Unauthenticated
+from errors import Code, RateLimited, Unauthenticated
 from execution import Compiler, Uncompilable
 from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
@@ -155,8 +155,8 @@ def _misplaced(kind: OperationType) -> BadRequest:
     """Say where an operation of this kind belongs."""
     if kind is OperationType.SUBSCRIPTION:
         where = "Subscriptions are served over WebSocket (graphql-transport-ws) and as text/event-stream."
-        return BadRequest(HTTPStatus.NOT_ACCEPTABLE, "NOT_ACCEPTABLE", where)
-    return BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Mutations are sent by POST.", allow="POST")
+        return BadRequest(HTTPStatus.NOT_ACCEPTABLE, Code.NOT_ACCEPTABLE, where)
+    return BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, Code.METHOD_NOT_ALLOWED, "Mutations are sent by POST.", allow="POST")
 
 
 def _count_fallback(reason: str) -> None:

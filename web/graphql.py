@@ -11,7 +11,7 @@ import structlog
 from graphql import ExecutionResult, OperationType
 
 from auth.viewers import Viewer
-from errors import PennyError, RateLimited, Unauthenticated, Unavailable
+from errors import Code, PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
 from web.caching import is_held, lasting, tag_of
@@ -166,7 +166,7 @@ class Request:
     def _check_accept(self) -> None:
         if self._wanted.media is None:
             offered = ", ".join(media.value for media in Media)
-            raise BadRequest(HTTPStatus.NOT_ACCEPTABLE, "NOT_ACCEPTABLE", f"Accept one of: {offered}.")
+            raise BadRequest(HTTPStatus.NOT_ACCEPTABLE, Code.NOT_ACCEPTABLE, f"Accept one of: {offered}.")
 
     async def _one_of_many(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> dict[str, Any]:
         """Answer one request of a batch; what is wrong with it is told in its place."""
@@ -208,7 +208,7 @@ class Request:
         if (token := cookie_token(self.headers, self._door.settings)) is None:
             return None
         if not origin_may_use_cookies(self.headers, self._door.settings):
-            raise BadRequest(HTTPStatus.FORBIDDEN, "FORBIDDEN", "This origin may not use the session cookie.")
+            raise BadRequest(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "This origin may not use the session cookie.")
         self.token = token
         try:
             return await viewer_of_token(works, token)
@@ -239,7 +239,7 @@ class Request:
         if isinstance(error, PennyError):
             return next((status for family, status in _STATUS.items() if isinstance(error, family)), HTTPStatus.FORBIDDEN), refused(error)
         log.error("request_failed", request_id=self.caller.request_id, exc_info=error)
-        masked = refusal("INTERNAL", "Something failed on our side.", requestId=self.caller.request_id)
+        masked = refusal(Code.INTERNAL, "Something failed on our side.", requestId=self.caller.request_id)
         return HTTPStatus.INTERNAL_SERVER_ERROR, masked
 
 
@@ -253,5 +253,5 @@ def _written(status: int, body: Any, media: Media) -> tuple[int, bytes]:
         content = orjson.dumps(body, default=str)
     except TypeError:  # a number or a depth that JSON's readers could not take either
         log.exception("answer_cannot_be_written")
-        status, content = HTTPStatus.INTERNAL_SERVER_ERROR, orjson.dumps(refusal("INTERNAL", "Something failed on our side."))
+        status, content = HTTPStatus.INTERNAL_SERVER_ERROR, orjson.dumps(refusal(Code.INTERNAL, "Something failed on our side."))
     return status, event(content) + COMPLETE if media is Media.EVENTS else content

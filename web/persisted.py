@@ -6,6 +6,7 @@ from typing import Final
 from graphql import GraphQLError
 
 from auth.policies.documents import sends_documents_only
+from errors import Code
 from resolvers.operations import Operation
 from web.documents import DocumentIsBad
 from web.requests import Asked, Named
@@ -22,7 +23,7 @@ def known(asked: Asked, operation: Operation) -> str | None:
     if asked.named is not None:
         return operation.works.documents.known(operation.credential, asked.named.name)
     if _sends_documents_only(operation):
-        raise _refused("PERSISTED_DOCUMENT_REQUIRED", "Send the id of a published document: this credential may send nothing else.", 403)
+        raise _refused(Code.PERSISTED_DOCUMENT_REQUIRED, "Send the id of a published document: this credential may send nothing else.", 403)
     return asked.query
 
 
@@ -38,7 +39,7 @@ async def found(asked: Asked, operation: Operation) -> str:
     if not asked.query or _sends_documents_only(operation):
         raise _unknown(asked.named)
     if hashlib.sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest() != name.lower():
-        raise _refused("BAD_USER_INPUT", "The hash is not the document's.", 422)
+        raise _refused(Code.BAD_USER_INPUT, "The hash is not the document's.", 422)
     if operation.credential is not None:
         await registry.register(operation.credential, name.lower(), asked.query)
     return asked.query
@@ -50,9 +51,9 @@ def _sends_documents_only(operation: Operation) -> bool:
 
 def _unknown(named: Named) -> DocumentIsBad:
     if named.is_apollo:
-        return _refused("PERSISTED_QUERY_NOT_FOUND", APOLLO_MESSAGE, 404)
-    return _refused("PERSISTED_DOCUMENT_NOT_FOUND", "There is no published document of this id.", 404)
+        return _refused(Code.PERSISTED_QUERY_NOT_FOUND, APOLLO_MESSAGE, 404)
+    return _refused(Code.PERSISTED_DOCUMENT_NOT_FOUND, "There is no published document of this id.", 404)
 
 
-def _refused(code: str, message: str, status: int) -> DocumentIsBad:
+def _refused(code: Code, message: str, status: int) -> DocumentIsBad:
     return DocumentIsBad([GraphQLError(message, extensions={"code": code})], status=status)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
+from errors import Code
 from gateway.formats import name_of
 from settings import Settings
 
@@ -43,7 +44,7 @@ class Asked(NamedTuple):
 class BadRequest(Exception):
     """The request cannot be read; `status` says why, and `allow` which methods there are instead."""
 
-    def __init__(self, status: HTTPStatus, code: str, message: str, *, allow: str | None = None) -> None:
+    def __init__(self, status: HTTPStatus, code: Code, message: str, *, allow: str | None = None) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
@@ -55,7 +56,7 @@ async def read(scope: Any, headers: Mapping[str, str], receive: Receive, setting
     if scope["method"] == "GET":
         return _of_address(scope["query_string"], settings.graphql_max_body_bytes)
     if scope["method"] != "POST":
-        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", "Send a GET or a POST request.", allow=METHODS)
+        raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, Code.METHOD_NOT_ALLOWED, "Send a GET or a POST request.", allow=METHODS)
     _check_form(headers)
     sent = parsed(await _body(receive, settings))
     return well_formed(sent) if not isinstance(sent, list) else _batch(sent, settings.graphql_max_batch)
@@ -110,14 +111,14 @@ def _batch(sent: list[Any], most: int) -> list[Asked]:
 def _of_address(query_string: bytes, most: int) -> Asked:
     """Read the parameters of a GET request; objects are JSON in them."""
     if len(query_string) > most:
-        raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, "BODY_LIMIT", f"The address is longer than {most:,} bytes.")
+        raise BadRequest(HTTPStatus.REQUEST_URI_TOO_LONG, Code.BODY_LIMIT, f"The address is longer than {most:,} bytes.")
     try:
         pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_PARAMETERS)
     except ValueError:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The address cannot be read.") from None
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.BAD_REQUEST, "The address cannot be read.") from None
     sent: dict[str, Any] = dict(pairs)
     if len(sent) < len(pairs):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "A parameter is there twice.")
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.BAD_REQUEST, "A parameter is there twice.")
     for name in ("variables", "extensions"):
         if name in sent:
             sent[name] = parsed(sent[name].encode()) if sent[name] else None
@@ -129,9 +130,9 @@ def _check_form(headers: Mapping[str, str]) -> None:
     media, _, rest = headers.get("content-type", "").lower().partition(";")
     charset = next((part.strip()[8:].strip('"') for part in rest.split(";") if part.strip().startswith("charset=")), "utf-8")
     if media.strip() != JSON or charset not in ("utf-8", "utf8"):
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "The body must be application/json in UTF-8.")
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, Code.UNSUPPORTED_MEDIA_TYPE, "The body must be application/json in UTF-8.")
     if headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", "Send the body without a content coding.")
+        raise BadRequest(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, Code.UNSUPPORTED_MEDIA_TYPE, "Send the body without a content coding.")
 
 
 def parsed(body: bytes) -> Any:
@@ -142,9 +143,9 @@ def parsed(body: bytes) -> Any:
         if len(_KEY.findall(body)) > _keys(sent):
             json.loads(body, object_pairs_hook=_once)
     except orjson.JSONDecodeError:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body is not JSON.") from None
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.BAD_REQUEST, "The body is not JSON.") from None
     except RecursionError:
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "DEPTH_LIMIT", "The body is nested too deeply.") from None
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.DEPTH_LIMIT, "The body is nested too deeply.") from None
     return sent
 
 
@@ -160,12 +161,12 @@ def _keys(value: Any) -> int:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) < len(pairs):
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "An object has the same key twice.")
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.BAD_REQUEST, "An object has the same key twice.")
     return made
 
 
 def _malformed(message: str) -> BadRequest:
-    return BadRequest(HTTPStatus.UNPROCESSABLE_ENTITY, "BAD_REQUEST", message)
+    return BadRequest(HTTPStatus.UNPROCESSABLE_ENTITY, Code.BAD_REQUEST, message)
 
 
 async def _body(receive: Receive, settings: Settings) -> bytes:
@@ -180,14 +181,14 @@ async def _body(receive: Receive, settings: Settings) -> bytes:
                 size += len(chunk)
     except TimeoutError:
         late = f"The body did not arrive within {settings.http_request_seconds:g} s."
-        raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, "BAD_REQUEST", late) from None
+        raise BadRequest(HTTPStatus.REQUEST_TIMEOUT, Code.BAD_REQUEST, late) from None
     if size > most:
-        raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "BODY_LIMIT", f"The body is larger than {most:,} bytes.")
+        raise BadRequest(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, Code.BODY_LIMIT, f"The body is larger than {most:,} bytes.")
     return b"".join(chunks)
 
 
 async def _chunk(receive: Receive) -> tuple[bytes, bool]:
     message = await receive()
     if message["type"] != "http.request":
-        raise BadRequest(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", "The body did not arrive.")
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.BAD_REQUEST, "The body did not arrive.")
     return message.get("body", b""), message.get("more_body", False)

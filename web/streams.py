@@ -12,6 +12,7 @@ from graphql import ExecutionResult, GraphQLError, OperationType
 
 from auth.viewers import Viewer
 from chat.views import Told
+from errors import Code
 from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, safe_error
 from web.closings import Closing
@@ -91,7 +92,7 @@ class Stream:
     def _asked(self, payload: dict[str, Any] | None, operations: int) -> Asked:
         most = self._door.settings.socket_max_subscriptions
         if operations > most:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, "SUBSCRIPTION_LIMIT", f"A socket has at most {most} operations at once.")
+            raise BadRequest(HTTPStatus.BAD_REQUEST, Code.SUBSCRIPTION_LIMIT, f"A socket has at most {most} operations at once.")
         return well_formed(payload)
 
     async def _fail(self, errors: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from auth.viewers import Viewer
+from errors import Code
 from settings import Settings
 from web.requests import BadRequest
 
@@ -25,7 +26,7 @@ class Subscribers:
         for name, owner in owners.items():
             if self._open[owner] >= self._most[name]:
                 message = f"A {name} has at most {self._most[name]:,} subscriptions at once in a process."
-                raise BadRequest(HTTPStatus.TOO_MANY_REQUESTS, "SUBSCRIPTION_LIMIT", message)
+                raise BadRequest(HTTPStatus.TOO_MANY_REQUESTS, Code.SUBSCRIPTION_LIMIT, message)
         self._open.update(owners.values())
         try:
             yield
