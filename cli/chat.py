@@ -10,16 +10,15 @@ import rich_click as click
 from rich.console import Console
 from rich.status import Status
 
-from cli import environment, tokens
+from cli import tokens
 from cli.api import Api, ApiIsAway, ApiRefused, payload
 from cli.conversation import CHAT, NEWEST_CHAT, Conversation, printable
-from cli.options import data_option
+from cli.options import address_of, data_option, url_option
 from cli.tokens import SignedIn
 
 with contextlib.suppress(ImportError):  # Not every Python has it; its import gives `input` line editing and history.
     import readline  # noqa: F401 - to import it is to use it
 
-DEFAULT_URL: Final = "http://localhost:8000"
 VIEWER: Final = "{ viewer { user { email } } }"
 SIGN_IN: Final = "mutation ($input: SignInInput!) { signIn(input: $input) { tokenOnce errors { code message } } }"
 PROMPT: Final = "> "
@@ -27,7 +26,7 @@ INTERRUPTED: Final = 130
 
 
 @click.command("chat")
-@click.option("--url", help=f"Address of PENNY; without it the `penny dev` that runs, or {DEFAULT_URL}.")
+@url_option
 @click.option("--email", help="Who signs in.")
 @click.option("--token", help="A session's token or an API key, instead of signing in; other users of this machine can see options.")
 @click.option("--chat", "chat_id", metavar="ID", help="The chat to continue, instead of the one in which something was said last.")
@@ -42,7 +41,7 @@ def command(  # noqa: PLR0913 - the options
     """
     if chat_id and new:
         raise click.UsageError("--chat continues a chat and --new begins one: give one of them.")
-    address = url or environment.present(data).get("PENNY_PUBLIC_URL") or DEFAULT_URL
+    address = address_of(url, data)
     with asyncio.Runner() as runner:
         try:
             return _talk(runner, Terminal(address, email=email, token=token, chat_id=chat_id, new=new))

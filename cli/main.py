@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "settings": "List all settings.",
     "errors": "List all codes of errors.",
     "schema": "Write the API's schema and its reference, or compare it with what was committed and released.",
+    "documents": "Publish what clients send, and look whether the API still answers it.",
     "chat": "Talk to a model in this terminal.",
 }
 INTERRUPTED: Final = 130  # 128 and the number of SIGINT, as shells have it

@@ -1,0 +1,191 @@
+"""`penny documents`: publish what clients send, and look whether the API still answers it."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, cast
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cli.api import Api, ApiIsAway, ApiRefused
+from cli.options import address_of, data_option, url_option
+from errors import PennyError
+from gateway.formats import texts_by_name
+from gateway.judging import Judge
+from schema.schema import build_schema
+from settings import Settings
+from web.documents import Documents
+from web.judging import DocumentJudge
+
+PART_BYTES: Final = 131_072
+"""How much of a manifest is sent at once: half of the largest request that a server takes by default."""
+PUBLISH: Final = """
+    mutation PublishManifest($input: DocumentManifestPublishInput!) {
+      documentManifestPublish(input: $input) { rejected manifest { id documentCount } errors { message code } }
+    }
+"""
+MANIFESTS: Final = """
+    query LiveManifests($after: String) {
+      documentManifests(first: 50, after: $after) { pageInfo { hasNextPage endCursor } nodes { id client version } }
+    }
+"""
+DOCUMENTS: Final = """
+    query LiveDocuments($id: ID!, $after: String) {
+      node(id: $id) {
+        ... on DocumentManifest {
+          documents(first: 50, after: $after) { pageInfo { hasNextPage endCursor } nodes { sha256 operationName body } }
+        }
+      }
+    }
+"""
+
+
+class Text(NamedTuple):
+    """A document of a manifest, by the words in which people know it."""
+
+    manifest: str
+    name: str
+    body: str
+
+
+@click.group("documents")
+def command() -> None:
+    """Publish what clients send, and look whether the API still answers it."""
+
+
+def server_options(function: Any) -> Any:
+    """Ask for a server and for a key that it takes."""
+    key = click.option("--key", help="An API key that may `api:admin`; other users of this machine can see options.")
+    key_file = click.option("--key-file", type=click.File(), help="A file that holds the API key; `-` reads it from the standard input.")
+    return url_option(key(key_file(data_option(function))))
+
+
+@command.command("publish")
+@click.argument("manifest", type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--client", required=True, help="The client whose documents they are, such as `mobile`.")
+@click.option("--version", required=True, help="The client's version, such as `1.4.0`.")
+@server_options
+def publish(*, manifest: Path, client: str, version: str, **server: Any) -> int:
+    """Publish MANIFEST, as Apollo's, Relay's or GraphQL Code Generator's tools wrote it: all of it, or nothing.
+
+    The same again changes nothing; a version that is published keeps its documents.
+    """
+    parts = list(_parts(_texts_of(manifest)))
+    with _refusals():
+        return asyncio.run(_publish(*_credential(**server), parts, client=client, version=version))
+
+
+@command.command("check")
+@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.option("--live", is_flag=True, help="Check what is published at a server.")
+@server_options
+def check(*, manifests: tuple[Path, ...], live: bool, **server: Any) -> int:
+    """Look whether the schema of this version of PENNY answers every document of MANIFESTS, or of those that a server has; fails if not."""
+    if not manifests and not live:
+        raise click.UsageError("Give manifests, or --live for those of a server.")
+    found = [Text(str(path), name, body) for path in manifests for name, body in _texts_of(path).items()]
+    if live:
+        with _refusals():
+            found += asyncio.run(_live(*_credential(**server)))
+    judge, broken = _judge(), 0
+    for text in found:
+        if (error := judge(text.body).error) is not None:
+            broken += 1
+            click.echo(f"{text.manifest}: {text.name}: {error}")
+    click.echo(f"{len(found) - broken:,} of {len(found):,} documents are answered.", err=True)
+    return 1 if broken else 0
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    """Tell what a server said in one line."""
+    try:
+        yield
+    except (ApiRefused, ApiIsAway) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _judge() -> Judge:
+    schema = build_schema()._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
+    # No server's settings are asked: the class has all defaults.
+    return DocumentJudge(Documents(schema, cast("Settings", Settings)))
+
+
+def _texts_of(path: Path) -> Mapping[str, str]:
+    try:
+        return texts_by_name(json.loads(path.read_text()))
+    except (ValueError, PennyError) as error:
+        raise click.ClickException(f"{path} is no manifest: {error}") from error
+
+
+def _parts(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """Cut a manifest into parts of which each fits into a request."""
+    part: dict[str, str] = {}
+    size = 0
+    for name, text in texts.items():
+        more = len(json.dumps([name, text]))
+        if part and size + more > PART_BYTES:
+            yield part
+            part, size = {}, 0
+        part[name] = text
+        size += more
+    yield part
+
+
+def _credential(*, url: str | None, key: str | None, key_file: Any, data: Path) -> tuple[str, str]:
+    """Return the server's address and the key for it."""
+    given = key or (key_file.read().strip() if key_file is not None else "")
+    if not given:
+        raise click.UsageError("Give an API key, by --key-file or --key.")
+    return address_of(url, data), str(given)
+
+
+async def _publish(url: str, key: str, parts: list[dict[str, str]], *, client: str, version: str) -> int:
+    api = Api(url, key)
+    columns = (TextColumn("Publishing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            bar = progress.add_task("", total=sum(map(len, parts)))
+            for number, part in enumerate(parts, 1):
+                given = {"client": client, "version": version, "manifest": part, "part": number, "parts": len(parts)}
+                made = (await api.ask(PUBLISH, input=given))["documentManifestPublish"]
+                if made["errors"]:
+                    break
+                progress.advance(bar, len(part))
+    finally:
+        await api.close()
+    for sentence in made["rejected"] or ():
+        click.echo(sentence)
+    if made["errors"]:
+        raise click.ClickException(made["errors"][0]["message"])
+    click.echo(f"{client} {version} sends {made['manifest']['documentCount']:,} documents.")
+    return 0
+
+
+async def _live(url: str, key: str) -> list[Text]:
+    api = Api(url, key)
+    try:
+        return [text async for text in _texts(api)]
+    finally:
+        await api.close()
+
+
+async def _texts(api: Api) -> AsyncIterator[Text]:
+    async for manifest in _nodes(api, MANIFESTS, lambda data: data["documentManifests"]):
+        # A manifest that was taken back meanwhile is no one's any more.
+        async for one in _nodes(api, DOCUMENTS, lambda data: data["node"] and data["node"]["documents"], id=manifest["id"]):
+            yield Text(f"{manifest['client']} {manifest['version']}", one["operationName"] or one["sha256"], one["body"])
+
+
+async def _nodes(api: Api, query: str, page_of: Any, **variables: Any) -> AsyncIterator[Mapping[str, Any]]:
+    after: str | None = None
+    while (page := page_of(await api.ask(query, after=after, **variables))) is not None:
+        for node in page["nodes"]:
+            yield node
+        if not page["pageInfo"]["hasNextPage"]:
+            return
+        after = page["pageInfo"]["endCursor"]
