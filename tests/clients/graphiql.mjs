@@ -3,11 +3,14 @@
 //   base        http(s):// address of the server
 //   token       typed into the headers editor, so that it serves the subscription as well
 //   cookie      {name, value} of a session, as the sign-in would have set it
-//   steps       [{operation, expect}]: named operations, typed into the editor and run; the response pane has to show `expect`
-//   screenshot  where to write a picture of the page after the last step
+//   steps       [{operation, expect} | {example, expect} | {document, manifest?, variables?, expect}]: a named operation is typed into the
+//               editor, an example opened from its panel, a document chosen of a manifest or its id typed; each is run, and the response
+//               pane has to show `expect`; without it nothing is sent. With `picture` a picture of the page is written there after the step
+//   scheme      `light` or `dark`
+//   tour        whether to open whatever else the page has
 //
-// Prints `title`, `examples` (the tabs that were there), `responses` (what the pane showed at each step), `origins`, `workers`
-// and `warnings`.
+// Prints `title`, `examples` (what their panel lists), `responses` (what the pane showed at each step), `costs` (what was told of the cost,
+// `before` and `after`), `background` (the page's), `origins`, `workers` and `warnings`.
 import { launched, watch } from './browsers.mjs';
 import { drive } from './driver.mjs';
 
@@ -25,8 +28,8 @@ async function typeToken(page, token) {
   await write(page, '.graphiql-editor-tool', JSON.stringify({ Authorization: `Bearer ${token}` }));
 }
 
-/** Runs one named operation in a tab of its own. */
-async function run(page, token, { operation, expect }) {
+/** Types a named operation into a tab of its own. */
+async function type(page, token, operation) {
   const name = operation.match(/\b(?:query|mutation|subscription)\s+(\w+)/)?.[1];
   if (!name) throw new Error(`an operation needs a name here: ${operation}`);
   await page.getByRole('button', { name: 'New tab' }).click();
@@ -35,14 +38,57 @@ async function run(page, token, { operation, expect }) {
   // GraphiQL reads the operation a moment after the last key; until the tab bears its name, it would run what was there before.
   await page.locator('.graphiql-tab-active', { hasText: name }).waitFor();
   await page.keyboard.press('Escape');
-  await page.keyboard.press('Control+Enter');
+}
+
+/** Opens an example by the keyboard alone; it takes the focus to the editor. */
+async function openExample(page, title) {
+  const button = page.getByRole('region', { name: 'Examples' }).getByRole('button', { name: title });
+  if (!(await button.isVisible())) await page.getByRole('button', { name: 'Show Examples' }).press('Enter');
+  await button.press('Enter');
+  await page.locator('.graphiql-query-editor .view-lines').getByText(`# ${title}`).waitFor();
+}
+
+/** Runs a document by its id, chosen in the panel or typed; `{manifest, document}` are what the lists say, or `document` the id. */
+async function runDocument(page, { manifest, document, variables }) {
+  const panel = page.getByRole('region', { name: 'Persisted documents' });
+  if (!(await panel.isVisible())) await page.getByRole('button', { name: 'Show Persisted documents' }).press('Enter');
+  if (manifest) {
+    await panel.getByRole('button', { name: 'Reload' }).press('Enter');
+    for (const [label, text] of [['Client and version', manifest], ['Document', document]]) {
+      const option = panel.getByLabel(label, { exact: true }).locator('option', { hasText: text });
+      await option.waitFor({ state: 'attached' });
+      await panel.getByLabel(label, { exact: true }).selectOption(await option.getAttribute('value'));
+    }
+  } else {
+    await panel.getByLabel('Id', { exact: true }).fill(document);
+  }
+  if (variables) await panel.getByLabel('Variables').fill(JSON.stringify(variables));
+  await panel.getByRole('button', { name: 'Run by id' }).press('Enter');
+}
+
+const said = async (page, name) => (await page.getByRole('status', { name }).innerText()).trim();
+
+/** Does a step; what it may cost is told before it is sent. */
+async function run(page, token, step) {
+  let before = null;
+  if (step.document) {
+    await runDocument(page, step);
+  } else {
+    if (step.example) await openExample(page, step.example);
+    else await type(page, token, step.operation);
+    await page.locator('[aria-label="Cost before it is sent"][aria-busy="false"]').filter({ hasText: step.cost ?? 'It costs at most' }).waitFor();
+    before = await said(page, 'Cost before it is sent');
+    if (!step.expect) return { before };
+    await page.keyboard.press('Control+Enter');
+  }
   const pane = page.locator('.graphiql-response .view-lines');
   try {
-    await pane.filter({ hasText: expect }).waitFor();
+    await pane.filter({ hasText: step.expect }).waitFor();
   } catch {
-    throw new Error(`the response never showed ${JSON.stringify(expect)}, but: ${await pane.innerText()}`);
+    throw new Error(`the response never showed ${JSON.stringify(step.expect)}, but: ${await pane.innerText()}`);
   }
-  return (await pane.innerText()).replaceAll('\u00a0', ' ');
+  if (step.picture) await page.screenshot({ path: step.picture });
+  return { response: (await pane.innerText()).replaceAll('\u00a0', ' '), before, after: await said(page, 'Cost of the last run') };
 }
 
 /** Opens whatever else the page has, for the policy to complain about. */
@@ -70,20 +116,21 @@ async function lookAround(page) {
   }
 }
 
-async function visit(browser, { base, token, cookie, steps, screenshot, stepMs = 10_000 }) {
-  const context = await browser.newContext({ viewport: { width: 1400, height: 900 } });
+async function visit(browser, { base, token, cookie, steps, scheme = 'light', tour, stepMs = 10_000 }) {
+  const context = await browser.newContext({ viewport: { width: 1400, height: 900 }, colorScheme: scheme });
   if (cookie) await context.addCookies([{ ...cookie, url: base }]);
   const page = await context.newPage();
   page.setDefaultTimeout(stepMs);
   const seen = watch(page);
   await page.goto(new URL('/graphiql', base).href);
   await page.locator('.graphiql-query-editor .view-lines').waitFor();
-  const examples = await page.getByRole('tab').allInnerTexts();
-  const responses = [];
-  for (const step of steps) responses.push(await run(page, token, step));
-  await lookAround(page);
-  if (screenshot) await page.screenshot({ path: screenshot });
-  return { title: await page.title(), examples, responses, ...seen, origins: [...seen.origins] };
+  const examples = await page.getByRole('region', { name: 'Examples' }).getByRole('listitem').allInnerTexts();
+  const done = [];
+  for (const step of steps) done.push(await run(page, token, step));
+  const background = await page.locator('.graphiql-container').evaluate((element) => getComputedStyle(element).backgroundColor);
+  if (tour) await lookAround(page);
+  const costs = done.map(({ before, after }) => ({ before, after }));
+  return { title: await page.title(), examples, responses: done.map((one) => one.response), costs, background, ...seen, origins: [...seen.origins] };
 }
 
 drive(async (args) => {

