@@ -150,7 +150,8 @@ class Request:
             if prepared.kind is OperationType.SUBSCRIPTION:
                 return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
             result = await self._ran(prepared, operation, asked.variables)
-            self.lasts = asked.named is not None and self._scope["method"] == "GET" and not result.errors
+            is_kept = asked.named is not None and self._scope["method"] == "GET" and self.media is not Media.EVENTS
+            self.lasts = is_kept and not result.errors
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             return self._refused(error)
         return self._status(result), answer(result, self.caller.request_id)

@@ -14,3 +14,6 @@ THROTTLED: Final = _METER.create_counter(
 FALLBACKS: Final = _METER.create_counter(
     "penny.graphql.fallbacks", unit="{operation}", description="Operations that graphql-core ran because the compiler does not, by reason."
 )
+DOCUMENTS: Final = _METER.create_counter(
+    "penny.graphql.documents", unit="{request}", description="Ids of documents that this process had to look up, by what came of it."
+)

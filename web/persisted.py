@@ -9,6 +9,7 @@ from auth.policies.documents import sends_documents_only
 from errors import Code
 from resolvers.operations import Operation
 from web.documents import DocumentIsBad
+from web.metrics import DOCUMENTS
 from web.requests import Asked, Named
 
 # Apollo's clients and urql's compare this text, and then send the hash once more with the document.
@@ -34,7 +35,9 @@ async def found(asked: Asked, operation: Operation) -> str:
     """
     assert asked.named is not None, "what comes without an id is known"
     registry, name = operation.works.documents, asked.named.name
-    if (text := await registry.find(operation.credential, name)) is not None:
+    text = await registry.find(operation.credential, name)
+    DOCUMENTS.add(1, {"outcome": "unknown" if text is None else "found"})
+    if text is not None:
         return text
     if not asked.query or _sends_documents_only(operation):
         raise _unknown(asked.named)

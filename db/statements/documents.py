@@ -29,19 +29,22 @@ _MANIFESTS_BY_IDS: Final = Projection(
 _DOCUMENTS_BY_IDS: Final = Projection(
     "SELECT {columns} FROM penny.trusted_documents WHERE tenant_id = $1 AND id = ANY($2::uuid[])", TrustedDocument, always=("id",)
 )
+# Sub-selects, so that whatever a tenant has of each, it is looked up by key.
 BY_SHA256: Final = """
-    SELECT d.id, d.body, array_agg(DISTINCT m.client) AS clients
-    FROM penny.trusted_documents d
-    JOIN penny.manifest_documents n ON n.tenant_id = d.tenant_id AND n.document_id = d.id
-    JOIN penny.document_manifests m ON m.tenant_id = n.tenant_id AND m.id = n.manifest_id
-    WHERE d.tenant_id = $1 AND d.sha256 = $2 GROUP BY d.id, d.body
+    SELECT d.id, d.body, ARRAY (
+        SELECT DISTINCT (SELECT m.client FROM penny.document_manifests m WHERE m.tenant_id = n.tenant_id AND m.id = n.manifest_id)
+        FROM penny.manifest_documents n WHERE n.tenant_id = d.tenant_id AND n.document_id = d.id
+    ) AS clients
+    FROM penny.trusted_documents d WHERE d.tenant_id = $1 AND d.sha256 = $2
 """
 BY_NAME: Final = """
-    SELECT d.id, d.body, array_agg(DISTINCT m.client) AS clients
-    FROM penny.manifest_documents n
-    JOIN penny.trusted_documents d ON d.tenant_id = n.tenant_id AND d.id = n.document_id
-    JOIN penny.document_manifests m ON m.tenant_id = n.tenant_id AND m.id = n.manifest_id
-    WHERE n.tenant_id = $1 AND n.name = $2 GROUP BY d.id, d.body
+    SELECT d.id, d.body, ARRAY (
+        SELECT DISTINCT (SELECT m.client FROM penny.document_manifests m WHERE m.tenant_id = n.tenant_id AND m.id = n.manifest_id)
+        FROM penny.manifest_documents n WHERE n.tenant_id = d.tenant_id AND n.name = $2
+    ) AS clients
+    FROM penny.trusted_documents d WHERE d.tenant_id = $1 AND d.id = ANY (ARRAY (
+        SELECT DISTINCT n.document_id FROM penny.manifest_documents n WHERE n.tenant_id = $1 AND n.name = $2
+    ))
 """
 
 

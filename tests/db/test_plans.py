@@ -5,6 +5,7 @@ chooses between the two for a statement that is sent often). It must not scan a 
 bound beside it, whatever it throws away afterwards: a page of a long list is then neither sorted nor skipped to.
 """
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from db.statements import (
     branches,
     chats,
     credentials,
+    documents,
     facts,
     feedback,
     idempotency,
@@ -56,6 +58,7 @@ def some_id(kind: int, tenant: int, number: int = 0) -> UUID:
 
 TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT, FACT, JOB = range(1, 16)
 TENANT, USER, ROLE, MEMBERSHIP, SESSION, API_KEY, CHAT, BRANCH, MESSAGE, RUN, INVITATION, DEPLOYMENT, PARTICIPANT, SHARE = range(1, 15)
+MANIFEST, DOCUMENT = 16, 17
 # Tenant 0 is the whale: its first user has most of its chats, its first chat most of its messages and runs.
 WHALE, TENANTS = some_id(TENANT, 0), 300
 WHALE_USER, WHALE_CHAT = some_id(USER, 0), some_id(CHAT, 0)
@@ -131,6 +134,15 @@ SEED = f"""
     INSERT INTO penny.jobs (tenant_id, id, kind, key, status, due_at)
         SELECT {made_id(TENANT, number="0")}, {made_id(JOB)}, 'export', n::text,
             CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'SUCCEEDED' END, {AGO} FROM {each(3000, 20)};
+    INSERT INTO penny.document_manifests (tenant_id, id, client, version, document_count, created_by)
+        SELECT {made_id(TENANT, number="0")}, {made_id(MANIFEST)}, 'mobile', n::text, 50, {made_id(USER, number="0")} FROM {each(80, 3)};
+    INSERT INTO penny.trusted_documents (tenant_id, id, sha256, body, operation_name, cost, is_public)
+        SELECT {made_id(TENANT, number="0")}, {made_id(DOCUMENT)}, sha256(n::text::bytea), '', 'Q', 1, n % 100 = 0 FROM {each(2000, 10)};
+    INSERT INTO penny.manifest_documents (tenant_id, manifest_id, document_id, name)
+        SELECT {made_id(TENANT, number="0")}, {made_id(MANIFEST, number="n % 80")}, {made_id(DOCUMENT, number="n / 2")}, 'name-' || n / 2
+        FROM {each(4000, 20)};
+    INSERT INTO penny.document_calls (tenant_id, document_id, day, calls)
+        SELECT {made_id(TENANT, number="0")}, {made_id(DOCUMENT, number="n / 20")}, date '2026-11-22' - n % 20, 1 FROM {each(20000, 40)};
     INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result)
         SELECT {made_id(TENANT, number="0")}, {made_id(USER, number="0")}, sha256(n::text::bytea), '', '{{}}' FROM {each(3000, 2)};
     INSERT INTO directory.mails (id, content, next_attempt_at, sent_at)
@@ -427,6 +439,15 @@ HOT = {
         optional=True,
     ),
     "tenants with new facts": Hot(lambda scope: facts.tenants_since(scope, 1, 20090), 16, system=True, optional=True),
+    "a document by its hash": Hot(lambda scope: documents.by_sha256(scope, WHALE, hashlib.sha256(b"7").digest()), 8),
+    "a document by its name": Hot(lambda scope: documents.by_name(scope, WHALE, "name-7"), 8),
+    "a public document": Hot(lambda scope: documents.public_body(scope, hashlib.sha256(b"100").digest()), 1, system=True),
+    "calls of documents": Hot(
+        lambda scope: documents.calls_since(scope, WHALE, [some_id(DOCUMENT, 0, n) for n in range(50)], NOW.date()), 1000
+    ),
+    "a page of a manifest's documents": Hot(
+        lambda scope: documents.page_of_documents(scope, WHALE, some_id(MANIFEST, 0, 1), beyond=None, limit=LIMIT), 2100, optional=True
+    ),
     "jobs that are due": Hot(lambda scope: jobs.due(scope, ["export"], LIMIT), LIMIT, system=True),
     **of_columns("id"),
     "a mail that is due": Hot(lambda scope: mails.claim(scope, now=NOW, until=NOW), 4, system=True),

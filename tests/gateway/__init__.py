@@ -1,0 +1,1 @@
+"""Manifests, and documents by their ids."""

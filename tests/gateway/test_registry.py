@@ -1,0 +1,199 @@
+"""Documents by their ids in one process: looked up once, forgotten when told, bounded; those of clients' own in Valkey."""
+
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from uuid_utils.compat import uuid7
+from valkey.asyncio import Valkey
+
+from auth.background import Background
+from auth.encryption.keyring import Keyring
+from auth.viewers import Viewer
+from db.scopes import Reading, SystemScopes, TenantScopes
+from db.statements import documents
+from db.statements.documents import NewDocument
+from db.tables.documents import DocumentManifest
+from events.revocations import Revoked
+from gateway import registry as module
+from gateway.automatic import AutomaticDocuments
+from gateway.registry import Registry
+from gateway.uses import Uses
+from settings import Settings
+from tests.api.manifests import hash_of
+from tests.running import PASSWORD
+from web.works import Process
+
+TEXT = "query Me { viewer { user { name } } }"
+
+
+class CountingScopes(TenantScopes):
+    """Opens the scopes of others, and counts them."""
+
+    def __init__(self, scopes: TenantScopes) -> None:
+        self._scopes = scopes
+        self.opened = 0
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
+        self.opened += 1
+        async with self._scopes.reading(tenant_id) as scope:
+            yield scope
+
+
+@dataclasses.dataclass
+class House:
+    """A registry of its own over the servers of the tests."""
+
+    registry: Registry
+    counting: CountingScopes
+    uses: Uses
+    viewer: Viewer
+    now: list[float]
+
+    async def publish(self, scopes: TenantScopes, *texts: str, client: str = "mobile") -> UUID:
+        manifest_id = uuid7()
+        new = [NewDocument(hash_of(text), bytes.fromhex(hash_of(text)), text, "Me", 1, is_public=False) for text in texts]
+        manifest = DocumentManifest(
+            tenant_id=self.viewer.tenant_id, id=manifest_id, client=client, version=manifest_id.hex, document_count=len(new),
+            created_by=self.viewer.user_id, created_at=datetime.now(UTC),
+        )  # fmt: skip
+        async with scopes.writing(self.viewer.tenant_id) as scope:
+            await documents.publish(scope, manifest, new)
+        return manifest_id
+
+    def told(self) -> Revoked:
+        return Revoked(kind="documents", tenant_id=self.viewer.tenant_id, id=self.viewer.tenant_id, reason="DOCUMENTS_CHANGED")
+
+
+@pytest.fixture
+async def viewer(process: Process) -> Viewer:
+    opened = await process.works.accounts.sign_up(
+        email=f"{uuid7().hex}@example.com", password=PASSWORD, name="Ada", tenant_name="Acme", invitation_token=None,
+        transport="BEARER", address="127.0.0.1", user_agent=None,
+    )  # fmt: skip
+    return opened.viewer
+
+
+@pytest.fixture
+async def house(
+    viewer: Viewer, scopes: TenantScopes, system: SystemScopes, valkey: Valkey, keyring: Keyring, settings: Settings
+) -> AsyncIterator[House]:
+    narrow = dataclasses.replace(settings, document_cache_documents=3, document_uses_seconds=3600.0)
+    counting, background, now = CountingScopes(scopes), Background(), [0.0]
+    uses = Uses(scopes, background, narrow)
+    registry = Registry(
+        scopes=counting,
+        system=system,
+        automatic=AutomaticDocuments(valkey, keyring, narrow),
+        uses=uses,
+        settings=narrow,
+        clock=lambda: now[0],
+    )
+    yield House(registry, counting, uses, viewer, now)
+    await uses.close()
+    await background.close()
+
+
+async def test_what_was_found_is_asked_for_no_more_until_it_is_told_or_old(house: House, scopes: TenantScopes, settings: Settings) -> None:
+    await house.publish(scopes, TEXT)
+    for _ in range(3):
+        assert await house.registry.find(house.viewer, hash_of(TEXT)) == TEXT
+        assert house.registry.known(house.viewer, hash_of(TEXT)) == TEXT
+    assert house.counting.opened == 1
+    house.registry.forget(dataclasses_replaced(house.told(), kind="models"))
+    assert house.registry.known(house.viewer, hash_of(TEXT)) == TEXT
+    house.registry.forget(house.told())
+    assert house.registry.known(house.viewer, hash_of(TEXT)) is None
+    assert await house.registry.find(house.viewer, hash_of(TEXT)) == TEXT
+    house.now[0] += settings.document_cache_seconds + 1
+    assert house.registry.known(house.viewer, hash_of(TEXT)) is None
+
+
+def dataclasses_replaced(revoked: Revoked, kind: str) -> Revoked:
+    return Revoked(kind=kind, tenant_id=revoked.tenant_id, id=revoked.id, reason=revoked.reason)  # type: ignore[arg-type] # any of the kinds
+
+
+async def test_what_was_not_found_is_remembered_until_something_is_published(house: House, scopes: TenantScopes) -> None:
+    for _ in range(3):
+        assert await house.registry.find(house.viewer, hash_of(TEXT)) is None
+    assert house.counting.opened == 1
+    await house.publish(scopes, TEXT)
+    house.registry.forget(house.told())
+    assert await house.registry.find(house.viewer, hash_of(TEXT)) == TEXT
+
+
+async def test_what_is_found_while_something_changes_is_not_kept(
+    house: House, scopes: TenantScopes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.publish(scopes, TEXT)
+    asked = documents.by_sha256
+
+    async def changed_meanwhile(scope: Reading, tenant_id: UUID, sha256: bytes) -> object:
+        row = await asked(scope, tenant_id, sha256)
+        house.registry.forget(house.told())
+        return row
+
+    monkeypatch.setattr(documents, "by_sha256", changed_meanwhile)
+    assert await house.registry.find(house.viewer, hash_of(TEXT)) == TEXT
+    assert house.registry.known(house.viewer, hash_of(TEXT)) is None
+
+
+async def test_no_more_is_kept_than_the_bounds_allow(house: House, scopes: TenantScopes, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"query Q{number} {{ __typename }}" for number in range(5)]
+    await house.publish(scopes, *texts)
+    for text in texts:
+        assert await house.registry.find(house.viewer, hash_of(text)) == text
+        assert await house.registry.find(house.viewer, hash_of(f"# {text}")) is None
+    assert (len(house.registry._kept), len(house.registry._missing)) == (3, 3)
+    monkeypatch.setattr(module, "KEPT_CHARACTERS", len(texts[0]))
+    await house.registry.find(house.viewer, hash_of(texts[0]))
+    assert list(house.registry._kept) == [(house.viewer.tenant_id, hash_of(texts[0]))]
+    assert house.registry._characters == len(texts[0])
+    house.registry.forget(None)
+    assert (house.registry._characters, len(house.registry._kept)) == (0, 0)
+
+
+async def test_uses_are_written_down_together_and_those_of_documents_that_are_gone_are_left_out(house: House, scopes: TenantScopes) -> None:
+    gone = "query Gone { __typename }"
+    manifest_id, _ = await house.publish(scopes, gone), await house.publish(scopes, TEXT)
+    for text in (TEXT, TEXT, gone):
+        await house.registry.find(house.viewer, hash_of(text))
+    tenant_id = house.viewer.tenant_id
+    async with scopes.writing(tenant_id) as scope:
+        assert await documents.delete_manifest(scope, tenant_id, manifest_id)
+    await house.uses.close()
+    async with scopes.reading(tenant_id) as scope:
+        rows = await scope.rows(
+            "SELECT calls, day = (now() AT TIME ZONE 'UTC')::date AS today FROM penny.document_calls WHERE tenant_id = $1", tenant_id
+        )
+    assert [(row["calls"], row["today"]) for row in rows] == [(2, True)]
+
+
+async def test_clients_own_documents_are_bounded_and_end(viewer: Viewer, valkey: Valkey, keyring: Keyring, settings: Settings) -> None:
+    narrow = dataclasses.replace(settings, automatic_documents=2, automatic_document_seconds=60, automatic_document_characters=40)
+    automatic = AutomaticDocuments(valkey, keyring, narrow)
+    texts = [f"query Q{number} {{ __typename }}" for number in range(3)]
+    for text in texts:
+        await automatic.keep(viewer.tenant_id, hash_of(text), text)
+    found = [await automatic.find(viewer.tenant_id, hash_of(text)) for text in texts]
+    assert sum(text is not None for text in found) == 2
+    assert found[2] == texts[2]
+    long = f"query {'L' * 40} {{ __typename }}"
+    await automatic.keep(viewer.tenant_id, hash_of(long), long)
+    assert await automatic.find(viewer.tenant_id, hash_of(long)) is None
+    ends = f"{settings.valkey_prefix}:documents:{{{viewer.tenant_id}}}:ends"
+    assert 0 < await valkey.ttl(ends) <= 60
+    await valkey.zadd(ends, {hash_of(texts[2]): 1})
+    assert await automatic.find(viewer.tenant_id, hash_of(texts[2])) is None
+    await automatic.keep(viewer.tenant_id, hash_of(texts[0]), texts[0])
+    assert not await valkey.hexists(ends.replace(":ends", ":texts"), hash_of(texts[2]))  # type: ignore[misc] # typed for the blocking client too
+
+
+async def test_a_text_of_another_hash_is_no_document(viewer: Viewer, valkey: Valkey, keyring: Keyring, settings: Settings) -> None:
+    automatic = AutomaticDocuments(valkey, keyring, settings)
+    await automatic.keep(viewer.tenant_id, hash_of("other"), TEXT)
+    assert await automatic.find(viewer.tenant_id, hash_of("other")) is None
