@@ -28,6 +28,7 @@ class Broadcast:
         self._followers: dict[Follower, None] = {}
         self._groups: dict[View, Group] = {}
         self._kept: dict[str, Told] = {}
+        self._heard = (0, 0)  # epoch and seq
         self._looking: asyncio.Task[NoReturn] | None = None
 
     def join(self, follower: Follower) -> None:
@@ -52,18 +53,22 @@ class Broadcast:
         return not self._followers
 
     def heard(self, entries: Sequence[Entry]) -> None:
-        """Open what came once, and hand it to all."""
+        """Open what came once, and hand it to all.
+
+        An answer that was asked for by a broadcast before this one may bring again what the next one brings.
+        """
         if not self._followers:
             return
         try:
             # The newest reader's cipher knows the newest key.
             cipher = next(reversed(self._followers)).cipher
-            tolds = [self.opened(entry, cipher) for entry in entries if seq_of(entry[0])]
+            tolds = [self.opened(entry, cipher) for entry in entries if seq_of(entry[0]) and _order(entry[0]) > self._heard]
         except Exception as error:  # noqa: BLE001 - readers meet it in the log, each with its own cipher, and tell it
             log.warning("run_log_unreadable", run_id=str(self._run_id), error=type(error).__name__)
             self.lagged()
             return
         if tolds:
+            self._heard = _order(tolds[-1].entry_id)
             now = asyncio.get_running_loop().time()
             for group in tuple(self._groups.values()):
                 group.hear(tolds, now)
@@ -103,3 +108,7 @@ def seq_of(entry_id: str) -> int:
 def epoch_of(entry_id: str) -> int:
     """Read out of an entry's id in which epoch it was written."""
     return int(entry_id.partition("-")[0])
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    return epoch_of(entry_id), seq_of(entry_id)

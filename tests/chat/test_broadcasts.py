@@ -110,6 +110,24 @@ async def test_readers_with_one_view_share_its_pieces() -> None:
         task.cancel()
 
 
+@pytest.mark.parametrize("view", [EVERYTHING, View(gather_seconds=0.001)])
+async def test_what_comes_again_is_told_once(view: View) -> None:
+    cipher, run_id, events = new_cipher(), uuid4(), spoken(5)
+    entries = sealed(cipher, run_id, events)
+    broadcast, sink = Broadcast(run_id), Taking()
+    busy, taking = follower(cipher, view=view), follower(cipher, sink, view=view)
+    broadcast.join(busy)
+    broadcast.join(taking)
+    task = await waiting(taking)
+    broadcast.heard(entries[:4])
+    broadcast.heard(entries[2:6])
+    broadcast.heard(entries[1:])
+    told = events_of(await task)
+    assert [event.seq for event in [*sink.taken, *told]] == [1, 2, 3, 4, 5, 6, 7, 8] if view is EVERYTHING else told[-1].seq == 8
+    assert text_of([*sink.taken, *told]) == text_of(events)
+    assert text_of(events_of(await busy.wait(PATIENCE))) == text_of(events)
+
+
 async def test_a_reader_who_cannot_be_told_holds_up_no_other_and_reads_for_itself() -> None:
     def refuse(_: Sequence[Told]) -> int:
         raise ValueError("it has had enough")
