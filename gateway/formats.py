@@ -37,9 +37,11 @@ def name_of(text: str) -> str:
 
 
 def fault_of(name: str, text: str) -> str | None:
-    """Say why a document cannot go by this name: one that looks like a hash must be the text's."""
+    """Say why a document cannot be kept by this name: one that looks like a hash must be the text's."""
     if not name or len(name) > LONGEST_NAME or not name.isprintable():
         return f"An id has 1 to {LONGEST_NAME} printable characters."
+    if "\0" in text:
+        return "A document has no character NUL."
     digits = name.lower()
     made = _HASHES.get(len(name)) if all(digit in "0123456789abcdef" for digit in digits) else None
     if made is not None and made(text.encode()).hexdigest() != digits:

@@ -2,10 +2,10 @@
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -40,6 +40,14 @@ class ManifestDraft:
     parts: int = 1
 
 
+class Release(NamedTuple):
+    """A version of a tenant's client."""
+
+    tenant_id: UUID
+    client: str
+    version: str
+
+
 @dataclass(frozen=True)
 class Published:
     """What became of a manifest: its row once all of it has come, or why which of its documents were refused."""
@@ -65,7 +73,7 @@ class Manifests:
 
         Raises `Conflict` where the version has been published with other documents, or a part comes out of turn.
         """
-        client, version = checked_name(draft.client, path=["client"]), checked_name(draft.version, path=["version"])
+        release = Release(viewer.tenant_id, checked_name(draft.client, path=["client"]), checked_name(draft.version, path=["version"]))
         if not 1 <= draft.part <= draft.parts <= MOST_PARTS:
             raise Invalid(f"Parts are numbered from 1, to {MOST_PARTS} at most.", path=("part",), constraint=f"range=1..{MOST_PARTS}")
         judged = await self._judged(texts_by_name(draft.manifest))
@@ -75,13 +83,15 @@ class Manifests:
         new = [one for one in judged if isinstance(one, NewDocument)]
         async with self._scopes.writing(viewer.tenant_id) as scope:
             await tenants.locked(scope, viewer.tenant_id)
-            whole = await self._gathered(scope, viewer.tenant_id, client, version, draft, new)
+            whole = await self._gathered(scope, release, draft.part, new)
             if taken := await documents.taken_names(scope, viewer.tenant_id, whole):
                 return Published(None, [f"{name}: this id is another document's already." for name in taken])
+            await documents.delete_drafts(scope, *release, before=datetime.now(UTC) - DRAFT_LIFE)
             if draft.part < draft.parts:
-                await self._keep_draft(scope, viewer.tenant_id, client, version, draft.part, whole)
+                await documents.keep_draft(scope, *release, parts=draft.part, documents=whole)
+                await self._check_room(scope, viewer.tenant_id)
                 return Published(None)
-            row = await self._written(scope, viewer, client, version, whole)
+            row = await self._written(scope, viewer, release, whole)
         await self._tell(viewer.tenant_id)
         return Published(row)
 
@@ -103,18 +113,15 @@ class Manifests:
 
     async def _judged(self, texts: Mapping[str, str]) -> list[NewDocument | str]:
         """Look at each document by itself: what it is, or a sentence that says why not."""
-        most = self._settings.manifest_documents
-        if len(texts) > most:
-            raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
+        self._check_count(texts)
         return [await self._one(name, text) for name, text in texts.items()]
 
     async def _one(self, name: str, text: str) -> NewDocument | str:
-        judged = None
-        if (fault := fault_of(name, text)) is None:
-            judged = await self._asked(text)
-            fault = judged.error
-        if judged is None or fault is not None:
+        if (fault := fault_of(name, text)) is not None:
             return f"{name}: {fault}"
+        judged = await self._asked(text)
+        if judged.error is not None:
+            return f"{name}: {judged.error}"
         sha256 = hashlib.sha256(text.encode()).digest()
         return NewDocument(name, sha256, text, judged.operation_name, judged.cost, judged.is_public)
 
@@ -124,63 +131,52 @@ class Manifests:
         await asyncio.sleep(0)
         return self._judge(text)
 
-    async def _gathered(  # noqa: PLR0913 - the manifest, and what came of it
-        self, scope: Writing, tenant_id: UUID, client: str, version: str, draft: ManifestDraft, new: Sequence[NewDocument]
-    ) -> list[NewDocument]:
+    async def _gathered(self, scope: Writing, release: Release, part: int, new: Sequence[NewDocument]) -> list[NewDocument]:
         """Put a part behind those that came before it."""
-        if draft.part == 1:
+        if part == 1:
             return list(new)
-        parts, before = await documents.draft_of(scope, tenant_id, client, version)
-        if parts != draft.part - 1:
+        parts, before = await documents.draft_of(scope, *release)
+        if parts != part - 1:
             raise Conflict(f"Part {parts + 1} comes next; begin with part 1 again.", path=("part",))
         named = {one.name: one for one in [*before, *new]}
-        if len(named) > self._settings.manifest_documents:
-            most = self._settings.manifest_documents
-            raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
+        self._check_count(named)
         if len(named) < len(before) + len(new):
             raise Invalid("An id is in two parts of the manifest.", path=("manifest",), constraint="unique")
         return list(named.values())
 
-    async def _keep_draft(  # noqa: PLR0913 - a draft's key and what is in it
-        self, scope: Writing, tenant_id: UUID, client: str, version: str, part: int, whole: Sequence[NewDocument]
-    ) -> None:
-        await documents.delete_drafts(scope, tenant_id, client, version, before=datetime.now(UTC) - DRAFT_LIFE)
-        await documents.keep_draft(scope, tenant_id, client, version, parts=part, documents=whole)
-        _, size = await documents.sizes(scope, tenant_id)
-        self._check_bytes(size)
-
-    async def _written(self, scope: Writing, viewer: Viewer, client: str, version: str, whole: Sequence[NewDocument]) -> Row:
-        now = datetime.now(UTC)
-        await documents.delete_drafts(scope, viewer.tenant_id, client, version, before=now - DRAFT_LIFE)
-        if (there := await documents.manifest_of(scope, viewer.tenant_id, client, version)) is not None:
+    async def _written(self, scope: Writing, viewer: Viewer, release: Release, whole: Sequence[NewDocument]) -> Row:
+        if (there := await documents.manifest_of(scope, *release)) is not None:
             if await documents.hashes_by_name(scope, viewer.tenant_id, there["id"]) != {one.name: one.sha256 for one in whole}:
                 raise Conflict("This version is published already, with other documents.", path=("version",))
             return there
         manifest = DocumentManifest(
-            tenant_id=viewer.tenant_id,
+            **release._asdict(),
             id=uuid7(),
-            client=client,
-            version=version,
             document_count=len({one.sha256 for one in whole}),
             created_by=viewer.user_id,
-            created_at=now,
+            created_at=datetime.now(UTC),
         )
         await documents.publish(scope, manifest, whole)
         await record(scope, viewer.tenant_id, DocumentManifestPublished(manifest_id=manifest.id), by=viewer)
-        manifests, size = await documents.sizes(scope, viewer.tenant_id)
-        most = self._settings.tenant_manifests
-        if manifests > most:
-            raise Conflict(f"A tenant has at most {most:,} manifests: take one back first.", path=("version",))
-        self._check_bytes(size)
-        row = await documents.manifest_of(scope, viewer.tenant_id, client, version)
-        assert row is not None
+        await self._check_room(scope, viewer.tenant_id)
+        row = await documents.manifest_of(scope, *release)
+        assert row is not None, "it was written just now"
         return row
 
-    def _check_bytes(self, size: int) -> None:
-        most = self._settings.tenant_document_bytes
-        if size > most:
-            message = f"A tenant's documents have at most {most:,} bytes: take a manifest back first."
-            raise Invalid(message, path=("manifest",), constraint=f"max_bytes={most}")
+    def _check_count(self, found: Collection[str]) -> None:
+        most = self._settings.manifest_documents
+        if len(found) > most:
+            raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
+
+    async def _check_room(self, scope: Writing, tenant_id: UUID) -> None:
+        """Undo what is too much for a tenant, by raising."""
+        manifests, size = await documents.sizes(scope, tenant_id)
+        most, bytes_ = self._settings.tenant_manifests, self._settings.tenant_document_bytes
+        if manifests > most:
+            raise Conflict(f"A tenant has at most {most:,} manifests: take one back first.", path=("version",))
+        if size > bytes_:
+            message = f"A tenant's documents have at most {bytes_:,} bytes: take a manifest back first."
+            raise Invalid(message, path=("manifest",), constraint=f"max_bytes={bytes_}")
 
     async def _tell(self, tenant_id: UUID) -> None:
         revoked = Revoked(kind="documents", tenant_id=tenant_id, id=tenant_id, reason="DOCUMENTS_CHANGED")

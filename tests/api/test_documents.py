@@ -1,5 +1,6 @@
 """Manifests through the endpoint: published whole or not at all, listed, taken back."""
 
+import asyncio
 import hashlib
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.api.manifests import SIGN_IN, VIEWER, flat, hash_of, live, publish, published
 from tests.api.people import code_of, done, member, refused
-from tests.running import Api
+from tests.running import Api, running_web
 from web.works import Process
 
 OLD_IOS = {hash_of(VIEWER): {"name": "Viewer", "source": VIEWER}}
@@ -36,11 +37,11 @@ async def test_a_manifest_of_any_tool_is_published(api: Api, manifest: dict[str,
 
 async def test_nothing_of_a_manifest_is_published_with_a_document_that_cannot_run(api: Api) -> None:
     ada = await api.sign_up()
-    texts = [VIEWER, "{ nothingLikeThis }", "{ viewer {", "query A { __typename } query B { __typename }"]
+    texts = [VIEWER, "{ nothingLikeThis }", "{ viewer {", "query A { __typename } query B { __typename }", "{ __typename } # \0"]
     payload = await published(ada, {**flat(*texts), "a" * 64: SIGN_IN})
     assert payload["manifest"] is None
     assert [error["code"] for error in payload["errors"]] == ["VALIDATION"]
-    assert len(payload["rejected"]) == 4
+    assert len(payload["rejected"]) == 5
     assert any("nothingLikeThis" in one for one in payload["rejected"])
     assert any(one.startswith("a" * 64 + ": The id is not the hash") for one in payload["rejected"])
     assert await live(ada) == []
@@ -58,6 +59,26 @@ async def test_a_version_keeps_its_documents_and_versions_share_texts(api: Api) 
     assert (await published(ada, {"viewer": VIEWER}, version="2"))["errors"] == []
     taken = await published(ada, {"viewer": SIGN_IN}, version="3")
     assert taken["rejected"] == ["viewer: this id is another document's already."]
+
+
+async def test_many_who_publish_the_same_publish_it_once(api: Api) -> None:
+    ada = await api.sign_up()
+    payloads = await asyncio.gather(*(published(ada, flat(VIEWER, SIGN_IN)) for _ in range(6)))
+    assert {payload["manifest"]["id"] for payload in payloads} == {(await live(ada))[0]["id"]}
+    assert all(payload["errors"] == [] for payload in payloads)
+
+
+async def test_a_tenant_has_room_for_so_much(api: Api, environment: dict[str, str]) -> None:
+    ada = await api.sign_up()
+    narrow = {"PENNY_TENANT_MANIFESTS": "1", "PENNY_TENANT_DOCUMENT_BYTES": "1024", "PENNY_MANIFEST_DOCUMENTS": "2"}
+    async with running_web({**environment, **narrow}) as (url, _), Api(url, ada.token) as here:
+        assert (await published(here, flat(*(f"{{ __typename }} # {number}" for number in range(3)))))["errors"][0]["code"] == "VALIDATION"
+        large = f"{{ __typename }} # {'x' * 1024}"
+        assert (await published(here, flat(large)))["errors"][0]["code"] == "VALIDATION"
+        assert (await published(here, flat(large), parts=2))["errors"][0]["code"] == "VALIDATION"
+        await publish(here, VIEWER, version="1")
+        assert (await published(here, flat(VIEWER), version="2"))["errors"][0]["code"] == "CONFLICT"
+    assert [one["version"] for one in await live(ada)] == ["1"]
 
 
 async def test_a_large_manifest_comes_in_parts_and_counts_when_all_have_come(api: Api) -> None:
