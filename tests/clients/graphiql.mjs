@@ -87,6 +87,8 @@ async function run(page, token, step) {
   } catch {
     throw new Error(`the response never showed ${JSON.stringify(step.expect)}, but: ${await pane.innerText()}`);
   }
+  const wrong = await page.locator('.squiggly-error').count();
+  if (wrong) throw new Error(`the editors underline ${wrong} mistakes in ${JSON.stringify(step)}`);
   if (step.picture) await page.screenshot({ path: step.picture });
   return { response: (await pane.innerText()).replaceAll('\u00a0', ' '), before, after: await said(page, 'Cost of the last run') };
 }
@@ -104,6 +106,9 @@ async function lookAround(page) {
     await page.keyboard.press('Escape');
   }
   await page.getByRole('button', { name: 'New tab' }).click();
+  await page.getByRole('button', { name: 'Show GraphiQL Explorer' }).click();
+  await page.locator('.graphiql-explorer-root').getByText('rateLimit').click();
+  await editor.getByText('rateLimit').waitFor();
   await write(page, '.graphiql-query-editor', 'query Look { viewer { user { name } } }');
   await page.locator('.graphiql-tab-active', { hasText: 'Look' }).waitFor();
   await editor.getByText('viewer').hover();

@@ -57,11 +57,12 @@ function usePublished(headersOf) {
   return { manifests, documents, problem, choose, reload };
 }
 
-/** Runs a document into the pane of answers, and stops it. */
+/** Runs a document into the pane of answers, and stops it; so does hiding the panel. */
 function useRun(headersOf) {
   const responseEditor = useGraphiQL((state) => state.responseEditor);
   const { updateActiveTabValues } = useGraphiQLActions();
   const [running, setRunning] = useState(null);
+  useEffect(() => () => running?.abort(), [running]);
 
   function show(response) {
     responseEditor.setValue(response);
