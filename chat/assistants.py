@@ -255,21 +255,20 @@ async def usable_version(scope: Reading, viewer: Viewer, assistant_id: UUID) -> 
     return (await assistants.versions_by_ids(scope, viewer.tenant_id, [found[0]["current_version_id"]]))[0]
 
 
-async def check_usable_version(scope: Reading, viewer: Viewer, version_id: UUID) -> None:
-    """Raise `NotFound` unless the viewer may have a message answered by this version: drafts are for the assistant's editors."""
+async def version_chosen(scope: Reading, viewer: Viewer, version_id: UUID) -> Row:
+    """Read the version that was chosen for an answer which the viewer asks for: drafts are for the assistant's editors.
+
+    Whoever chose it may have been somebody else, or the viewer while it was theirs to use. Raises `NotFound`, as for a missing one, where
+    it is not, and `VersionIsWithdrawn`.
+    """
     versions = await assistants.versions_by_ids(scope, viewer.tenant_id, [version_id])
     found = await assistants.by_ids(scope, viewer.tenant_id, [one["assistant_id"] for one in versions])
     may = can_edit_assistant if versions and versions[0]["state"] == "DRAFT" else can_use_assistant
     if not found or not may(viewer, opened_grants(found[0])):
         raise NotFound("There is no AssistantVersion with this id.", path=("assistantVersionId",))
-
-
-async def version_chosen(scope: Reading, tenant_id: UUID, version_id: UUID) -> Row:
-    """Read a version that was chosen for an answer; raises `VersionIsWithdrawn`."""
-    (version,) = await assistants.versions_by_ids(scope, tenant_id, [version_id])
-    if version["state"] == "WITHDRAWN":
+    if versions[0]["state"] == "WITHDRAWN":
         raise VersionIsWithdrawn
-    return version
+    return versions[0]
 
 
 async def version_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> Row | None:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from auth.encryption.ciphers import TenantCipher
 from auth.viewers import Viewer
 from errors import Invalid
 from inference.deployments import Model
 from inference.offerings import Offering
-from inference.offers import Models, check_named, check_policy, check_unnamed, opened_policy
+from inference.offers import Models, check_named, check_policy, check_unnamed, readers_of
 from settings import Settings
 
 _PATH = ("modelIds",)
@@ -43,10 +42,10 @@ class Choice:
             else:
                 check_named(self.offering, chosen, policy)
 
-    def readers(self, model_id: UUID | None, policy_id: UUID | None, cipher: TenantCipher) -> Sequence[Model]:
+    def readers(self, model_id: UUID | None, policy_id: UUID | None) -> Sequence[Model]:
         """The models that may be given a question which one of the models is asked."""
         policy = None if policy_id is None else self.offering.policies.get(policy_id)
-        return opened_policy(self.offering, model_id, policy, cipher).readers
+        return readers_of(self.offering, model_id, policy)
 
 
 class Choices:

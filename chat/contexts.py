@@ -158,12 +158,15 @@ def wanted_length(asked: int | None, version: Content | None, settings: Settings
     return asked or (version.parameters.max_output_tokens if version else None) or settings.model_max_output_tokens
 
 
-def check_fits(text: str, version: Content | None, *, readers: Sequence[Model], asked: int | None, settings: Settings) -> None:
-    """Raise `ContextOverflow` for a message that nobody could be given, even with nothing before it but the assistant's instructions."""
-    limit = room_among(readers, wanted_length(asked, version, settings)).limit
-    needed = tokens_of(text) + (tokens_of(version.instructions) if version else 0)
+def check_fits(text: str, before: Sequence[ModelMessage], *, limit: int) -> int:
+    """Say how many tokens a message takes with what comes before all (`Window.before`), even if nothing that was heard is given with it.
+
+    Raises `ContextOverflow` where that is more than anybody could be given.
+    """
+    needed = tokens_of(text) + sum(tokens_of(message.text) for message in before)
     if needed > limit:
         raise ContextOverflow(limit_tokens=max(0, limit), requested_tokens=needed)
+    return needed
 
 
 def tokens_of(text: str) -> int:

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_delete_chat
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
-from chat.assistants import check_usable_version, usable_version
+from chat.assistants import usable_version
 from chat.branches import place_after
 from chat.choices import Choice, Choices
 from chat.claims import Made
@@ -127,8 +127,6 @@ class Conversations:
             if (earlier := await act.claimed("messageSend", key, {"chat": chat_id.hex, **msgspec.to_builtins(draft)}, made)) is not None:
                 return await sent_before(act, earlier)
             chat = await speakable(act.scope, viewer, chat_id)
-            if draft.assistant_version_id is not None:
-                await check_usable_version(act.scope, viewer, draft.assistant_version_id)
             said, stopped = await _said(act, chat, draft, made, choice)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
         await self._dispatch.stops(act.cipher, stopped)

@@ -11,12 +11,12 @@ from uuid_utils.compat import uuid7
 from auth.policies.chats import can_read_chat
 from chat import records
 from chat.acts import Act
-from chat.assistants import opened_content, version_chosen, version_of_chat
+from chat.assistants import Content, opened_content, version_chosen, version_of_chat
 from chat.branches import Joint, Place, places_after
 from chat.choices import DEFAULT, Choice
 from chat.claims import Made
 from chat.contents import Part, plain_text, text_parts
-from chat.contexts import check_fits
+from chat.contexts import check_fits, read_branch, room_among, wanted_length, window_of
 from chat.records import Said
 from db.scopes import Row
 from db.statements import chats, messages, runs
@@ -30,13 +30,13 @@ class Order:
     """How a question is to be answered: by these runs, side by side, each with its model, when it is their turn.
 
     What they begin with was said by the message `begins_as`. A version of an assistant that was chosen answers in place of the chat's.
-    With a choice it is checked that the models can be asked.
+    `choice` is what the viewer chose, and what it is checked with that the models can be asked.
     """
 
     run_ids: Sequence[UUID]
     turn: int
+    choice: Choice
     models: Sequence[UUID | None] = DEFAULT
-    choice: Choice | None = None
     routing_policy_id: UUID | None = None
     max_output_tokens: int | None = None
     background: bool = True
@@ -88,7 +88,7 @@ async def say(act: Act, chat_id: UUID, question: Said, order: Order | None) -> E
         await chats.move_head(act.scope, act.tenant_id, chat_id, question.id)
         await record(act.scope, act.tenant_id, ChatUpdated(chat_id=chat_id), by=act.viewer)
         return Exchange(row, [])
-    order = await _followed(act, chat_id, order, said=plain_text(question.parts))
+    order = await _followed(act, chat_id, order, said=question)
     joint = Joint(question.id, question.place.branch_id, question.place.depth)
     places = await places_after(act.scope, act.tenant_id, chat_id, joint, len(order.run_ids), is_new=True)
     answers = _answers(places, order)
@@ -106,25 +106,38 @@ async def answer_again(act: Act, question: Row, order: Order) -> Exchange:
     return Exchange(question, await _begin(act, chat_id, answers, order))
 
 
-async def _followed(act: Act, chat_id: UUID, order: Order, *, said: str = "") -> Order:
+async def _followed(act: Act, chat_id: UUID, order: Order, *, said: Said | None = None) -> Order:
     """Let the chosen assistant answer, or else the chat's: its version, and its model where nobody chose another.
 
-    Raises what `Choice.check` and, for what is said now, `check_fits` raise of an order with a choice.
+    Raises what `version_chosen`, `Choice.check` and, for what is said now, `check_fits` raise.
     """
     if chosen := order.assistant_version_id:
-        version: Row | None = await version_chosen(act.scope, act.tenant_id, chosen)
+        version: Row | None = await version_chosen(act.scope, act.viewer, chosen)
     else:
         version = await version_of_chat(act.scope, act.tenant_id, chat_id)
     if version is not None:
         models = tuple(model_id or version["model_id"] for model_id in order.models)
         order = replace(order, assistant_version_id=version["id"], assistant_chosen=chosen is not None, models=models)
-    if order.choice is not None:
-        order.choice.check(order.models, order.routing_policy_id)
-        content = None if version is None else opened_content(act.cipher, version)
-        for model_id in order.models:
-            if readers := order.choice.readers(model_id, order.routing_policy_id, act.cipher):
-                check_fits(said, content, readers=readers, asked=order.max_output_tokens, settings=order.choice.settings)
+    order.choice.check(order.models, order.routing_policy_id)
+    await _check_fits(act, chat_id, order, None if version is None else opened_content(act.cipher, version), said)
     return order
+
+
+async def _check_fits(act: Act, chat_id: UUID, order: Order, version: Content | None, said: Said | None) -> None:
+    """Raise `ContextOverflow` where one of the models could not be given what is said, or the instructions alone."""
+    settings = order.choice.settings
+    wanted = wanted_length(order.max_output_tokens, version, settings)
+    readers = (order.choice.readers(model_id, order.routing_policy_id) for model_id in order.models)
+    limits = [room_among(some, wanted).limit for some in readers if some]
+    if not limits:
+        return
+    text, limit = plain_text(said.parts) if said else "", min(limits)
+    needed = check_fits(text, window_of([], version, act.cipher, limit=limit).before, limit=limit)
+    if said is None or said.place.parent_id is None or needed <= limit // 2:
+        return
+    # A summary takes a quarter of what the model could be given that wrote it: the branch is read only for what is long.
+    branch = await read_branch(act.scope, act.tenant_id, chat_id, said.place.parent_id, settings)
+    check_fits(text, window_of(branch, version, act.cipher, limit=limit).before, limit=limit)
 
 
 def terms_of(run: Row) -> dict[str, Any]:

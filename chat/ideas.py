@@ -16,7 +16,7 @@ from chat.contexts import Given, check_fits, given, read_branch
 from db.scopes import Reads, Row
 from errors import NotFound
 from inference.deployments import Model, Policy
-from inference.offers import Models
+from inference.offers import Models, readers_of
 from settings import Settings
 
 
@@ -72,10 +72,7 @@ class Ideas:
         model_id = found.model_id or offering.default_model_id
         if (model := await self._models.find(*who, model_id)) is None:
             raise NotFound("There is no Model with this id.", path=("model",))
-        readers: Sequence[Model] = [model]
-        if offering.candidates(model_id, None):
-            readers = (await self._models.policy_for(*who, model_id)).readers
-        return model_id, self._given(idea, found, readers)
+        return model_id, self._given(idea, found, readers_of(offering, model_id, None) or [model])
 
     async def _found(self, viewer: Viewer, idea: Idea, reads: Reads) -> _Found:
         cipher = await self._keyring.cipher(viewer.tenant_id)
@@ -91,10 +88,11 @@ class Ideas:
 
     def _given(self, idea: Idea, found: _Found, readers: Sequence[Model]) -> Given:
         """What would be given, with what would be said behind all that was; raises `ContextOverflow` where that alone is too much."""
-        said_id, branch = uuid7(), found.branch
-        if idea.texts:
-            text = plain_text(text_parts(list(idea.texts)))
-            check_fits(text, found.version, readers=readers, asked=idea.max_output_tokens, settings=self._settings)
-            said: Any = {"id": said_id, "role": "USER", "content": sealed(found.cipher, said_id, text_parts(list(idea.texts)))}
+        said_id, parts, branch = uuid7(), text_parts(list(idea.texts)), found.branch
+        if parts:
+            said: Any = {"id": said_id, "role": "USER", "content": sealed(found.cipher, said_id, parts)}
             branch = [*branch, said]
-        return given(branch, found.version, found.cipher, readers=readers, asked=idea.max_output_tokens, settings=self._settings)
+        whole = given(branch, found.version, found.cipher, readers=readers, asked=idea.max_output_tokens, settings=self._settings)
+        if parts:
+            check_fits(plain_text(parts), whole.window.before, limit=whole.window.limit)
+        return whole

@@ -8,6 +8,7 @@ from uuid_utils.compat import uuid7
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
 from chat.branches import place_after
+from chat.choices import Choices
 from chat.claims import Made
 from chat.contents import copied, opened
 from chat.dispatch import Dispatch
@@ -39,9 +40,10 @@ class NothingToContinue(Conflict):
 class Interventions:
     """Stops, steers and continues answers, for viewers who may write in their chats."""
 
-    def __init__(self, *, acts: Acts, dispatch: Dispatch, settings: Settings) -> None:
+    def __init__(self, *, acts: Acts, dispatch: Dispatch, choices: Choices, settings: Settings) -> None:
         self._acts = acts
         self._dispatch = dispatch
+        self._choices = choices
         self._settings = settings
 
     async def cancel(self, viewer: Viewer, run_id: UUID) -> tuple[Row, bool]:
@@ -62,6 +64,7 @@ class Interventions:
         The message follows the answer, and the new run waits for its end. Raises `RunHasEnded`.
         """
         check_texts(texts, self._settings)
+        choice = await self._choices.of(viewer)
         async with self._acts.begun(viewer) as act:
             run, missing = await _known(act, run_id)
             made = Made(run["chat_id"], uuid7(), (uuid7(),))
@@ -74,7 +77,8 @@ class Interventions:
             turn = await take_turn(act, chat["id"], Busy.QUEUE)
             place = await place_after(act.scope, act.tenant_id, chat["id"], run["output_message_id"])
             order = Order(
-                run_ids=made.runs, turn=turn.number, background=run["background"], models=(run["model_id"],), **terms_of(run),
+                run_ids=made.runs, choice=choice, models=(run["model_id"],), turn=turn.number, background=run["background"],
+                **terms_of(run),
             )  # fmt: skip
             said = await say(act, chat["id"], person_says(act, made.message, place, texts), order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])
@@ -87,6 +91,7 @@ class Interventions:
 
         Raises `NothingToContinue`.
         """
+        choice = await self._choices.of(viewer)
         async with self._acts.begun(viewer) as act:
             run, missing = await _known(act, run_id)
             made = Made(run["chat_id"], None, (uuid7(),))
@@ -103,8 +108,9 @@ class Interventions:
             assert question is not None, "a run is deleted with its messages"
             assert answer is not None, "a run is deleted with its messages"
             order = Order(
-                run_ids=made.runs, models=(run["model_id"],), turn=turn.number, background=run["background"], continues=run_id,
-                begins_as=answer["id"], begins_with=copied(opened(act.cipher, answer["id"], answer["content"])), **terms_of(run),
+                run_ids=made.runs, choice=choice, models=(run["model_id"],), turn=turn.number, background=run["background"],
+                continues=run_id, begins_as=answer["id"], begins_with=copied(opened(act.cipher, answer["id"], answer["content"])),
+                **terms_of(run),
             )  # fmt: skip
             said = await answer_again(act, question, order)
             position = await runs.queued_before(act.scope, act.tenant_id, made.runs[0])

@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from auth.encryption.ciphers import TenantCipher
 from chat.branches import Place
-from chat.contents import NoticePart, Part, opened, plain_text, sealed
+from chat.contents import NoticePart, Part, opened, opened_many, plain_text, sealed
 from db.scopes import Row, Writing
 from db.statements import feedback, messages
 from db.tables.chats import Message
@@ -91,15 +91,20 @@ async def save(scope: Writing, cipher: TenantCipher, message_id: UUID, parts: li
         await terms.keep_messages(scope, cipher, {message_id: plain_text(parts)})
 
 
-async def mark(scope: Writing, tenant_id: UUID, message_id: UUID, *, status: str) -> bytes:
-    """End an answer with what has been saved of it, unread; returns that."""
-    return await messages.mark(scope, tenant_id, message_id, status=status)
-
-
 async def end_unbegun(scope: Writing, cipher: TenantCipher, message_id: UUID) -> None:
     """End an answer that nobody has begun; what it was to go on from is found in it too."""
-    content = await mark(scope, cipher.tenant_id, message_id, status="INCOMPLETE")
+    content = await messages.mark(scope, cipher.tenant_id, message_id, status="INCOMPLETE")
     await terms.keep_messages(scope, cipher, {message_id: plain_text(opened(cipher, message_id, content))})
+
+
+async def end_broken(scope: Writing, tenant_id: UUID, cipher: TenantCipher | None, message_id: UUID, *, status: str) -> None:
+    """End an answer with what has been saved of it, which is found if it can be read: there may be no cipher, or one that cannot."""
+    content = await messages.mark(scope, tenant_id, message_id, status=status)
+    if cipher is None or cipher.active_version is None:
+        return
+    (parts,) = opened_many(cipher, [{"id": message_id, "content": content}])
+    if isinstance(parts, list):
+        await terms.keep_messages(scope, cipher, {message_id: plain_text(parts)})
 
 
 async def redact(scope: Writing, cipher: TenantCipher, message_id: UUID, *, by: UUID) -> Row | None:

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from valkey.asyncio import Valkey
 
+from auth.encryption.ciphers import ContentIsUnreadable, TenantCipher
 from auth.encryption.keyring import Keyring
 from chat import records
 from chat.answers import Answer
@@ -219,8 +220,11 @@ class Worker:
             return policy_of_settings(self._settings), unavailable(error)
 
     async def _end_broken(self, tenant_id: UUID, run: Row) -> None:
-        """End a run that cannot even be prepared, without reading any of its content, so that its chat is free again."""
-        seq = run["last_seq"]
+        """End a run that cannot even be prepared, whatever of it can be read, so that its chat is free again."""
+        seq: int = run["last_seq"]
+        cipher: TenantCipher | None = None
+        with contextlib.suppress(ContentIsUnreadable, Unavailable):
+            cipher = await self._keyring.cipher(tenant_id)
         with contextlib.suppress(*OUTAGES):
             seq = max(seq, await self._logs.newest_seq(tenant_id, run["id"]))
         values = {
@@ -231,7 +235,7 @@ class Worker:
             async with self._scopes.writing(tenant_id) as scope:
                 if await runs.finish(scope, tenant_id, run["id"], epoch=run["epoch"], values=values):
                     await close_unread(scope, run)
-                    await records.mark(scope, tenant_id, run["output_message_id"], status=BROKEN.message_status)
+                    await records.end_broken(scope, tenant_id, cipher, run["output_message_id"], status=BROKEN.message_status)
                     await records.ended(scope, run, BROKEN.status)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])
 

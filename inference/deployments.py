@@ -1,10 +1,10 @@
 """What can be asked, as plain values: models and their prices, the deployments that serve them, and the policies that choose."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
@@ -179,6 +179,29 @@ class FallbackRule(msgspec.Struct, frozen=True, kw_only=True):
     to: tuple[Deployment, ...]
 
 
+class Somewhere(Protocol):
+    """What is in a region, or in none."""
+
+    @property
+    def region(self) -> str | None: ...
+
+
+S = TypeVar("S", bound=Somewhere)
+
+
+def is_allowed(region: str | None, regions: Collection[str]) -> bool:
+    """Whether a place in a region may be asked; without regions any may."""
+    return not regions or region in regions
+
+
+def readers_among(candidates: Sequence[S], wider: Sequence[S], regions: Collection[str]) -> Sequence[S]:
+    """The places that may be given a question before any has failed: the candidates, and those that follow if it is too long.
+
+    Where none of them is in an allowed region, the candidates.
+    """
+    return [one for one in (*candidates, *wider) if is_allowed(one.region, regions)] or candidates
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """How a deployment is chosen, and what follows a failure. `id` is None for what the platform does by itself.
 
@@ -197,12 +220,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def readers(self) -> Sequence[Model]:
-        """The models that may be given a question before any has failed: the candidates', and theirs that follow if it is too long.
-
-        Where none of them is in an allowed region, those of the candidates.
-        """
-        asked = (*self.candidates, *self.fallbacks_on(FailureKind.CONTEXT_WINDOW))
-        return [one.model for one in asked if self.allows(one)] or [one.model for one in self.candidates]
+        """The models that may be given a question, as `readers_among` says."""
+        return [one.model for one in readers_among(self.candidates, self.fallbacks_on(FailureKind.CONTEXT_WINDOW), self.allowed_regions)]
 
     @property
     def places(self) -> Sequence[Deployment]:
@@ -211,7 +230,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
     def allows(self, deployment: Deployment) -> bool:
         """Whether a deployment is where it may be asked."""
-        return not self.allowed_regions or deployment.region in self.allowed_regions
+        return is_allowed(deployment.region, self.allowed_regions)
 
     def fallbacks_on(self, kind: FailureKind) -> Sequence[Deployment]:
         """The deployments to ask after such a failure, in order."""

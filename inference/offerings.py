@@ -20,6 +20,7 @@ from inference.deployments import (
     PriceSource,
     Strategy,
     Wire,
+    readers_among,
     standing_of,
 )
 from inference.models import FailureKind
@@ -186,18 +187,30 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
             allowed_regions=frozenset(policy.allowed_regions),
         )
 
+    def readers(self, model_id: UUID, policy: StoredPolicy | None, at: datetime) -> Sequence[Model]:
+        """The models that may be given a question: what `Policy.readers` says of the opened policy, and no key is opened for it."""
+        rules = policy.fallbacks if policy else ()
+        wider = [place for rule in rules if FailureKind.CONTEXT_WINDOW in rule.on for place in self._following(rule)]
+        found = readers_among(self.candidates(model_id, policy), wider, policy.allowed_regions if policy else ())
+        return [self._known(place, at) for place in found]
+
+    def _following(self, rule: StoredRule) -> list[Place]:
+        return [place for model_id in rule.to for place in self.candidates(model_id, None)]
+
     def _fallback(self, rule: StoredRule, cipher: TenantCipher, at: datetime) -> FallbackRule:
-        places = [place for model_id in rule.to for place in self.candidates(model_id, None)]
-        return FallbackRule(on=rule.on, to=tuple(self.deployment(place, cipher, at) for place in places))
+        return FallbackRule(on=rule.on, to=tuple(self.deployment(place, cipher, at) for place in self._following(rule)))
+
+    def _known(self, place: Place, at: datetime) -> Model:
+        model = self.models[place.model_id]
+        return model.as_known(model.price_at(at, place.owner))
 
     def deployment(self, place: Place, cipher: TenantCipher, at: datetime, *, turn: int | None = None) -> Deployment:
         """Open a place's key; raises `ContentIsUnreadable`."""
-        model = self.models[place.model_id]
         if place.wire is None:
-            raise ValueError(f"{model.key} is not asked over a wire.")
+            raise ValueError(f"{self.models[place.model_id].key} is not asked over a wire.")
         return Deployment(
             id=place.id,
-            model=model.as_known(model.price_at(at, place.owner)),
+            model=self._known(place, at),
             wire=place.wire,
             base_url=place.base_url,
             remote_name=place.remote_name,

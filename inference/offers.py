@@ -9,7 +9,6 @@ from uuid import UUID
 
 import msgspec
 
-from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from db.scopes import TenantScopes, Writing
@@ -108,7 +107,8 @@ class Models:
             if policy_id not in offering.policies:
                 raise ModelIsUnavailable("The routing policy is gone that says where the model may be asked.")
         policy = check_policy(offering, policy_id)
-        chosen = opened_policy(offering, model_id, policy, await self._keyring.cipher(tenant_id))
+        cipher = await self._keyring.cipher(tenant_id)
+        chosen = offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
         if not chosen.candidates:
             raise ModelIsUnavailable("The model cannot be asked any more.")
         return chosen if policy is not None else msgspec.structs.replace(chosen, max_retries=self._retries)
@@ -155,9 +155,9 @@ def check_policy(offering: Offering, policy_id: UUID | None) -> StoredPolicy | N
     return policy
 
 
-def opened_policy(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None, cipher: TenantCipher) -> Policy:
-    """Where a model may be asked, or the one that answers where none is named, with keys in hand."""
-    return offering.policy(model_id or _first(offering, policy), policy, cipher, datetime.now(UTC))
+def readers_of(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None) -> Sequence[Model]:
+    """The models that may be given a question which a model is asked, or the one that answers where none is named."""
+    return offering.readers(model_id or _first(offering, policy), policy, datetime.now(UTC))
 
 
 def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:

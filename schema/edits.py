@@ -110,7 +110,8 @@ class Mutation:
         scopes=["chats:write"],
         emits=[ChatUpdated, MessageCreated, RunQueued],
         description="Say something in another way: a new branch begins with the edit, and the old one stays. It is answered under "
-        "the routing policy of the last answer, and no longer than that one might be.",
+        "the routing policy of the last answer, by the assistant's version that was chosen for it if you may use that, and no longer "
+        "than it might be.",
     )
     message_regenerate: MessageRegeneratePayload = mutation(
         _regenerate,
@@ -118,7 +119,7 @@ class Mutation:
         scopes=["chats:write"],
         emits=[MessageCreated, RunQueued],
         description="Have something answered again, by other models if you like, under the same routing policy unless you name another. "
-        "The answers that are there stay.",
+        "A version of an assistant that was chosen answers again, and must be yours to use. The answers that are there stay.",
     )
     message_prefer: MessagePreferPayload = mutation(
         _prefer,

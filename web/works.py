@@ -186,7 +186,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             forks=Forks(acts=acts, settings=settings),
             compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, models=models, jobs=jobs, settings=settings),
             assistants=Assistants(scopes=scopes, keyring=keyring, models=models, settings=settings),
-            interventions=Interventions(acts=acts, dispatch=dispatch, settings=settings),
+            interventions=Interventions(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             participants=Participants(scopes=scopes, settings=settings),
             opinions=Opinions(acts=acts, settings=settings),
             exports=Exports(keyring=keyring, settings=settings),

@@ -3,8 +3,11 @@
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from tests.api.people import code_of, done, email_of, me, member, membership_id, refused, role_id
 from tests.api.test_models import house_model, model_named
+from tests.api.test_participants import put
 from tests.chat.talking import ask, hear, new_chat, say
 from tests.running import Api
 from web.works import Process
@@ -145,6 +148,52 @@ async def test_a_message_may_choose_the_version_that_answers_it(api: Api, proces
     assert (await refused(await api.sign_up(), "messageSend", **message(chat_id, assistantVersionId=first["id"])))["code"] == "NOT_FOUND"
     shown = await bob.data("query ($id: ID!) { node(id: $id) { ... on Chat { messages(first: 50) { nodes { role } } } } }", id=chat_id)
     assert len(shown["node"]["messages"]["nodes"]) == 6
+
+
+async def stands(api: Api, chat_id: str, run_id: str) -> Any:
+    """Where a chat stands: its head, all its branches, and a run that may be under way."""
+    query = """query ($chat: ID!, $run: ID!) {
+        chat: node(id: $chat) { ... on Chat { head { id } branches(first: 9) { nodes { id messageCount } } activeRuns { id } } }
+        run: node(id: $run) { ... on Run { status stopReason } } }"""
+    return await api.data(query, chat=chat_id, run=run_id)
+
+
+@pytest.mark.parametrize("field", ["messageEdit", "messageRegenerate", "runContinue", "runSteer"])
+async def test_a_draft_that_was_chosen_answers_no_editor_of_the_chat_who_may_not_use_it(api: Api, process: Process, field: str) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    draft, chat_id = await written(ada), await new_chat(ada)
+    await put(ada, chat_id, bob, "EDITOR")
+    sent = await say(ada, chat_id, "!script tokens=500 delay_ms=20", assistantVersionId=draft["id"])
+    run_id = sent["runs"][0]["id"]
+    await hear(ada, run_id, until=6)
+    if field != "runSteer":
+        await done(ada, "runCancel", runId=run_id)
+        await hear(ada, run_id)
+    about: dict[str, Any] = {"runId": run_id} if field.startswith("run") else {"messageId": sent["message"]["id"]}
+    about |= {"content": [{"text": "Once more."}]} if field in ("messageEdit", "runSteer") else {}
+    before = await stands(ada, chat_id, run_id)
+    error = await refused(bob, field, idempotencyKey=uuid4().hex, **about)
+    assert (error["code"], error["path"]) == ("NOT_FOUND", ["assistantVersionId"])
+    assert await stands(ada, chat_id, run_id) == before
+    # Whoever writes the assistant goes on.
+    await done(ada, field, idempotencyKey=uuid4().hex, **about)
+    assert await stands(ada, chat_id, run_id) != before
+
+
+async def test_a_version_that_was_chosen_answers_again_only_while_the_grant_holds(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    grants = [{"userId": (await me(bob))["viewer"]["user"]["id"], "role": "USER"}]
+    version, chat_id = await released(ada, grants=grants, parameters={"maxOutputTokens": 2}), await new_chat(bob)
+    sent = await say(bob, chat_id, "one two three", assistantVersionId=version["id"])
+    run_id = sent["runs"][0]["id"]
+    await hear(bob, run_id)
+    await written(ada, assistantId=version["assistant"]["id"], grants=[])
+    before = await stands(bob, chat_id, run_id)
+    for field, about in (("messageRegenerate", {"messageId": sent["message"]["id"]}), ("runContinue", {"runId": run_id})):
+        assert (await refused(bob, field, idempotencyKey=uuid4().hex, **about))["code"] == "NOT_FOUND"
+    assert await stands(bob, chat_id, run_id) == before
 
 
 def message(chat_id: str, **more: Any) -> dict[str, Any]:

@@ -4,14 +4,16 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from stack.addresses import Addresses
 from tests.api.people import code_of, done, member, mutate, refused
 from tests.api.test_models import model_named, models_of
+from tests.chat.talking import new_chat, say
 from tests.chat.test_at_rest import dump_of_database
+from tests.db.databases import connected
 from tests.inference.key_server import KeyServer
 from tests.running import Api, running_web
 from web.works import Process
@@ -143,6 +145,20 @@ async def test_a_key_that_is_replaced_keeps_its_id(owner: Api, endpoint: KeyServ
     assert (payload["credential"]["last4"], payload["credential"]["label"]) == ("bcd", "Acme")
     assert payload["credential"]["rotatedAt"]
     assert [one["last4"] for one in await credentials_of(owner, provider)] == ["bcd"]
+
+
+async def test_a_message_is_taken_for_a_model_whose_key_cannot_be_read(
+    owner: Api, endpoint: KeyServer, stack: Addresses, database: str
+) -> None:
+    """Keys are opened for the run, which says how it went, and not while somebody says something."""
+    provider = await provider_of(owner, endpoint)
+    model = await model_of(owner, provider)
+    credential = await key_for(owner, provider)
+    async with connected(stack, "postgres", database) as admin:
+        spoilt = "UPDATE penny.provider_credentials SET secret = reverse(secret) WHERE id = $1"
+        assert await admin.execute(spoilt, UUID(credential["id"].partition("_")[2])) == "UPDATE 1"
+    sent = await say(owner, await new_chat(owner), "Hello?", modelIds=[model["id"]])
+    assert (sent["errors"], len(sent["runs"])) == ([], 1)
 
 
 async def test_a_key_that_is_forgotten_is_gone(owner: Api, endpoint: KeyServer) -> None:

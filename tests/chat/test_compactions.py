@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from chat.contexts import MESSAGE_TOKENS
 from tests.api.following import CHAT as CHAT_EVENTS
 from tests.api.following import following
-from tests.api.people import done, refused, soon
+from tests.api.people import code_of, done, refused, soon
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat
 from tests.inference.fault_server import WELL, Fault, FaultServer
@@ -158,6 +159,30 @@ async def test_a_branch_of_long_messages_is_not_summarised_after_each_answer(lon
     places = [place for place, role in enumerate(roles) if role == "SUMMARY"]
     assert len(places) > 1
     assert all(later - earlier > 4 for earlier, later in pairwise(places))
+
+
+async def test_a_message_that_does_not_fit_beside_the_summary_is_refused_before_it_is_said(lonely: dict[str, str]) -> None:
+    given = {
+        "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": "0", "PENNY_CONTEXT_COMPACT_PERCENT": "100",
+        "PENNY_MODEL_CONTEXT_TOKENS": "400", "PENNY_MODEL_MAX_OUTPUT_TOKENS": "100",
+    }  # fmt: skip
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        chat_id = await conversation(ada)
+        await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+        chat, summary = await summarised(ada, chat_id)
+        summed = chat["context"]["systemTokens"]
+        assert (chat["context"]["limitTokens"], summed > 20) == (300, True)
+        fits = [{"text": "x" * 4 * (300 - summed - MESSAGE_TOKENS)}]
+        long = [{"text": fits[0]["text"] + "x"}]
+        error = await refused(ada, "messageSend", chatId=chat_id, content=long, idempotencyKey="a")
+        assert error["code"] == "CONTEXT_OVERFLOW"
+        assert (await chat_of(ada, chat_id))["head"]["id"] == summary["id"]
+        estimate = "query ($input: RunEstimateInput!) { estimateRun(input: $input) { inputTokens } }"
+        assert await code_of(ada, estimate, input={"chatId": chat_id, "content": long}) == "CONTEXT_OVERFLOW"
+        # It is the summary that leaves no room for it; what just fits is answered.
+        assert (await answered(ada, await new_chat(ada), long[0]["text"])).end["status"] == "COMPLETED"
+        assert (await answered(ada, chat_id, fits[0]["text"])).end["status"] == "COMPLETED"
 
 
 async def test_another_summary_may_follow_one_that_was_given_up(lonely: dict[str, str], lonely_rows: Rows) -> None:

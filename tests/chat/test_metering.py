@@ -253,6 +253,9 @@ async def test_a_run_that_nobody_can_read_any_more_says_what_it_used_and_cost(
     assert (attempt["message"], attempt["usage_estimated"], attempt["cost"]) == (LOST, True, cost_of(attempt))
     assert min(attempt["input_tokens"], attempt["output_tokens"]) > 0
     assert (run["input_tokens"], run["output_tokens"]) == (attempt["input_tokens"], attempt["output_tokens"])
+    # What was saved of the answer can be read, and so it is found.
+    answer = "SELECT t.terms FROM penny.message_terms t JOIN penny.messages m ON m.id = t.message_id WHERE m.role = 'ASSISTANT'"
+    assert [len(row["terms"]) > 0 for row in await lonely_rows(answer)] == [True]
 
 
 async def test_a_call_that_only_the_log_knows_of_is_kept_all_the_same(

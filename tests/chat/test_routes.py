@@ -8,7 +8,7 @@ import pytest
 
 from inference.models import FailureKind
 from stack.addresses import Addresses
-from tests.api.people import done
+from tests.api.people import done, refused
 from tests.chat.houses import EVENTS, House
 from tests.chat.talking import Heard, ask, hear, new_chat, say
 from tests.db.databases import connected
@@ -147,6 +147,19 @@ async def test_a_region_that_is_not_allowed_is_not_asked(house: House) -> None:
     assert (heard.end["status"], heard.end["route"]) == ("FAILED", None)
     assert told(heard, "RunStarted")[0]["route"] is None
     assert house.server.count(house.name("a")) == 0
+
+
+async def test_an_answer_is_not_stopped_by_what_its_model_could_not_read(house: House) -> None:
+    house.plan("a", Fault(hang_at=3), WELL)
+    sent = await say(house.api, await new_chat(house.api), "Tell me.", modelIds=[house.models["a"]])
+    run_id = sent["runs"][0]["id"]
+    await hear(house.api, run_id, until=4)
+    given = {"runId": run_id, "content": [{"text": "x" * 40_000}], "idempotencyKey": uuid4().hex}
+    assert (await refused(house.api, "runSteer", **given))["code"] == "CONTEXT_OVERFLOW"
+    query = "query ($id: ID!) { node(id: $id) { ... on Run { status } } }"
+    assert (await house.api.data(query, id=run_id))["node"]["status"] == "RUNNING"
+    steered = await done(house.api, "runSteer", "run { id }", **given | {"content": [{"text": "Tell me all."}]})
+    assert (await hear(house.api, steered["run"]["id"])).end["status"] == "COMPLETED"
 
 
 @pytest.mark.parametrize("field", ["messageEdit", "messageRegenerate", "runContinue"])

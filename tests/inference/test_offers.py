@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from uuid_utils.compat import uuid7
 
+from auth.encryption.ciphers import ContentIsUnreadable
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from db.scopes import TenantScopes
@@ -20,7 +21,7 @@ from inference.catalogue import Catalogue, id_of
 from inference.deployments import CredentialOwner, MidStream, Strategy
 from inference.models import FailureKind
 from inference.offerings import SECRET_PLACE
-from inference.offers import ModelIsUnavailable, Models
+from inference.offers import ModelIsUnavailable, Models, readers_of
 from inference.platform import platform_offering
 from settings import Settings
 from tests.auth.people import House, open_house
@@ -166,6 +167,30 @@ async def test_keys_lie_encrypted_in_memory(offers: Models, viewer: Viewer, scop
     assert "sk-nobody" not in repr(offering)
     assert b"sk-nobody" not in b"".join(place.secret for place in offering.places.values() if isinstance(place.secret, bytes))
     assert "sk-nobody" not in repr(await offers.policy_for(viewer.tenant_id, viewer.user_id, GPT))
+
+
+async def test_who_may_read_a_question_is_known_without_a_key(
+    offers: Models, viewer: Viewer, scopes: TenantScopes, keyring: Keyring
+) -> None:
+    who = (viewer.tenant_id, viewer.user_id)
+    first, _ = await with_model(scopes, viewer, {"region": "us"}, {"region": "eu"}, {})
+    rules = [f'[{{"on": ["{kind}"], "to": ["{GPT}", "{offers.platform.default_model_id}"]}}]' for kind in ("CONTEXT_WINDOW", "TIMEOUT")]
+    allowed: tuple[list[str], ...] = ([], ["eu"], ["x"])
+    policies = [await with_policy(scopes, viewer, fallbacks=one, allowed_regions=regions) for one in rules for regions in allowed]
+    await with_key(scopes, keyring, viewer, "sk-of-the-tenant")
+    offering = await offers.offering_now(*who)
+    for model_id in (None, first, GPT):
+        for policy_id in (None, *policies):
+            stored = None if policy_id is None else offering.policies[policy_id]
+            assert readers_of(offering, model_id, stored) == (await offers.policy_for(*who, model_id, policy_id)).readers
+    # Where the tenant's key cannot be opened any more, who could be asked is known all the same.
+    async with scopes.writing(viewer.tenant_id) as scope:
+        await scope.run("UPDATE penny.provider_credentials SET secret = reverse(secret) WHERE tenant_id = $1", viewer.tenant_id)
+    offers.forget(None)
+    with pytest.raises(ContentIsUnreadable):
+        await offers.policy_for(*who, GPT)
+    (reader,) = readers_of(await offers.offering(*who), GPT, None)
+    assert reader.id == GPT
 
 
 async def test_a_policy_orders_what_it_names_and_falls_back(offers: Models, viewer: Viewer, scopes: TenantScopes) -> None:
