@@ -32,5 +32,8 @@ class Judge(Protocol):
     def __call__(self, text: str) -> Judged:
         """Judge a document that is to be published."""
 
+    def known(self, sha256: bytes) -> Judged | None:
+        """Say again what was judged of the document with this hash, as long as that is remembered."""
+
     def appraise(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
         """Say what one of a document's operations asks for with these variables."""

@@ -25,6 +25,8 @@ from gateway.registry import Registry
 from settings import Settings
 
 MOST_PARTS: Final = 1000
+READ_AT_ONCE: Final = 100
+"""Documents whose texts are in memory at once while they are judged."""
 DRAFT_LIFE: Final = timedelta(days=1)
 """How long the parts of a manifest wait for the rest of it."""
 
@@ -104,12 +106,29 @@ class Manifests:
             await record(scope, viewer.tenant_id, DocumentManifestDeleted(manifest_id=manifest_id), by=viewer)
         await self._tell(viewer.tenant_id)
 
-    async def faults(self, tenant_id: UUID, manifest_id: UUID) -> list[str]:
-        """Say which documents of a manifest the schema of this process does not answer, and why."""
+    async def faults(self, tenant_id: UUID, manifest_ids: Sequence[UUID]) -> list[list[str]]:
+        """Say of each manifest which of its documents the schema of this process does not answer, and why."""
+        faults = await self._faulty(tenant_id, manifest_ids)
+        found: dict[UUID, list[str]] = {manifest_id: [] for manifest_id in manifest_ids}
+        if faults:
+            async with self._scopes.reading(tenant_id) as scope:
+                for row in await documents.manifests_with(scope, tenant_id, manifest_ids, list(faults)):
+                    found[row["manifest_id"]].append(faults[row["document_id"]])
+        return [found[manifest_id] for manifest_id in manifest_ids]
+
+    async def _faulty(self, tenant_id: UUID, manifest_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+        """Judge the documents of manifests, each once; those that this process knows are not read again."""
+        assert self._judge is not None, "a process that serves knows the schema"
         async with self._scopes.reading(tenant_id) as scope:
-            rows = await documents.page_of_documents(scope, tenant_id, manifest_id, beyond=None, limit=None)
-        judged = [(row, await self._asked(row["body"])) for row in rows]
-        return [f"{row['operation_name'] or row['sha256'].hex()}: {one.error}" for row, one in judged if one.error is not None]
+            rows = await documents.unread_documents(scope, tenant_id, manifest_ids)
+        judged = {row["id"]: one for row in rows if (one := self._judge.known(row["sha256"])) is not None}
+        unknown = [row["id"] for row in rows if row["id"] not in judged]
+        for first in range(0, len(unknown), READ_AT_ONCE):
+            async with self._scopes.reading(tenant_id) as scope:
+                texts = await documents.documents_by_ids(scope, tenant_id, unknown[first : first + READ_AT_ONCE], frozenset({"body"}))
+            judged |= {row["id"]: await self._asked(row["body"]) for row in texts}
+        names = {row["id"]: row["operation_name"] or row["sha256"].hex() for row in rows}
+        return {one: f"{names[one]}: {found.error}" for one, found in judged.items() if found.error is not None}
 
     async def _judged(self, texts: Mapping[str, str]) -> list[NewDocument | str]:
         """Look at each document by itself: what it is, or a sentence that says why not."""

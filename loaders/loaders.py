@@ -68,6 +68,7 @@ class Loaders:
     api_key_by_id = _Asked(api_keys.api_key_by_id)
     manifest_by_id = _Asked(documents.manifest_by_id)
     document_by_id = _Asked(documents.document_by_id)
+    documents_by_manifest = _Asked(documents.documents_by_manifest)
     last_use_by_manifest = _Asked(documents.last_use_by_manifest)
     calls_by_document = _Asked(documents.calls_by_document)
     assistant_by_id = _Asked(assistants.assistant_by_id)

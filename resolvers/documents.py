@@ -10,10 +10,11 @@ from auth.policies.documents import can_administer_documents
 from db.scopes import Row
 from db.statements import documents
 from db.statements.projections import Columns
-from errors import PennyError
 from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft, Published
+from loaders.documents import DocumentsKey, DocumentsPage
 from loaders.pages import Cursors, Page, PageArguments, page_of
+from resolvers.batches import each
 from resolvers.operations import Operation
 
 
@@ -47,22 +48,27 @@ async def page(operation: Operation, arguments: PageArguments) -> Page:
     return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
 
 
-async def pages_of_documents(operation: Operation, manifests: Sequence[Row], arguments: PageArguments) -> list[Page | PennyError]:
+async def pages_of_documents(
+    operation: Operation, manifests: Sequence[Row], arguments: PageArguments, *, columns: Columns | None
+) -> list[Page | Exception]:
     """Page through the documents of manifests, in the order in which they were first published."""
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
-    return [await _page_of(operation, Cursors(cipher, "manifest documents", row["id"]), row["id"], arguments) for row in manifests]
 
-
-async def _page_of(operation: Operation, cursors: Cursors, manifest_id: UUID, arguments: PageArguments) -> Page | PennyError:
-    try:
+    def asked(manifest: Row) -> tuple[Cursors, DocumentsKey]:
+        cursors = Cursors(cipher, "manifest documents", manifest["id"])
         start = arguments.start(cursors)
-    except PennyError as error:
-        return error
-    async with operation.reads.reading(operation.tenant_id) as scope:
-        rows = await documents.page_of_documents(
-            scope, operation.tenant_id, manifest_id, beyond=start[0] if start else None, limit=arguments.limit
-        )
-    return page_of(rows, arguments, lambda row: cursors.write([row["id"]]))
+        return cursors, DocumentsKey(manifest["id"], DocumentsPage(start[0] if start else None, arguments.limit))
+
+    asking = each(asked, manifests)
+    keys = [None if isinstance(one, Exception) else one[1] for one in asking]
+    found = await operation.questions.documents_by_manifest.of(columns).load_many(keys)
+    pages: list[Page | Exception] = []
+    for one, rows in zip(asking, found, strict=True):
+        if isinstance(one, Exception):
+            pages.append(one)
+            continue
+        pages.append(page_of(rows or [], arguments, lambda row, cursors=one[0]: cursors.write([row["id"]])))  # type: ignore[misc] # bound now
+    return pages
 
 
 async def last_uses(operation: Operation, manifests: Sequence[Row], needed: object) -> list[datetime | None]:  # noqa: ARG001 - a batch's arguments
@@ -78,7 +84,7 @@ async def calls(operation: Operation, rows: Sequence[Row], needed: object) -> li
 
 async def faults(operation: Operation, manifests: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
     """Say what of each manifest the schema does not answer any more."""
-    return [await operation.works.manifests.faults(operation.tenant_id, row["id"]) for row in manifests]
+    return await operation.works.manifests.faults(operation.tenant_id, [row["id"] for row in manifests])
 
 
 async def publish(operation: Operation, draft: ManifestDraft) -> Published:

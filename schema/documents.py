@@ -9,7 +9,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from db.scopes import Row
-from errors import Invalid, PennyError
+from errors import Invalid
 from events.facts import DocumentManifestDeleted, DocumentManifestPublished
 from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft
@@ -57,13 +57,9 @@ class TrustedDocument(Node):
 
 
 async def _documents(
-    operation: Operation,
-    rows: Sequence[Row],
-    needed: Columns | None,  # noqa: ARG001 - a row has all columns
-    first: First = None,
-    after: After = None,
-) -> list[Page | PennyError]:
-    return await documents.pages_of_documents(operation, rows, asked(operation, first=first, after=after))
+    operation: Operation, rows: Sequence[Row], needed: Columns | None, first: First = None, after: After = None
+) -> list[Page | Exception]:
+    return await documents.pages_of_documents(operation, rows, asked(operation, first=first, after=after), columns=needed)
 
 
 @strawberry.type(description="What a version of a client sends.")

@@ -43,6 +43,10 @@ class DocumentJudge:
                 self._known.popitem(last=False)
         return known
 
+    def known(self, sha256: bytes) -> Judged | None:
+        """Say again what a document was found to be."""
+        return self._known.get(sha256)
+
     def appraise(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
         """Measure an operation as the door does before it runs; nothing is remembered of it."""
         try:

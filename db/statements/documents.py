@@ -29,6 +29,23 @@ _MANIFESTS_BY_IDS: Final = Projection(
 _DOCUMENTS_BY_IDS: Final = Projection(
     "SELECT {columns} FROM penny.trusted_documents WHERE tenant_id = $1 AND id = ANY($2::uuid[])", TrustedDocument, always=("id",)
 )
+_DOCUMENTS: Final = Projection(
+    """
+    SELECT asked.manifest_id, {columns} FROM unnest($2::uuid[]) AS asked (manifest_id)
+    CROSS JOIN LATERAL (
+        SELECT d.* FROM penny.trusted_documents d
+        WHERE d.tenant_id = $1 AND ($3::uuid IS NULL OR d.id > $3) AND EXISTS (
+            SELECT 1 FROM penny.manifest_documents n
+            WHERE n.tenant_id = d.tenant_id AND n.manifest_id = asked.manifest_id AND n.document_id = d.id
+        )
+        ORDER BY d.id LIMIT $4
+    ) document
+    ORDER BY asked.manifest_id, document.id
+    """,
+    TrustedDocument,
+    of="document",
+    always=("id",),
+)
 # Sub-selects, so that whatever a tenant has of each, it is looked up by key.
 BY_SHA256: Final = """
     SELECT d.id, d.body, ARRAY (
@@ -82,20 +99,36 @@ async def page_of_manifests(scope: Reading, tenant_id: UUID, *, beyond: UUID | N
     )
 
 
-async def page_of_documents(scope: Reading, tenant_id: UUID, manifest_id: UUID, *, beyond: UUID | None, limit: int | None) -> list[Row]:
-    """Read a page of a manifest's documents, each once; all of them without a limit."""
+async def pages_of_documents(  # noqa: PLR0913 - the arguments of a page
+    scope: Reading, tenant_id: UUID, manifest_ids: Sequence[UUID], *, beyond: UUID | None, limit: int, columns: Columns | None = None
+) -> list[Row]:
+    """Read the same page of many manifests' documents at once, each document of a manifest once; `manifest_id` says whose it is."""
+    return await scope.rows(_DOCUMENTS.text(columns), tenant_id, list(manifest_ids), beyond, limit)
+
+
+async def unread_documents(scope: Reading, tenant_id: UUID, manifest_ids: Sequence[UUID]) -> list[Row]:
+    """Read which documents manifests have, without their texts; one that several have comes once."""
     return await scope.rows(
         """
-        SELECT d.* FROM penny.trusted_documents d
-        WHERE d.tenant_id = $1 AND ($3::uuid IS NULL OR d.id > $3) AND EXISTS (
-            SELECT 1 FROM penny.manifest_documents n WHERE n.tenant_id = d.tenant_id AND n.manifest_id = $2 AND n.document_id = d.id
-        )
-        ORDER BY d.id LIMIT $4
+        SELECT d.id, d.sha256, d.operation_name FROM penny.trusted_documents d WHERE d.tenant_id = $1 AND d.id = ANY (ARRAY (
+            SELECT DISTINCT n.document_id FROM penny.manifest_documents n WHERE n.tenant_id = $1 AND n.manifest_id = ANY($2::uuid[])
+        ))
         """,
         tenant_id,
-        manifest_id,
-        beyond,
-        limit,
+        list(manifest_ids),
+    )
+
+
+async def manifests_with(scope: Reading, tenant_id: UUID, manifest_ids: Sequence[UUID], document_ids: Sequence[UUID]) -> list[Row]:
+    """Read which of these manifests have which of these documents, in the order in which those were first published."""
+    return await scope.rows(
+        """
+        SELECT DISTINCT document_id, manifest_id FROM penny.manifest_documents
+        WHERE tenant_id = $1 AND manifest_id = ANY($2::uuid[]) AND document_id = ANY($3::uuid[]) ORDER BY document_id
+        """,
+        tenant_id,
+        list(manifest_ids),
+        list(document_ids),
     )
 
 

@@ -93,15 +93,19 @@ async def test_check_looks_at_what_is_live(api: Api, process: Process) -> None:
     # The schema changes under what was published: of this document nothing is left that could be asked.
     tenant_id = (await process.works.api_keys.viewer_of(given[-1])).tenant_id
     async with process.works.scopes.writing(tenant_id) as scope:
-        gone = (
-            "UPDATE penny.trusted_documents SET body = replace(body, 'name', 'nickname') WHERE tenant_id = $1 AND operation_name = 'Viewer'"
-        )
+        gone = """
+            UPDATE penny.trusted_documents d SET body = new.body, sha256 = sha256(convert_to(new.body, 'UTF8'))
+            FROM (SELECT id, replace(body, 'name', 'nickname') AS body FROM penny.trusted_documents) new
+            WHERE d.tenant_id = $1 AND d.operation_name = 'Viewer' AND new.id = d.id
+        """
         assert await scope.run(gone, tenant_id) == 1
     status, out, _ = await penny(*given)
     assert (status, out.partition(": Cannot")[0]) == (1, "mobile 1.4.0: Viewer")
-    changes = (await ada.data("{ documentManifests(first: 1) { nodes { breakingChanges } } }"))["documentManifests"]["nodes"]
-    assert len(changes[0]["breakingChanges"]) == 1
-    assert changes[0]["breakingChanges"][0].startswith("Viewer: Cannot query field 'nickname'")
+    # Each manifest says what of it is gone, and no other one's.
+    await publish(ada, SIGN_IN, version="1.5.0")
+    changes = (await ada.data("{ documentManifests(first: 9) { nodes { breakingChanges } } }"))["documentManifests"]["nodes"]
+    assert [len(one["breakingChanges"]) for one in changes] == [0, 1]
+    assert changes[1]["breakingChanges"][0].startswith("Viewer: Cannot query field 'nickname'")
 
 
 @pytest.mark.parametrize("sizes", [[10], [60_000] * 5, [200_000, 10], [0] * 3])

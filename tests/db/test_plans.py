@@ -446,7 +446,7 @@ HOT = {
         lambda scope: documents.calls_since(scope, WHALE, [some_id(DOCUMENT, 0, n) for n in range(50)], NOW.date()), 1000
     ),
     "a page of a manifest's documents": Hot(
-        lambda scope: documents.page_of_documents(scope, WHALE, some_id(MANIFEST, 0, 1), beyond=None, limit=LIMIT), 2100, optional=True
+        lambda scope: documents.pages_of_documents(scope, WHALE, [some_id(MANIFEST, 0, 1)], beyond=None, limit=LIMIT), 2100, optional=True
     ),
     "jobs that are due": Hot(lambda scope: jobs.due(scope, ["export"], LIMIT), LIMIT, system=True),
     **of_columns("id"),

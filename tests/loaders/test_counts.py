@@ -2,16 +2,21 @@
 
 import contextlib
 import dataclasses
+import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import pytest
 from graphql import ExecutionResult, execute, parse
+from uuid_utils.compat import uuid7
 
 from auth.roles import OWNER
 from auth.viewers import Viewer
 from db.scopes import Reading, TenantScopes
+from db.statements import documents
+from db.statements.documents import NewDocument
+from db.tables.documents import DocumentManifest
 from resolvers.operations import Caller, Operation, Works
 from schema.schema import build_schema
 from tests.running import PASSWORD
@@ -89,6 +94,27 @@ async def test_a_page_of_many_costs_what_a_page_of_one_does(works: Works, owner:
     one, few = await counted(works, owner, document, first=1)
     many, most = await counted(works, owner, document, first=6)
     assert [len(data["tenant"][list_]["nodes"]) for data in (one, many)] == [1, 6]
+    assert few == most
+
+
+async def test_documents_of_many_manifests_are_one_read(works: Works, owner: Viewer) -> None:
+    texts = [f"query Q{number} {{ __typename }}" for number in range(4)]
+    new = [NewDocument(text, hashlib.sha256(text.encode()).digest(), text, text.split()[1], 0, False) for text in texts]
+    for number in range(3):
+        manifest = DocumentManifest(
+            tenant_id=owner.tenant_id, id=uuid7(), client="web", version=str(number), document_count=number + 2, created_by=owner.user_id
+        )  # fmt: skip
+        async with works.scopes.writing(owner.tenant_id) as scope:
+            await documents.publish(scope, manifest, new[: number + 2])
+    manifests = """query ($first: Int!) { documentManifests(first: $first) { nodes {
+        documents(first: 3) { nodes { sha256 } pageInfo { hasNextPage } } } } }"""
+    _, few = await counted(works, owner, manifests, first=1)
+    found, most = await counted(works, owner, manifests, first=3)
+    pages = [node["documents"] for node in found["documentManifests"]["nodes"]]
+    assert [[one["sha256"] for one in page["nodes"]] for page in pages] == [
+        [one.sha256.hex() for one in new[:count]] for count in (3, 3, 2)
+    ]
+    assert [page["pageInfo"]["hasNextPage"] for page in pages] == [True, False, False]
     assert few == most
 
 
