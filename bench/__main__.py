@@ -15,14 +15,14 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import answers, fanout, pages, profiling, talks, targets, wires
+from bench import answers, fanout, gateway, pages, profiling, talks, targets, wires
 from bench.answers import FirstWords
 from bench.comparisons import Cell, Comparison, Question
 from bench.crowds import Pace
 from bench.operations import COMPARED, ONE, TWENTY, WHO
 from bench.processes import PROC, Memory, memory
 from bench.reports import CLIENTS, CROWDS, MANY, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
-from bench.sections import CROWD, PROCESSES, WIDTHS, talking, wired
+from bench.sections import CROWD, PROCESSES, WIDTHS, passed, talking, wired
 from bench.servers import SCRIPTED, Servers, started
 from bench.targets import Running
 from bench.worlds import Size
@@ -49,19 +49,25 @@ class Plan:
     embedded: int
     talks: talks.Plan
     wires: wires.Plan
+    gateway: gateway.Plan
 
 
 FULL = Plan(
-    Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20, talks=talks.FULL, wires=wires.FULL
-)
-QUICK = Plan(Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5, talks=talks.QUICK, wires=wires.QUICK)
+    Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20,
+    talks=talks.FULL, wires=wires.FULL, gateway=gateway.FULL,
+)  # fmt: skip
+QUICK = Plan(
+    Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5,
+    talks=talks.QUICK, wires=wires.QUICK, gateway=gateway.QUICK,
+)  # fmt: skip
 
 
 @click.command("bench", context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="Measure less, to see that it works; docs/performance.md stays as it is.")
 @click.option("--only-talks", is_flag=True, help="Measure conversations alone, without peers; docs/performance.md stays as it is.")
+@click.option("--only-gateway", is_flag=True, help="Measure what the gateway costs, alone; docs/performance.md stays as it is.")
 @click.option("--only-wires", is_flag=True, help="Measure what providers' tokens cost, alone; docs/performance.md stays as it is.")
-def main(*, quick: bool, only_talks: bool, only_wires: bool) -> None:
+def main(*, quick: bool, only_talks: bool, only_gateway: bool, only_wires: bool) -> None:
     """Measure PENNY and its peers on an embedded stack of their own, in a quarter of an hour. Let the machine do nothing else meanwhile."""
     if not PROC.joinpath("self/smaps_rollup").exists():
         raise click.ClickException("CPU time and memory are read from /proc, as Linux has it.")
@@ -72,6 +78,9 @@ def main(*, quick: bool, only_talks: bool, only_wires: bool) -> None:
     with working("Measuring", console) as progress, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         if only_talks:
             pages.show_sections(talking(runner.run(_until_told(_talked(plan, progress)))), console)
+            return
+        if only_gateway:
+            pages.show_sections([passed(runner.run(_until_told(_passed(plan, progress))))], console)
             return
         if only_wires:
             pages.show_sections([wired(runner.run(_until_told(wires.measure(plan.wires, _of("wires", progress)))))], console)
@@ -95,6 +104,11 @@ async def _talked(plan: Plan, progress: Progress) -> talks.Talks:
         return await talks.measure(servers, plan.talks, _of("talks", progress))
 
 
+async def _passed(plan: Plan, progress: Progress) -> list[gateway.Spent]:
+    async with started(plan.size, progress) as servers:
+        return await gateway.measure(servers.settings, servers.people[0].token, plan.gateway, _of("gateway", progress))
+
+
 async def _measured(plan: Plan, progress: Progress) -> Report:
     loads = [os.getloadavg()[0]]
     async with started(plan.size, progress) as servers:
@@ -107,6 +121,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
         async with targets.all_running(targets.STREAMING, servers, progress) as streaming:
             deliveries = await fanout.measure(streaming, servers, plan.crowds, plan.pace, progress)
         loads.append(os.getloadavg()[0])
+        spent = await gateway.measure(servers.settings, servers.people[0].token, plan.gateway, _of("gateway", progress))
         start, held, first_words = await _answers(plan, servers, progress)
         talked = await talks.measure(servers, plan.talks, _of("talks", progress))
     read = await wires.measure(plan.wires, _of("wires", progress))
@@ -120,6 +135,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
         profiles=profiles,
         talks=talked,
         wires=read,
+        gateway=spent,
         loads=loads,
     )
 

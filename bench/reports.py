@@ -10,6 +10,7 @@ from bench import targets
 from bench.answers import FirstWords
 from bench.comparisons import Cell
 from bench.fanout import Delivery
+from bench.gateway import Spent
 from bench.operations import HUNDRED, ONE, TWENTY, Operation
 from bench.processes import Memory
 from bench.profiling import Profile
@@ -65,6 +66,7 @@ class Report:
     profiles: list[Profile]
     talks: Talks
     wires: list[Wire]
+    gateway: list[Spent]
     loads: list[float]
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: str = field(default_factory=_machine)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from bench import targets
+from bench import gateway, targets
 from bench.comparisons import Cell
+from bench.gateway import Spent
 from bench.operations import COMPARED, WHO, Operation
 from bench.reports import CROWDS, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
 from bench.talks import PER_SECOND, Held, Talks
@@ -37,6 +38,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield _first_words(report)
     yield from talking(report.talks)
     yield wired(report.wires)
+    yield passed(report.gateway)
     yield _processes(report)
 
 
@@ -128,6 +130,16 @@ def wired(wires: Sequence[Wire]) -> Section:
     rows = [(one.name, f"{one.read_us:.1f}", f"< {GOAL:g}", f"{one.whole_us:.1f}", f"{one.tokens:,}") for one in wires]
     columns = ("wire", "CPU µs a token", "goal", "with the connection", "tokens")
     return Section("Tokens of providers, from their wires to events", columns, rows)
+
+
+def passed(spent: Sequence[Spent]) -> Section:
+    """What the gateway itself costs, and what each part of it adds."""
+    whole = spent[0].us
+    rows = [("nothing: the whole of it", f"{whole:.0f}", "", f"≤ {gateway.GOAL:g}")]
+    rows += [(one.without, f"{one.us:.0f}", f"{whole - one.us:+.0f}", "") for one in spent[1:]]
+    return Section(
+        "The gateway's own work: an operation that asks for nothing", ("switched off", "CPU µs a request", "its part", "goal"), rows
+    )
 
 
 def _held(one: Held) -> Sequence[str]:

@@ -148,6 +148,7 @@ class Request:
                 return HTTPStatus.OK, [await self._one_of_many(one, viewer) for one in asked]
             prepared, operation = await self._admitted(asked, viewer)
             if prepared.kind is OperationType.SUBSCRIPTION:
+                self._tell_charge(operation)
                 return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
             result = await self._ran(prepared, operation, asked.variables)
             is_kept = asked.named is not None and self._scope["method"] == "GET" and self.media is not Media.EVENTS
@@ -180,8 +181,6 @@ class Request:
     async def _admitted(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> tuple[Prepared, Operation]:
         kinds = (READING if self._scope["method"] == "GET" else WRITING) | (FOLLOWING if self.media is Media.EVENTS else frozenset())
         prepared, operation = await self._door.admit(asked, self.caller, viewer, kinds)
-        if operation.charge is not None:
-            self._set(rate_limit(operation.charge))
         self.timing.passed("admission")
         return prepared, operation
 
@@ -190,11 +189,14 @@ class Request:
         structlog.contextvars.bind_contextvars(request_id=self.caller.request_id)
         result = await self._door.run(prepared, operation, variables)
         self.timing.passed("execution")
-        if operation.charge is not None:  # less by now: what it did not cost was given back
-            self._set(rate_limit(operation.charge))
+        self._tell_charge(operation)  # less by now: what it did not cost was given back
         if operation.session_cookie is not None:
             self._set([(b"set-cookie", set_cookie(self._door.settings, operation.session_cookie).encode())])
         return result
+
+    def _tell_charge(self, operation: Operation) -> None:
+        if operation.charge is not None:
+            self._set(rate_limit(operation.charge))
 
     def _set(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         names = {name for name, _ in headers}

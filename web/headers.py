@@ -28,6 +28,8 @@ SHARE_POLICY: Final = (
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 GRAPHQL_PATH: Final = "/graphql"
+# Pages of ours need none of a browser's powers but to copy what is shown.
+PERMISSIONS: Final = b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()"
 ALLOWED_HEADERS: Final = b"authorization, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
 EXPOSED_HEADERS: Final = b"etag, ratelimit, ratelimit-policy, retry-after, server-timing, x-request-id"
 PREFLIGHT_SECONDS: Final = 7200
@@ -104,6 +106,7 @@ class Headers:
         added = [
             *self._always,
             (b"content-security-policy", _policy(scope["path"]).encode()),
+            (b"permissions-policy", PERMISSIONS),
             (b"x-request-id", request_id.encode()),
         ]
 

@@ -8,6 +8,7 @@ from bench import charts, targets
 from bench.charts import Bar
 from bench.comparisons import Cell
 from bench.fanout import Delivery
+from bench.gateway import Spent
 from bench.operations import COMPARED, ONE
 from bench.reports import MANY, Goal, Report
 from bench.talks import Talks
@@ -34,6 +35,7 @@ def report() -> Report:
         profiles=[],
         talks=Talks([], [], [], (10.0, 20.0), 50, 10.0),
         wires=[Wire("openai", 1.8, 12.3, 1000)],
+        gateway=[Spent("nothing", 90.0), Spent("the log's context", 88.0)],
         loads=[0.5, 1.5],
     )
 

@@ -102,6 +102,24 @@ async def test_answers_carry_a_request_id_and_safe_headers(server: Server) -> No
     assert headers["x-request-id"].isalnum()
 
 
+@pytest.mark.parametrize("path", ["/graphql", "/graphiql", "/share", "/health/live", "/nowhere"])
+async def test_every_answer_carries_what_keeps_browsers_safe(server: Server, path: str) -> None:
+    """OWASP's cheat sheets on HTTP headers and on REST."""
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}{path}", allow_redirects=False) as answer:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
+    assert path == "/graphql" or "geolocation=()" in headers["permissions-policy"]
+    assert not {"server", "x-powered-by"} & set(headers)
+    assert "charset=utf-8" in headers.get("content-type", "charset=utf-8").lower()
+
+
 async def test_health_says_that_it_lives_and_what_is_down(server: Server, environment: dict[str, str]) -> None:
     async with aiohttp.ClientSession() as session:
         async with session.get(f"{server.url}/health/live") as answer:

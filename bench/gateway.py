@@ -1,0 +1,161 @@
+"""What the gateway itself costs a request, before and after the work that was asked for; and what each part of it adds."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from statistics import median
+from typing import Any, Final
+from unittest.mock import patch
+
+import orjson
+import structlog
+
+from auth.viewers import Viewer
+from errors import PennyError
+from schema.schema import build_schema
+from settings import Settings
+from web import graphql
+from web.door import Door
+from web.graphql import GraphQLApp
+from web.sockets import Sockets
+from web.works import open_works
+
+GOAL: Final = 150.0  # microseconds
+QUERY: Final = "query Nothing { __typename }"
+PUBLISH: Final = """mutation ($input: DocumentManifestPublishInput!) {
+  documentManifestPublish(input: $input) { manifest { id } errors { message } }
+}"""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many requests are sent in a round, and how many rounds there are."""
+
+    requests: int
+    rounds: int
+
+
+class Part(StrEnum):
+    """What is switched off, in turn."""
+
+    NOTHING = "nothing"
+    AUTHENTICATION = "authentication"
+    LOOK_UP = "the look-up of the published document (it is sent as text)"
+    COST = "parsing, validation and cost (all kept from the first time on)"
+    LIMIT = "the rate limit, with its refund and headers"
+    LOGGING = "the log's context"
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU time of a request with one part of the gateway switched off, in microseconds."""
+
+    without: str
+    us: float
+
+
+FULL: Final = Plan(2000, 9)
+QUICK: Final = Plan(300, 3)
+
+
+async def measure(settings: Settings, token: str, plan: Plan, progress: Callable[[str], None]) -> list[Spent]:
+    """Ask for nothing, by the id of a published document, over and over; the parts take turns."""
+    async with open_works(settings, application="penny bench") as process:
+        door = Door(settings, build_schema(settings))
+        door.opened = process
+        asker = Asker(GraphQLApp(door, Sockets(door)), token)
+        await asker.publish()
+        switches = Switches(door, await process.works.sessions.viewer_of(token))
+        spent: dict[Part, list[float]] = {part: [] for part in Part}
+        for number in range(plan.rounds + 1):
+            progress(f"round {number} of {plan.rounds}")
+            for part in Part:
+                with switches.of(part):
+                    took = await asker.ask(plan.requests, by_id=part is not Part.LOOK_UP)
+                if number:  # the first only warms up
+                    spent[part].append(took)
+    return [Spent(part, median(times)) for part, times in spent.items()]
+
+
+class Asker:
+    """Sends requests to the application as a server would, without a connection."""
+
+    def __init__(self, app: GraphQLApp, token: str) -> None:
+        self._app = app
+        self._headers = [
+            (b"host", b"localhost"),
+            (b"content-type", b"application/json"),
+            (b"accept", b"application/graphql-response+json"),
+            (b"authorization", f"Bearer {token}".encode()),
+            (b"user-agent", b"bench"),
+        ]
+        self._by_text = orjson.dumps({"query": QUERY})
+        self._by_id = orjson.dumps({"documentId": f"sha256:{sha256(QUERY.encode()).hexdigest()}"})
+
+    async def publish(self) -> None:
+        """Publish the document that is then sent by its id."""
+        manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+            {"id": sha256(QUERY.encode()).hexdigest(), "name": "Nothing", "type": "query", "body": QUERY}
+        ]}  # fmt: skip
+        given = {"client": "bench", "version": "1", "manifest": manifest}
+        answer = orjson.loads(await self._sent(orjson.dumps({"query": PUBLISH, "variables": {"input": given}})))
+        if "errors" in answer or answer["data"]["documentManifestPublish"]["errors"]:
+            raise PennyError(f"The bench's document could not be published: {answer}")
+
+    async def ask(self, times: int, *, by_id: bool) -> float:
+        """Send a request so many times; return the CPU time of one, in microseconds."""
+        body = self._by_id if by_id else self._by_text
+        began = time.thread_time()
+        for _ in range(times):
+            answer = await self._sent(body)
+        spent = time.thread_time() - began
+        if orjson.loads(answer).get("data") != {"__typename": "Query"}:
+            raise PennyError(f"The gateway did not answer the bench: {answer.decode()}")
+        return spent / times * 1e6
+
+    async def _sent(self, body: bytes) -> bytes:
+        told: list[bytes] = []
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            told.append(message.get("body", b""))
+
+        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": self._headers}
+        # A task of its own, as the server gives to each request.
+        await asyncio.create_task(self._app(scope, receive, send))
+        return b"".join(told)
+
+
+class Switches:
+    """Puts what it found once in the place of a part's work."""
+
+    def __init__(self, door: Door, viewer: Viewer) -> None:
+        self._door = door
+        self._viewer = viewer
+        self._prepared = door.documents.prepare(QUERY, None, {})
+
+    def of(self, part: str) -> AbstractContextManager[Any]:
+        """Switch a part off."""
+        match part:
+            case Part.AUTHENTICATION:
+                return patch.object(graphql, "viewer_of_token", _told(self._viewer))
+            case Part.COST:
+                return patch.object(self._door.documents, "prepare", lambda *_: self._prepared)
+            case Part.LIMIT:
+                return patch.multiple(self._door, _charge=_told(None))
+            case Part.LOGGING:
+                return patch.object(structlog.contextvars, "bind_contextvars", lambda **_: None)
+        return nullcontext()
+
+
+def _told(known: Any) -> Callable[..., Any]:
+    async def tell(*_: Any) -> Any:
+        return known
+
+    return tell
