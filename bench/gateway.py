@@ -21,6 +21,7 @@ from settings import Settings
 from web import graphql
 from web.door import Door
 from web.graphql import GraphQLApp
+from web.judging import DocumentJudge
 from web.sockets import Sockets
 from web.works import open_works
 
@@ -64,8 +65,8 @@ QUICK: Final = Plan(300, 3)
 
 async def measure(settings: Settings, token: str, plan: Plan, progress: Callable[[str], None]) -> list[Spent]:
     """Ask for nothing, by the id of a published document, over and over; the parts take turns."""
-    async with open_works(settings, application="penny bench") as process:
-        door = Door(settings, build_schema(settings))
+    door = Door(settings, build_schema(settings))
+    async with open_works(settings, application="penny bench", judge=DocumentJudge(door.documents)) as process:
         door.opened = process
         asker = Asker(GraphQLApp(door, Sockets(door)), token)
         await asker.publish()

@@ -25,7 +25,7 @@ from web.headers import API_POLICY, Cors, always, rate_limit
 from web.negotiation import Accepted, Media, accepted
 from web.requests import METHODS, Asked, BadRequest, Receive, Send, read
 from web.sockets import Sockets
-from web.timing import Timing
+from web.timing import UNTIMED, Timing
 
 log = structlog.get_logger()
 
@@ -135,7 +135,7 @@ class Request:
         self.more: Headers = []
         self.token: str | None = None
         self.lasts = False
-        self.timing = Timing()
+        self.timing = Timing() if door.settings.server_timing else UNTIMED
 
     async def answered(self, receive: Receive) -> tuple[int, Any]:
         """Answer, whatever comes of it, with a status and the body's JSON."""
