@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 
@@ -57,6 +57,13 @@ class Task:
     attempts_before: int
 
 
+class Kept(NamedTuple):
+    """What of an answer PostgreSQL has: up to which `seq`, and which attempts, each with whether it had ended."""
+
+    seq: int = 0
+    attempts: Sequence[tuple[int, bool]] = ()
+
+
 class Answer:
     """Makes one answer in one epoch, until it ends, is cancelled, or another worker takes it."""
 
@@ -79,8 +86,8 @@ class Answer:
         self._listening: asyncio.Task[Outcome] | None = None
         self._stopped: Outcome | None = None
         self._steered = False
-        self._saved_seq = 0
-        self._saved_attempts: list[tuple[int, bool]] = []
+        self._kept = Kept()
+        self._signing = asyncio.Lock()
         self._untold: list[Event] = []
 
     def stop(self, how: Stop) -> None:
@@ -134,7 +141,6 @@ class Answer:
         await self._write(self._speech.events())
         async with self._scopes.writing(run["tenant_id"]) as scope:
             await self._save(scope, lease=timedelta(seconds=-1))
-            await self._save_attempts(scope, all_of_them=True)
             await self._close_step(scope, "HANDED_OVER", self._route.usage)
 
     async def account(self) -> None:
@@ -143,7 +149,7 @@ class Answer:
         self._route.leave()
         async with self._scopes.writing(run["tenant_id"]) as scope:
             if await runs.by_id(scope, run["tenant_id"], run["id"]) is None:
-                await self._save_attempts(scope, all_of_them=True)
+                await self._save_attempts(scope)
 
     async def _begin(self) -> None:
         if self._speech.seq == 0:
@@ -176,7 +182,7 @@ class Answer:
                     if self._steered and self._speech.pauses:
                         return STEERED
                 elif isinstance(event, Rerouted):
-                    await self._sign(spoke=False)  # that another one is asked is written before it is
+                    await self._sign()  # that another one is asked is written before it is
                     self._speech.turn(partial(self._turned, event), begins_anew=event.restarts)
                     self._heard.set()
                 else:
@@ -223,20 +229,24 @@ class Answer:
         signed_at = time.monotonic()
         while True:
             await asyncio.sleep(self._pause(self._settings.run_save_ms, self._settings.run_save_most_ms))
-            spoke = self._speech.seq != self._saved_seq
-            if not spoke and time.monotonic() - signed_at < self._settings.run_lease_seconds / 3:
+            if self._speech.seq == self._kept.seq and time.monotonic() - signed_at < self._settings.run_lease_seconds / 3:
                 continue
-            if await self._sign(spoke=spoke):
+            if await self._sign():
                 signed_at = time.monotonic()
 
-    async def _sign(self, *, spoke: bool) -> bool:
-        """Show a sign of life, with what was said and whom was asked; False while PostgreSQL is away. Raises `RunWasTaken`."""
+    async def _sign(self) -> bool:
+        """Show a sign of life, with what was said and whom was asked; False while PostgreSQL is away. Raises `RunWasTaken`.
+
+        One at a time, so that no older one is written over a newer one; what was not committed is written again.
+        """
         lease = timedelta(seconds=self._settings.run_lease_seconds)
-        try:
-            async with self._scopes.writing(self._run["tenant_id"]) as scope:
-                how = await self._save(scope, lease=lease, spoke=spoke)
-        except Unavailable:
-            return False
+        async with self._signing:
+            try:
+                async with self._scopes.writing(self._run["tenant_id"]) as scope:
+                    kept, how = await self._save(scope, lease=lease)
+            except Unavailable:
+                return False
+            self._kept = kept
         if how is not None:
             self.stop(how)
         return True
@@ -247,20 +257,20 @@ class Answer:
         wanted = (least_ms + max(0.0, most_ms - least_ms) * length) / 1000
         return min(wanted, self._settings.run_lease_seconds / 3)
 
-    async def _save(self, scope: Writing, *, lease: timedelta, spoke: bool = True) -> Stop | None:
-        """Save what was told, and the seq up to which it is; says whether and how the answer should stop."""
+    async def _save(self, scope: Writing, *, lease: timedelta) -> tuple[Kept, Stop | None]:
+        """Save what was told, and the seq up to which it is: never the one without the other; says whether and how to stop."""
         run, speech = self._run, self._speech
-        seq, parts, said = speech.seq, speech.parts() if spoke else (), self._step.said(speech.bytes)
+        seq, said = speech.seq, self._step.said(speech.bytes)
+        parts = None if seq == self._kept.seq else speech.parts()
         mine = await runs.renew(scope, run["tenant_id"], run["id"], epoch=run["epoch"], lease=lease, last_seq=seq, said=said)
         if mine is None:
             raise RunWasTaken
-        await self._save_attempts(scope)
-        if spoke:
-            await records.save(scope, self._cipher, run["output_message_id"], list(parts), status="STREAMING")
-            self._saved_seq = seq
+        kept = Kept(seq, await self._save_attempts(scope))
+        if parts is not None:
+            await records.save(scope, self._cipher, run["output_message_id"], parts, status="STREAMING")
         if mine["cancel_requested_at"] is not None:
-            return Stop.CANCEL
-        return None if mine["steer_requested_at"] is None else Stop.STEER
+            return kept, Stop.CANCEL
+        return kept, None if mine["steer_requested_at"] is None else Stop.STEER
 
     async def _save_end(self, outcome: Outcome, usage: Usage) -> None:
         run, whole = self._run, total((*self._used_before, usage))
@@ -278,19 +288,18 @@ class Answer:
                 raise RunWasTaken
             await records.save(scope, self._cipher, run["output_message_id"], self._speech.parts(), status=outcome.message_status)
             await records.ended(scope, run, outcome.status)
-            await self._save_attempts(scope, all_of_them=True)
+            await self._save_attempts(scope)
             await self._close_step(scope, "ENDED", usage)
             if outcome.status != "FAILED":
                 await titles.wish(scope, Jobs(self._scopes), run, self._settings)
 
-    async def _save_attempts(self, scope: Writing, *, all_of_them: bool = False) -> None:
-        """Write attempts, each when it is new and when it has ended; at the end all, for a save before it may have been undone."""
+    async def _save_attempts(self, scope: Writing) -> Sequence[tuple[int, bool]]:
+        """Write attempts, each when it is new and when it has ended; says how they are then."""
         now = [(attempt.number, attempt.ended_at is not None) for attempt in self._route.attempts]
-        known = [] if all_of_them else self._saved_attempts
-        changed = [attempt for attempt, state in zip(self._route.attempts, now, strict=True) if state not in known]
+        changed = [attempt for attempt, state in zip(self._route.attempts, now, strict=True) if state not in self._kept.attempts]
         if changed:
             await attempts.save(scope, self._run["tenant_id"], rows_of(Work.of_run(self._run), self._policy, changed))
-            self._saved_attempts = now
+        return now
 
     def _model(self) -> str | None:
         return self._route.attempts[-1].deployment.model.key if self._route.attempts else None

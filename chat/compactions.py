@@ -80,7 +80,7 @@ class Compactions:
         async with self._acts.begun(viewer) as act:
             chat = await speakable(act.scope, viewer, chat_id)
             await take_turn(act, chat_id)
-            return await self._begin(act.scope, act.cipher, chat, by=viewer, limit=limit)
+            return await self._begin(act.scope, act.cipher, chat, await self._branch(act.scope, chat), by=viewer, limit=limit)
 
     async def consider(self, run: Row, request: ModelRequest, limit: int) -> None:
         """Begin a compaction after an answer if the branch has become long and nobody has gone on from it yet.
@@ -96,10 +96,14 @@ class Compactions:
             return
         async with self._scopes.writing(tenant_id) as scope:
             chat = await chats.locked(scope, tenant_id, run["chat_id"])
-            if chat is None or chat["head_message_id"] != run["output_message_id"] or await self._is_under_way(scope, branch):
+            if chat is None or chat["head_message_id"] != run["output_message_id"]:
+                return
+            # Read once more: a summary that was being written may be there by now, and make the branch short.
+            branch = await self._branch(scope, chat)
+            if not self._is_long(window_of(branch, None, cipher, limit=limit)) or await self._is_under_way(scope, branch):
                 return
             if not await runs.open_by_chats(scope, tenant_id, [chat["id"]], frozenset(["id"])):
-                await self._begin(scope, cipher, chat, by=Person(run["created_by"]), limit=limit)
+                await self._begin(scope, cipher, chat, branch, by=Person(run["created_by"]), limit=limit)
 
     async def _limit(self, viewer: Viewer, chat_id: UUID) -> int:
         """Say how much of a chat can be given to the models that will be asked."""
@@ -134,8 +138,10 @@ class Compactions:
         most = self._settings.run_context_messages
         return window.tokens > compacts_at(window.limit, self._settings) or len(window.heard) >= most
 
-    async def _begin(self, scope: Writing, cipher: TenantCipher, chat: Row, *, by: Actor, limit: int) -> Row:
-        leaf_id, branch = chat["head_message_id"], await self._branch(scope, chat)
+    async def _begin(  # noqa: PLR0913 - what a summary is begun with
+        self, scope: Writing, cipher: TenantCipher, chat: Row, branch: list[Row], *, by: Actor, limit: int
+    ) -> Row:
+        leaf_id = chat["head_message_id"]
         if branch and branch[-1]["role"] == "SUMMARY":
             await self._give_up(scope, cipher, branch[-1], by=by)
         if not covered(window_of(branch, None, cipher, limit=limit), self._settings):

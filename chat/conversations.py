@@ -18,8 +18,8 @@ from chat.dispatch import Dispatch, Stopped
 from chat.drafts import ChatChange, ChatDraft, Draft, check_length, check_texts, check_title
 from chat.exchanges import Exchange, Order, Sent, person_says, say, sent_before
 from chat.headings import sealed_metadata, sealed_title
+from chat.leavings import account_later
 from chat.locks import manageable, speakable, visible, writable
-from chat.takeovers import close_unread
 from chat.titles import PERSON
 from chat.turns import take_turn
 from db.scopes import Row
@@ -27,6 +27,7 @@ from db.statements import chats, runs
 from db.tables.chats import Chat
 from errors import Conflict, PermissionDenied
 from events.facts import ChatCreated, ChatDeleted, ChatUpdated, audience_of, record
+from events.jobs import Jobs
 from knowledge import terms
 from settings import Settings
 
@@ -34,10 +35,11 @@ from settings import Settings
 class Conversations:
     """Begins, changes and deletes chats, and says things in them, for viewers who may."""
 
-    def __init__(self, *, acts: Acts, dispatch: Dispatch, choices: Choices, settings: Settings) -> None:
+    def __init__(self, *, acts: Acts, dispatch: Dispatch, choices: Choices, jobs: Jobs, settings: Settings) -> None:
         self._acts = acts
         self._dispatch = dispatch
         self._choices = choices
+        self._jobs = jobs
         self._settings = settings
 
     async def begin(self, viewer: Viewer, draft: ChatDraft, *, key: str) -> Sent:
@@ -111,8 +113,7 @@ class Conversations:
             if not can_delete_chat(viewer, chat):
                 raise PermissionDenied("Only the chat's owners may delete it.", required_scopes=("chats:delete",))
             run_ids = await runs.ids_of_chat(act.scope, act.tenant_id, chat_id)
-            for lost in await runs.lost_in_chat(act.scope, act.tenant_id, chat_id):
-                await close_unread(act.scope, lost)  # nobody will take it over; what it used stays known
+            await account_later(self._jobs, act.scope, await runs.held_in_chat(act.scope, act.tenant_id, chat_id))
             await chats.delete(act.scope, act.tenant_id, chat_id)
             await record(act.scope, act.tenant_id, ChatDeleted(chat_id=chat_id, before=audience_of(chat)), by=viewer)
         await self._dispatch.gone(act.tenant_id, run_ids)

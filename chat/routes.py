@@ -1,7 +1,7 @@
 """The way of an answer, a title or a summary through models, as it is kept: in a row for each attempt, and in the events of runs."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Self
@@ -11,6 +11,7 @@ import msgspec
 
 from db.scopes import Row
 from db.statements import steps
+from db.statements.attempts import WORKER_LOST
 from inference.attempts import Attempt
 from inference.deployments import Policy, Price
 from inference.models import NO_USAGE, Usage
@@ -49,6 +50,14 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None
     credential_owner: str
     reason: str
+    wire: str = ""  # of logs from before it was told
+
+
+class Call(NamedTuple):
+    """A call of a model as the log tells of it, and when."""
+
+    route: Taken
+    at: float
 
 
 class Tried(Taken, frozen=True, kw_only=True):
@@ -85,30 +94,54 @@ def rows_of(work: Work, policy: Policy, attempts: Sequence[Attempt]) -> list[dic
 
 
 def _row(work: Work, policy: Policy, attempt: Attempt) -> dict[str, Any]:
-    price = attempt.deployment.model.price
-    used = msgspec.structs.asdict(attempt.usage)
     return {
-        "tenant_id": work.tenant_id,
-        "work_id": work.id,
-        "number": attempt.number,
-        "kind": work.kind,
-        "chat_id": work.chat_id,
-        "created_by": work.created_by,
-        "step": work.step,
+        **_asked_by(work, attempt.number, attempt.deployment.model.price),
         **_chosen(policy, attempt),
-        "wire": attempt.deployment.wire,
         "continues_partial": attempt.continues,
         "started_at": attempt.started_at,
         "first_token_ms": attempt.first_token_ms,
         "ended_at": attempt.ended_at,
         "failure": attempt.failure,
         "message": attempt.message,
-        **{name: used[name] for name in steps.TOKENS},
-        "usage_estimated": attempt.usage.estimated,
+        **_used(attempt.usage),
+        "cost": _billed(attempt)["cost"],
+    }
+
+
+def lost_row(work: Work, call: Call, number: int, usage: Usage, price: Price | None) -> dict[str, Any]:
+    """Spell a call whose worker was lost before it was written, with what is known of it."""
+    return {
+        **_asked_by(work, number, price),
+        **msgspec.structs.asdict(call.route),
+        "continues_partial": False,
+        "started_at": datetime.fromtimestamp(call.at, UTC),
+        "first_token_ms": None,
+        "ended_at": datetime.now(UTC),
+        "failure": None,
+        "message": WORKER_LOST,
+        **_used(usage),
+        "cost": None if price is None else price.cost(usage),
+    }
+
+
+def _asked_by(work: Work, number: int, price: Price | None) -> dict[str, Any]:
+    return {
+        "tenant_id": work.tenant_id,
+        "work_id": work.id,
+        "number": number,
+        "kind": work.kind,
+        "chat_id": work.chat_id,
+        "created_by": work.created_by,
+        "step": work.step,
         "price": price,
         "price_version": None if price is None else price.version,
-        **_billed(attempt),
+        "currency": None if price is None else price.currency,
     }
+
+
+def _used(usage: Usage) -> dict[str, Any]:
+    used = msgspec.structs.asdict(usage)
+    return {**{name: used[name] for name in steps.TOKENS}, "usage_estimated": usage.estimated}
 
 
 def _chosen(policy: Policy | None, attempt: Attempt) -> dict[str, Any]:
@@ -120,6 +153,7 @@ def _chosen(policy: Policy | None, attempt: Attempt) -> dict[str, Any]:
         "region": deployment.region,
         "credential_owner": deployment.owner.value,
         "reason": attempt.reason,
+        "wire": deployment.wire,
     }
 
 

@@ -1,6 +1,6 @@
 """The steps of a run: each worker's turn at it, what it said and what it used, so that every token counts once."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,43 +39,30 @@ class LostStep:
     open_usage: Usage
 
 
-def estimate(request: ModelRequest, said: Said) -> Usage:
-    """Say what a call used that nobody counted."""
-    return estimated_usage(request, output_bytes=said["text"], reasoning_bytes=said["reasoning"])
+def words(said: Said) -> Usage:
+    """Say what a call used for its words, where nobody counted, beside the question."""
+    return estimated_usage(_UNREAD, output_bytes=said["text"], reasoning_bytes=said["reasoning"])
 
 
-def lost_steps(
-    rows: Sequence[Row], told: Said, request: ModelRequest, *, asked: Collection[int], closed: Mapping[int, Usage]
-) -> list[LostStep]:
-    """Close the steps that are open, before one's own begins: what the answer has beyond all that was saved is the last one's.
+def lost_steps(rows: Sequence[Row], *, asked: Mapping[int, Usage], closed: Mapping[int, Usage], told: Said | None = None) -> list[LostStep]:
+    """Close the steps that are open, before one's own begins.
 
-    `asked` are the steps whose worker said in the log that it asks a model; one that neither did nor said anything used nothing.
-    `closed` is what the attempts of a step used that had ended; the rest of what it said is the last one's.
+    `asked` are the steps of which is known that a model was asked and not how that ended, by an open attempt or by the log, each with
+    what its question alone comes to. `closed` is what the attempts of a step used that had ended; the rest of what it said is the
+    open one's. `told` is all that the answer says, where it can be read: what it has beyond all that was saved is the last one's.
     """
     said = {row["step"]: {"text": row["text_bytes"], "reasoning": row["reasoning_bytes"]} for row in rows}
     lost = [row["step"] for row in rows if row["outcome"] == "OPEN"]
-    talked = [step for step in lost if step in asked or any(said[step].values())]
-    if talked:
+    talked = [step for step in lost if step in asked or step in closed or any(said[step].values())]
+    if talked and told is not None:
         for kind, size in said[talked[-1]].items():
             said[talked[-1]][kind] = max(size, told[kind] - sum(one[kind] for step, one in said.items() if step != talked[-1]))
     made = []
     for step in lost:
         before = closed.get(step, NO_USAGE)
-        usage = _rest(estimate(request, said[step]), before) if step in talked else NO_USAGE
+        is_open = step in asked or (step in talked and step not in closed)
+        usage = _rest(asked.get(step, NO_USAGE) + words(said[step]), before) if is_open else NO_USAGE
         made.append(LostStep(step, said[step], before + usage, usage))
-    return made
-
-
-def unread_steps(rows: Sequence[Row], *, opened: Mapping[int, Usage], closed: Mapping[int, Usage]) -> list[LostStep]:
-    """Close the steps that are open of a run that cannot be read: they said what was saved, and asked what their open attempts say."""
-    made = []
-    for row in rows:
-        if row["outcome"] != "OPEN":
-            continue
-        said, before = {"text": row["text_bytes"], "reasoning": row["reasoning_bytes"]}, closed.get(row["step"], NO_USAGE)
-        asked = row["step"] in opened or any(said.values())
-        usage = _rest(opened.get(row["step"], NO_USAGE) + estimate(_UNREAD, said), before) if asked else NO_USAGE
-        made.append(LostStep(row["step"], said, before + usage, usage))
     return made
 
 

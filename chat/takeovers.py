@@ -1,7 +1,7 @@
 """Making ready to answer: what was said before, what that cost, and whether a model has to be asked for more."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,18 +12,17 @@ from chat.assistants import opened_content
 from chat.broadcasts import epoch_of
 from chat.contents import opened
 from chat.contexts import given, read_branch
-from chat.events import PartStarted, RunStarted
+from chat.events import PartStarted, RouteChanged, RunStarted
 from chat.logs import RunLog, RunLogs
 from chat.outcomes import CANCELLED, GIVEN_UP, LOST, OUT_OF_TOKENS, STEERED, Outcome
-from chat.routes import Work, closed_usages, cost_by, open_usages, rows_of
+from chat.routes import Call, Work, closed_usages, cost_by, lost_row, open_usages
 from chat.speech import Speech, bytes_of
-from chat.steps import LostStep, Said, Step, columns_of, lost_steps, unread_steps, usage_of
+from chat.steps import LostStep, Said, Step, columns_of, lost_steps, usage_of
 from chat.views import Told
 from db.scopes import Reading, Row, TenantScopes, Writing
 from db.statements import assistants, attempts, messages, runs, steps
-from inference.attempts import Attempt
 from inference.deployments import Capability, Policy
-from inference.models import ModelMessage, ModelRequest, Usage
+from inference.models import ModelMessage, ModelRequest, Usage, estimated_usage
 from settings import Settings
 
 _UNTOLD: Final = 1  # what `last_seq` is before anything was saved
@@ -63,16 +62,17 @@ class Preparation:
         )
         request = whole.request()
         own = {kind: size - found.begins_with[kind] for kind, size in speech.bytes.items()} if speech.parts() else speech.bytes
-        asked = _asked(told)
-        lost = lost_steps(found.steps, own, request, asked=asked, closed=closed_usages(found.attempts))
-        unwritten = self._unwritten(lost, asked, found.attempts)
-        await self._close(lost, found.attempts, unwritten)
+        unwritten = _unwritten(told, found.attempts)
+        asked = dict.fromkeys(unwritten, estimated_usage(request, output_bytes=0)) | open_usages(found.attempts)
+        lost = lost_steps(found.steps, asked=asked, closed=closed_usages(found.attempts), told=own)
+        new = self._rows_of(lost, unwritten, after=_last_number(found.attempts))
+        await self._close(lost, found.attempts, new)
         used = (*(usage_of(row) for row in found.steps if row["outcome"] != "OPEN"), *(one.usage for one in lost))
         request = self._continued(request, speech, used)
         losses = len(lost) + sum(row["outcome"] == "LOST" for row in found.steps)
         task = Task(
             run=run, request=request, speech=speech, step=Step(run["epoch"], before=dict(speech.bytes)), used_before=used,
-            policy=self._policy, limit=whole.window.limit, attempts_before=_last_number((*found.attempts, *unwritten)),
+            policy=self._policy, limit=whole.window.limit, attempts_before=_last_number((*found.attempts, *new)),
         )  # fmt: skip
         return task, self._ended(speech, request, losses)
 
@@ -104,28 +104,22 @@ class Preparation:
             return Speech.continuing(saved["id"], parts, events)
         return Speech.retold(saved["id"], parts, events, seq)
 
-    def _unwritten(self, lost: Sequence[LostStep], asked: Mapping[int, RunStarted], tried: Sequence[Row]) -> list[dict[str, Any]]:
-        """Make the rows of the attempts that lost workers told in the log, and did not live to write."""
-        written, number = {row["step"] for row in tried}, _last_number(tried)
-        places = {place.id: place for place in self._policy.places}
+    def _rows_of(self, lost: Sequence[LostStep], unwritten: Mapping[int, Call], *, after: int) -> list[dict[str, Any]]:
+        """Make the rows of the calls that lost workers did not live to write; what has no place any more has no price."""
+        places, work = {place.id: place for place in self._policy.places}, Work.of_run(self._run)
         rows: list[dict[str, Any]] = []
         for one in lost:
-            route = asked[one.number].route if one.number in asked else None
-            if one.number in written or route is None or (place := places.get(route.deployment_id)) is None:
-                continue
-            number += 1
-            attempt = Attempt(
-                number=number, deployment=place, reason=route.reason, started_at=datetime.fromtimestamp(asked[one.number].at, UTC),
-                ended_at=datetime.now(UTC), message=attempts.WORKER_LOST, usage=one.open_usage,
-            )  # fmt: skip
-            rows += rows_of(Work.of_run(self._run)._replace(step=one.number), self._policy, [attempt])
+            if (call := unwritten.get(one.number)) is not None:
+                place = places.get(call.route.deployment_id)
+                price = None if place is None else place.model.price
+                rows.append(lost_row(work._replace(step=one.number), call, after + len(rows) + 1, one.open_usage, price))
         return rows
 
-    async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row], unwritten: Sequence[Mapping[str, Any]]) -> None:
+    async def _close(self, lost: Sequence[LostStep], tried: Sequence[Row], new: Sequence[Mapping[str, Any]]) -> None:
         if not lost:
             return
         async with self._scopes.writing(self._run["tenant_id"]) as scope:
-            await _close(scope, self._run, lost, tried, unwritten)
+            await _close(scope, self._run, lost, tried, new)
 
     def _continued(self, request: ModelRequest, speech: Speech, used: Sequence[Usage]) -> ModelRequest:
         """Ask for the rest. What was only thought is thought again: no model goes on from its thoughts."""
@@ -150,14 +144,12 @@ async def close_unread(scope: Writing, run: Row) -> None:
     tenant_id, run_id = run["tenant_id"], run["id"]
     tried = await attempts.by_works(scope, tenant_id, [run_id])
     found = await steps.of_run(scope, tenant_id, run_id)
-    await _close(scope, run, unread_steps(found, opened=open_usages(tried), closed=closed_usages(tried)), tried)
+    await _close(scope, run, lost_steps(found, asked=open_usages(tried), closed=closed_usages(tried)), tried)
     await steps.add_up(scope, tenant_id, run_id)
 
 
-async def _close(
-    scope: Writing, run: Row, lost: Sequence[LostStep], tried: Sequence[Row], unwritten: Sequence[Mapping[str, Any]] = ()
-) -> None:
-    """Close the steps of lost workers, and the attempt that each left open or unwritten; what was closed before stays as it is."""
+async def _close(scope: Writing, run: Row, lost: Sequence[LostStep], tried: Sequence[Row], new: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Close the steps of lost workers, and the attempt that each left open or, `new`, unwritten; what was closed before stays so."""
     tenant_id, run_id = run["tenant_id"], run["id"]
     for one in lost:
         if not await steps.close(scope, tenant_id, run_id, one.number, outcome="LOST", said=one.said, usage=columns_of(one.usage)):
@@ -166,13 +158,21 @@ async def _close(
             if row["step"] == one.number and row["ended_at"] is None:
                 usage, cost = columns_of(one.open_usage), cost_by(row, one.open_usage)
                 await attempts.close(scope, tenant_id, run_id, row["number"], usage=usage, cost=cost)
-        if rows := [row for row in unwritten if row["step"] == one.number]:
+        if rows := [row for row in new if row["step"] == one.number]:
             await attempts.save(scope, tenant_id, rows)
 
 
-def _asked(told: Sequence[Told]) -> dict[int, RunStarted]:
-    """Return how the steps began whose worker wrote whom it asks, which it does before it does."""
-    return {epoch_of(one.entry_id): one.event for one in told if isinstance(one.event, RunStarted) and one.event.route is not None}
+def _unwritten(told: Sequence[Told], tried: Sequence[Row]) -> dict[int, Call]:
+    """Find the call of each step that its worker told in the log, before it was made, and did not live to write."""
+    calls: dict[int, list[Call]] = {}
+    for one in told:
+        event, asked = one.event, calls.setdefault(epoch_of(one.entry_id), [])
+        if isinstance(event, RunStarted) and event.route is not None:
+            asked.append(Call(event.route, event.at))
+        elif isinstance(event, RouteChanged):
+            asked.append(Call(event.next, event.at))
+    written = Counter(row["step"] for row in tried)
+    return {step: asked[-1] for step, asked in calls.items() if len(asked) > written[step] and step not in open_usages(tried)}
 
 
 def _last_number(rows: Sequence[Mapping[str, Any]]) -> int:

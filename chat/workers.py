@@ -242,10 +242,14 @@ class Worker:
     async def _hand_over(self, run: Row) -> None:
         """Let another worker go on at once with what was said; one that is not told of it finds it when it sweeps."""
         answer = self._answers.get(run["id"])
-        with contextlib.suppress(*OUTAGES, Unavailable, RunWasTaken):
-            if answer is not None:
-                await answer.hand_over()
+        with contextlib.suppress(*OUTAGES, Unavailable):
+            try:
+                if answer is not None:
+                    await answer.hand_over()
+                else:
+                    async with self._scopes.writing(run["tenant_id"]) as scope:
+                        await runs.let_go(scope, run["tenant_id"], run["id"], epoch=run["epoch"])
+            except RunWasTaken:
+                await self._leave(run["id"])
             else:
-                async with self._scopes.writing(run["tenant_id"]) as scope:
-                    await runs.let_go(scope, run["tenant_id"], run["id"], epoch=run["epoch"])
-            await self._queue.put(run["tenant_id"], run["id"])
+                await self._queue.put(run["tenant_id"], run["id"])

@@ -45,6 +45,8 @@ from chat.forks import Forks
 from chat.guests import Guests
 from chat.ideas import Ideas
 from chat.interventions import Interventions
+from chat.leavings import KIND as LEAVINGS
+from chat.leavings import Leavings
 from chat.logs import RunLogs
 from chat.meanings import Meanings
 from chat.participants import Participants
@@ -181,7 +183,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             api_keys=ApiKeys(scopes=scopes, revocations=revocations, background=background, settings=settings),
             invitations=Invitations(scopes=scopes, system=system, throttle=throttle, mail_queue=mail_queue, settings=settings),
             members=Members(scopes=scopes, revocations=revocations),
-            conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
+            conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, jobs=jobs, settings=settings),
             trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
             forks=Forks(acts=acts, settings=settings),
             compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, models=models, jobs=jobs, settings=settings),
@@ -285,7 +287,7 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         summaries = Summaries(scopes=scopes, keyring=keyring, ask=asides.ask, settings=settings)
         titles = Titles(scopes=scopes, keyring=keyring, ask=asides.ask)
         asking = {TITLES: titles.write, SUMMARIES: summaries.write}
-        functions = {**asking, EXPIRIES: Expiries(scopes).tell}
+        functions = {**asking, EXPIRIES: Expiries(scopes).tell, LEAVINGS: Leavings(scopes).close}
         labour = Labour(
             name=name, scopes=scopes, system=process.system, functions=functions, settings=settings,
             recoveries=dict.fromkeys(asking, asides.recover),

@@ -245,9 +245,9 @@ async def ids_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[UU
     return [row["id"] for row in rows]
 
 
-async def lost_in_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> list[Row]:
-    """Read the runs of a chat whose worker was lost, and that nobody has taken over."""
-    statement = "SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 AND status = 'RUNNING' AND lease_until < now()"
+async def held_in_chat(scope: Writing, tenant_id: UUID, chat_id: UUID) -> list[Row]:
+    """Read the runs of a chat that have not ended, and keep their workers from writing until the scope ends."""
+    statement = f"SELECT * FROM penny.runs WHERE tenant_id = $1 AND chat_id = $2 AND {OPEN} ORDER BY id FOR UPDATE"  # noqa: S608 - a constant
     return await scope.rows(statement, tenant_id, chat_id)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,7 +14,10 @@ from chat.asides import Aside, Asides, Way
 from chat.routes import Kind
 from db.statements import jobs
 from events.jobs import JobRun, JobWasTaken
+from events.valkey import open_valkey
+from inference.catalogue import id_of
 from inference.models import ModelMessage, ModelRequest
+from settings import Settings
 from tests.api.people import done, me, soon
 from tests.chat.chaos import every_token_was_billed_once
 from tests.chat.conftest import Rows
@@ -21,7 +25,7 @@ from tests.chat.talking import ask, hear, new_chat, say
 from tests.chat.test_compactions import summarised
 from tests.chat.test_titles import title_of
 from tests.events.test_jobs import JOB_LEASE
-from tests.inference.fault_server import WELL, Fault, FaultServer
+from tests.inference.fault_server import WELL, WORDS, Fault, FaultServer
 from tests.inference.speeches import USED
 from tests.running import Api, running, running_web
 from web.works import Process
@@ -34,6 +38,7 @@ STATS = "{ models(first: 100) { nodes { key deployments { stats { requests error
 LOST, STOPPED = "The worker that asked was lost.", "It was stopped."
 PATIENCE = 40  # seconds: processes start slowly where many do
 HANGS = Fault(hang_at=2)
+SAID = "SELECT 1 FROM penny.run_steps WHERE text_bytes > 0"
 
 
 @pytest.fixture
@@ -56,6 +61,13 @@ def metered(lonely: dict[str, str], endpoint: FaultServer, tmp_path: Path) -> di
 
 async def attempts_of(rows: Rows, kind: str) -> list[Any]:
     return await rows(f"SELECT * FROM penny.attempts WHERE kind = '{kind}' ORDER BY work_id, number")
+
+
+async def some(rows: Rows, statement: str) -> list[Any]:
+    """What a statement finds, once there is any."""
+    if not (found := await rows(statement)):
+        raise LookupError("there is none yet")
+    return found
 
 
 async def job_when(rows: Rows, *statuses: str) -> Any:
@@ -238,11 +250,7 @@ async def test_a_run_that_nobody_can_read_any_more_says_what_it_used_and_cost(
         async with running(slow, "worker") as worker:
             run_id = (await say(ada, await new_chat(ada), "Where do swallows spend the winter?"))["runs"][0]["id"]
 
-            async def saved() -> None:
-                if not await lonely_rows("SELECT 1 FROM penny.run_steps WHERE text_bytes > 0"):
-                    raise LookupError("nothing is saved yet")
-
-            await soon(saved, seconds=PATIENCE)
+            await soon(partial(some, lonely_rows, SAID), seconds=PATIENCE)
             worker.kill()
             await worker.wait()
         await lonely_rows("UPDATE penny.messages SET content = '\\x00' WHERE role = 'USER'")
@@ -258,15 +266,19 @@ async def test_a_run_that_nobody_can_read_any_more_says_what_it_used_and_cost(
     assert [len(row["terms"]) > 0 for row in await lonely_rows(answer)] == [True]
 
 
+@pytest.mark.parametrize("is_gone", [False, True])
 async def test_a_call_that_only_the_log_knows_of_is_kept_all_the_same(
-    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
+    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows, tmp_path: Path, *, is_gone: bool
 ) -> None:
-    """A worker is lost before it has written to PostgreSQL whom it asked: the one after it does."""
+    """A worker is lost before it has written to PostgreSQL whom it asked: the one after it does, though nobody can be asked there now."""
     endpoint.plan("m", Fault(hang_at=3))
     seldom = metered | {"PENNY_RUN_SAVE_MS": "60000", "PENNY_RUN_LEASE_SECONDS": "4"}
+    place = f'[[deployments]]\nkey = "there"\nmodel = "platform/m"\nbase_url = "{endpoint.base_url}"\norder = -1\n'
+    (tmp_path / "more.toml").write_text((tmp_path / "models.toml").read_text() + place)
+    before = seldom | ({"PENNY_MODELS_FILE": str(tmp_path / "more.toml")} if is_gone else {})
     async with running_web(seldom) as (url, _), Api(url) as api:
         ada = await api.sign_up()
-        async with running(seldom, "worker") as worker:
+        async with running(before, "worker") as worker:
             run_id = await ask(ada, await new_chat(ada), "Where do swallows spend the winter?")
             await hear(ada, run_id, until=4)
             worker.kill()
@@ -275,8 +287,35 @@ async def test_a_call_that_only_the_log_knows_of_is_kept_all_the_same(
         async with running(seldom, "worker"):
             assert (await hear(ada, run_id)).end["status"] == "INCOMPLETE"  # this model does not go on with what was said
     (only,) = await attempts_of(lonely_rows, "ANSWER")
-    assert (only["number"], only["message"], only["model"], only["cost"]) == (1, LOST, "platform/m", cost_of(only))
+    assert (only["number"], only["message"], only["model"], only["wire"]) == (1, LOST, "platform/m", "openai")
+    assert only["deployment_id"] == id_of("deployment", "there" if is_gone else "settings")
+    assert only["cost"] == (None if is_gone else cost_of(only))  # what it costs there nobody knows any more
     assert min(only["input_tokens"], only["output_tokens"]) > 0
+    await every_token_was_billed_once(lonely_rows)
+
+
+async def test_a_call_that_only_the_database_knows_of_counts_with_its_question(
+    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
+) -> None:
+    """A worker is lost while its model still thinks, and the log with it: that somebody was asked stays known."""
+    endpoint.plan("m", Fault(hang_before_headers=True), WELL)
+    short = metered | {"PENNY_RUN_LEASE_SECONDS": "0.6"}
+    async with running_web(short) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(short, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "Where do swallows spend the winter?")
+            (written,) = await soon(partial(some, lonely_rows, "SELECT * FROM penny.attempts"), seconds=PATIENCE)
+            worker.kill()
+            await worker.wait()
+        valkey = open_valkey(Settings.from_environment(metered))
+        async for key in valkey.scan_iter(match=f"{metered['PENNY_VALKEY_PREFIX']}:*:run:*"):
+            await valkey.delete(key)
+        await valkey.aclose()
+        async with running(short, "worker"):
+            assert (await hear(ada, run_id)).end["status"] == "COMPLETED"
+    lost, last = await attempts_of(lonely_rows, "ANSWER")
+    assert (lost["message"], lost["input_tokens"], lost["cost"]) == (LOST, written["input_tokens"], cost_of(lost))
+    assert (lost["cost"] > 0, last["message"]) == (True, None)
     await every_token_was_billed_once(lonely_rows)
 
 
@@ -284,7 +323,7 @@ async def test_what_answers_used_stays_known_when_their_chat_is_deleted_in_their
     metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
 ) -> None:
     endpoint.plan("m", Fault(hang_at=3))
-    short = metered | {"PENNY_RUN_LEASE_SECONDS": "0.6"}
+    leased = metered | {"PENNY_RUN_LEASE_SECONDS": "3"}
 
     async def begun(ada: Api) -> str:
         chat_id = await new_chat(ada)
@@ -297,28 +336,38 @@ async def test_what_answers_used_stays_known_when_their_chat_is_deleted_in_their
             raise LookupError("an attempt is open")
         return found
 
-    async with running_web(short) as (url, _), Api(url) as api:
+    async with running_web(leased) as (url, _), Api(url) as api:
         ada = await api.sign_up()
-        async with running(short, "worker") as worker:
+        async with running(leased, "worker") as worker:
             await done(ada, "chatDelete", "deletedId", chatId=await begun(ada))
             (stopped,) = await soon(accounted, seconds=PATIENCE)
             chat_id = await begun(ada)
-
-            async def lost() -> None:
-                if not await lonely_rows("SELECT 1 FROM penny.runs WHERE lease_until < now()"):
-                    raise LookupError("its lease goes on")
-
-            async def written() -> None:
-                if len(await attempts_of(lonely_rows, "ANSWER")) < 2:
-                    raise LookupError("nothing is written yet")
-
-            await soon(written, seconds=PATIENCE)
+            await soon(partial(some, lonely_rows, SAID), seconds=PATIENCE)
             worker.kill()
             await worker.wait()
-        await soon(lost, seconds=PATIENCE)
-        await done(ada, "chatDelete", "deletedId", chatId=chat_id)
-    first, second = await accounted()
+        await done(ada, "chatDelete", "deletedId", chatId=chat_id)  # while its lease goes on
+        assert (await attempts_of(lonely_rows, "ANSWER"))[1]["ended_at"] is None
+        async with running(leased, "worker"):
+            first, second = await soon(accounted, seconds=PATIENCE)
     assert (first, first["message"], second["message"]) == (stopped, STOPPED, LOST)
     for row in (first, second):
         assert (row["usage_estimated"], row["cost"]) == (True, cost_of(row))
         assert min(row["input_tokens"], row["output_tokens"]) > 0
+
+
+async def test_a_worker_that_stops_writes_what_it_used_for_a_chat_that_is_gone(
+    metered: dict[str, str], endpoint: FaultServer, lonely_rows: Rows
+) -> None:
+    endpoint.plan("m", Fault(hang_at=3))
+    stopping = metered | {"PENNY_RUN_LEASE_SECONDS": "500", "PENNY_RUN_STOP_SECONDS": "0.1"}
+    async with running_web(stopping) as (url, _), Api(url) as api, running(stopping, "worker") as worker:
+        ada = await api.sign_up()
+        await ask(ada, await new_chat(ada), "Where do swallows spend the winter?")
+        all_said = f"SELECT 1 FROM penny.run_steps WHERE text_bytes = {len(''.join(WORDS[:3]))}"
+        await soon(partial(some, lonely_rows, all_said), seconds=PATIENCE)
+        await lonely_rows("DELETE FROM penny.chats")  # of which the worker is not told
+        worker.terminate()
+        assert await asyncio.wait_for(worker.wait(), 15) == 0
+    (only,) = await attempts_of(lonely_rows, "ANSWER")
+    assert (only["message"], only["cost"]) == (STOPPED, cost_of(only))
+    assert min(only["input_tokens"], only["output_tokens"]) > 0

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,15 +10,16 @@ import pytest
 from auth.viewers import Viewer
 from chat.acts import Act, Acts
 from chat.asides import Aside
-from chat.compactions import KIND, Summaries
+from chat.compactions import KIND, Compactions, Summaries
 from chat.events import RunFinished
 from chat.redactions import Redactions
 from chat.workers import Worker
 from db.scopes import Reading, TenantScopes, Writing
-from db.statements import jobs
+from db.statements import jobs, runs
 from errors import Unavailable
 from events.jobs import JobRun
-from inference.models import ModelRequest
+from events.labour import Labour
+from inference.models import ModelMessage, ModelRequest
 from settings import Settings
 from tests.api.people import done, soon
 from tests.chat.conftest import Rows
@@ -63,6 +64,23 @@ class Slow(Acts):
             yield act
             self.is_done.set()
             await self.may_commit.wait()
+
+
+class Interrupted(TenantScopes):
+    """Scopes in which something happens between what is read and what is then written."""
+
+    def __init__(self, whole: TenantScopes, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        self._whole = whole
+        self._meanwhile = meanwhile
+
+    def reading(self, tenant_id: UUID) -> contextlib.AbstractAsyncContextManager[Reading]:
+        return self._whole.reading(tenant_id)
+
+    @contextlib.asynccontextmanager
+    async def writing(self, tenant_id: UUID) -> AsyncIterator[Writing]:
+        await self._meanwhile()
+        async with self._whole.writing(tenant_id) as scope:
+            yield scope
 
 
 @contextlib.asynccontextmanager
@@ -150,3 +168,39 @@ async def test_a_summary_of_what_is_being_redacted_is_not_written_over_the_redac
     await asyncio.gather(writing, *redacting)
     last = (await chat_of(ada, chat_id))["messages"]["nodes"][-1]
     assert (last["id"], last["status"], last["parts"]) == (summary, "REDACTED", [{"__typename": "NoticePart", "kind": "redacted"}])
+
+
+async def test_a_summary_that_ends_while_another_is_considered_is_not_followed_by_it(compacting: tuple[Api, Process, Settings]) -> None:
+    ada, process, settings = compacting
+    assert ada.token is not None
+    works, viewer = process.works, await process.works.sessions.viewer_of(ada.token)
+    chat_id = await conversation(ada)
+    await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+    run_id = await ask(ada, chat_id, "And now?")
+    await hear(ada, run_id)
+
+    async def short(job: JobRun, aside: Aside, request: ModelRequest) -> str:
+        return "Swallows go south."
+
+    async def end_the_summary() -> None:
+        async with works.scopes.reading(viewer.tenant_id) as scope:
+            (row,) = await scope.rows("SELECT id FROM penny.jobs WHERE tenant_id = $1 AND kind = $2", viewer.tenant_id, KIND)
+        summaries = Summaries(scopes=works.scopes, keyring=works.keyring, ask=short, settings=settings)
+        labour = Labour(
+            name="test", scopes=works.scopes, system=process.system, functions={KIND: summaries.write}, settings=settings
+        )  # fmt: skip
+        await labour._attempt(viewer.tenant_id, row["id"])
+
+    async with works.scopes.reading(viewer.tenant_id) as scope:
+        run = await runs.by_id(scope, viewer.tenant_id, UUID(run_id.removeprefix("run_")))
+    assert run is not None
+    acts = Acts(scopes=works.scopes, keyring=works.keyring, settings=settings)
+    compactions = Compactions(
+        acts=acts, scopes=Interrupted(works.scopes, end_the_summary), keyring=works.keyring, models=works.models, jobs=works.jobs,
+        settings=settings,
+    )  # fmt: skip
+    # Long with all four questions, and short with the summary of three of them.
+    request = ModelRequest(messages=(ModelMessage("user", "much " * 80),), max_output_tokens=1)
+    await compactions.consider(run, request, 120 * 100 // settings.context_compact_percent)
+    messages = (await chat_of(ada, chat_id))["messages"]["nodes"]
+    assert [message["status"] for message in messages if message["role"] == "SUMMARY"] == ["COMPLETE"]

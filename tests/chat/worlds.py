@@ -13,6 +13,8 @@ from chat.compactions import KIND as SUMMARIES
 from chat.compactions import Summaries
 from chat.drafts import ChatDraft, Draft
 from chat.headings import opened_titles
+from chat.leavings import KIND as LEAVINGS
+from chat.leavings import Leavings
 from chat.participants import Participants
 from chat.shares import url_of
 from chat.titles import KIND as TITLES
@@ -66,7 +68,8 @@ class World:
         self.is_seen = False  # whether the tree is what there is
         scopes, keyring = self.works.scopes, self.works.keyring
         summaries = Summaries(scopes=scopes, keyring=keyring, ask=echo, settings=self.works.settings)
-        functions = {SUMMARIES: summaries.write, TITLES: Titles(scopes=scopes, keyring=keyring, ask=echo).write}
+        titles = Titles(scopes=scopes, keyring=keyring, ask=echo)
+        functions = {SUMMARIES: summaries.write, TITLES: titles.write, LEAVINGS: Leavings(scopes).close}
         self.labour = Labour(name="w", scopes=scopes, system=process.system, functions=functions, settings=self.works.settings)
         self.participants = Participants(scopes=scopes, settings=self.works.settings)
 

@@ -383,7 +383,7 @@ HOT = {
         1,
     ),
     "open runs of chats": Hot(lambda scope: runs.open_by_chats(scope, WHALE, [some_id(CHAT, 0, n) for n in range(2, 50)]), 50),
-    "lost runs of a chat": Hot(lambda scope: runs.lost_in_chat(scope, WHALE, some_id(CHAT, 0, 1)), OPEN_RUNS),
+    "held runs of a chat": Hot(lambda scope: runs.held_in_chat(scope, WHALE, some_id(CHAT, 0, 1)), OPEN_RUNS),
     "attempts of runs": Hot(asked_for(attempts.by_works, RUN), 50),
     "a deployment's measures": Hot(
         lambda scope: attempts.stats(scope, WHALE, [some_id(DEPLOYMENT, 0, 7)], since=NOW - timedelta(days=30), until=NOW, most=1000), 10
