@@ -124,6 +124,7 @@ class Settings:
         "Accounts and mails that one address may ask for in the window.", default=100, minimum=1, maximum=1_000_000
     )
     trusted_proxies: tuple[str, ...] = setting("Addresses whose `X-Forwarded-For` is believed, separated by commas.", default=())
+    member_api_keys: int = setting("Most API keys of a member that have not ended.", default=50, minimum=0, maximum=100_000)
     api_key_rotation_hours: int = setting(
         "How long a rotated API key's old secret still works, in hours.", default=24, minimum=0, maximum=720
     )
@@ -428,13 +429,13 @@ class Settings:
     graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
     graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
     rate_limit_principal_points: int = setting(
-        "Most points that a person or API key may spend at once; no bucket holds less than the dearest operation costs.",
+        "Most points that a person may spend at once, over all their API keys; no bucket holds less than the dearest operation costs.",
         default=60_000,
         minimum=1,
         maximum=1_000_000_000,
     )
     rate_limit_principal_per_second: int = setting(
-        "Points that come back to a person or API key each second.", default=1_000, minimum=1, maximum=1_000_000_000
+        "Points that come back to a person each second.", default=1_000, minimum=1, maximum=1_000_000_000
     )
     rate_limit_tenant_points: int = setting("Most points that a tenant may spend at once.", default=600_000, minimum=1, maximum=10**12)
     rate_limit_tenant_per_second: int = setting("Points that come back to a tenant each second.", default=10_000, minimum=1, maximum=10**12)
@@ -493,7 +494,10 @@ class Settings:
     )
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
     principal_max_subscriptions: int = setting(
-        "Most subscriptions of one person or API key in a web process, over all their connections.", default=2000, minimum=1, maximum=10**6
+        "Most subscriptions of one person in a web process, over all their API keys and connections.",
+        default=2000,
+        minimum=1,
+        maximum=10**6,
     )
     tenant_max_subscriptions: int = setting(
         "Most subscriptions of one tenant in a web process, over all connections.", default=20_000, minimum=1, maximum=10**7

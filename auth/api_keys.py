@@ -36,6 +36,7 @@ class ApiKeys:
         self._scopes = scopes
         self._revocations = revocations
         self._background = background
+        self._most = settings.member_api_keys
         self._overlap = timedelta(hours=settings.api_key_rotation_hours)
         self._now = now
         self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
@@ -91,6 +92,8 @@ class ApiKeys:
             expires_at=expires_at,
         )
         async with self._scopes.writing(viewer.tenant_id) as scope:
+            if await credentials.count_api_keys(scope, viewer.tenant_id, viewer.user_id, self._now()) >= self._most:
+                raise Invalid(f"A member has at most {self._most:,} API keys; revoke one first.", constraint=f"max_items={self._most}")
             row = await credentials.create_api_key(scope, key)
             await record(scope, viewer.tenant_id, ApiKeyCreated(api_key_id=key_id, user_id=viewer.user_id), by=viewer)
         return row, text

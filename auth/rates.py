@@ -1,9 +1,9 @@
 """How much a caller may ask in a while: token buckets in Valkey, from which each process borrows a little ahead.
 
-A caller's points lie in one bucket that all processes share, and so do those of the caller's tenant. One script takes from both or
-from none. So that a request need not wait for Valkey, a process borrows a sixteenth of what is left and spends that by itself;
-what it does not spend it gives back a second later. What is borrowed is charged, so all processes together never grant more than
-the buckets hold.
+A caller is a person in a tenant, whatever they speak with, or else the network that an address is of. A caller's points lie in one
+bucket that all processes share, and so do those of the caller's tenant. One script takes from both or from none. So that a request
+need not wait for Valkey, a process borrows a sixteenth of what is left and spends that by itself; what it does not spend it gives
+back a second later. What is borrowed is charged, so all processes together never grant more than the buckets hold.
 """
 
 import asyncio
@@ -64,6 +64,8 @@ LENT_SECONDS: Final = 1.0
 # How long Valkey is left alone after it did not answer: meanwhile nobody waits for it.
 AWAY_SECONDS: Final = 1.0
 MOST_ACCOUNTS: Final = 50_000
+# An account's person and tenant have a reserve each.
+MOST_RESERVES: Final = 2 * MOST_ACCOUNTS
 
 
 class Bucket(NamedTuple):
@@ -75,6 +77,19 @@ class Bucket(NamedTuple):
     per_second: int
 
 
+@dataclass(slots=True)
+class Reserve:
+    """What this process may grant of one bucket without Valkey, as of a moment."""
+
+    level: float
+    at: float
+
+    def fill(self, capacity: float, per_second: float, now: float) -> None:
+        """Add what came back since the moment that was noted."""
+        self.level = min(capacity, self.level + (now - self.at) * per_second)
+        self.at = now
+
+
 @dataclass(slots=True, eq=False)
 class Account:
     """What this process holds of one caller's points."""
@@ -83,8 +98,6 @@ class Account:
     borrowed: float = 0.0
     level: float = 0.0  # what was left in the caller's own bucket `at` this moment
     at: float = 0.0
-    local: float = 0.0  # what may be granted without Valkey, as of `local_at`
-    local_at: float = 0.0
 
     @property
     def own(self) -> Bucket:
@@ -135,6 +148,7 @@ class RateLimits:
             "address": (settings.rate_limit_address_points, settings.rate_limit_address_per_second),
         }
         self._accounts: OrderedDict[tuple[UUID, UUID] | str, Account] = OrderedDict()
+        self._reserves: OrderedDict[str, Reserve] = OrderedDict()
         self._away_until = 0.0
         self._lent: set[Account] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -156,7 +170,8 @@ class RateLimits:
             charge.cost = cost
             charge.remaining = min(charge.limit, charge.remaining + unspent)
             if charge.alone:
-                charge.account.local += unspent
+                for bucket in charge.account.buckets:
+                    self._reserve(bucket).level += unspent
             else:
                 charge.account.borrowed += unspent
                 self._lend(charge.account)
@@ -168,11 +183,10 @@ class RateLimits:
         await self._return(self._lent)
 
     def _account(self, viewer: Viewer | None, address: str) -> Account:
-        key = (viewer.tenant_id, viewer.principal_id) if viewer else address
+        key = (viewer.tenant_id, viewer.user_id) if viewer else _network(address)
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self._buckets(viewer, address))
-            account.local = float(account.own.capacity)
             if len(self._accounts) > MOST_ACCOUNTS:
                 self._accounts.popitem(last=False)
         else:
@@ -182,15 +196,11 @@ class RateLimits:
     def _buckets(self, viewer: Viewer | None, address: str) -> tuple[Bucket, ...]:
         prefix = f"{self._settings.valkey_prefix}:limit"
         if viewer is None:
-            try:
-                network = network_of(address)
-            except ValueError:
-                network = address
             # No one's address lies in Valkey.
-            return (self._bucket("address", f"{prefix}:{hashlib.sha256(network.encode()).hexdigest()[:32]}"),)
+            return (self._bucket("address", f"{prefix}:{hashlib.sha256(_network(address).encode()).hexdigest()[:32]}"),)
         # One hash tag keeps the two in one slot of a cluster.
         tenant = f"{prefix}:{{{viewer.tenant_id}}}"
-        return self._bucket("principal", f"{tenant}:{viewer.principal_id}"), self._bucket("tenant", tenant)
+        return self._bucket("principal", f"{tenant}:{viewer.user_id}"), self._bucket("tenant", tenant)
 
     def _bucket(self, name: str, key: str) -> Bucket:
         """A bucket holds at least what the dearest operation costs, which else could never run."""
@@ -220,16 +230,34 @@ class RateLimits:
         return granted, refusing, wait_ms, level
 
     def _grant_alone(self, account: Account, points: int) -> None:
-        """Grant from a smaller bucket of this process's own: never without a bound, and never nothing."""
-        own, now = account.own, time.monotonic()
+        """Grant from smaller buckets of this process's own, from all or none: never without a bound, and never nothing."""
+        reserves = [self._reserve(bucket) for bucket in account.buckets]
+        account.level, account.at = reserves[0].level, reserves[0].at
+        waits = [(points - reserve.level) / self._alone(bucket)[1] for reserve, bucket in zip(reserves, account.buckets, strict=True)]
+        if (longest := max(waits)) > 0:
+            raise _refused(account.buckets[waits.index(longest)], int(longest * 1000) + 1)
+        for reserve in reserves:
+            reserve.level -= points
+        account.level = reserves[0].level
+
+    def _alone(self, bucket: Bucket) -> tuple[float, float]:
+        """How much of a bucket this process grants without Valkey, at once and each second."""
         share = self._settings.rate_limit_alone_percent / 100
-        capacity, per_second = max(own.capacity * share, self._settings.graphql_max_cost), own.per_second * share
-        level = min(capacity, account.local + (now - account.local_at) * per_second)
-        account.local_at = now
-        account.local = level if level < points else level - points
-        account.level, account.at = account.local, now
-        if level < points:
-            raise _refused(own, int((points - level) / per_second * 1000) + 1)
+        return max(bucket.capacity * share, self._settings.graphql_max_cost), bucket.per_second * share
+
+    def _reserve(self, bucket: Bucket) -> Reserve:
+        """Find what may be granted of a bucket now; all accounts of a tenant share the tenant's."""
+        capacity, per_second = self._alone(bucket)
+        now = time.monotonic()
+        reserve = self._reserves.get(bucket.key)
+        if reserve is None:
+            reserve = self._reserves[bucket.key] = Reserve(capacity, now)
+            if len(self._reserves) > MOST_RESERVES:
+                self._reserves.popitem(last=False)
+        else:
+            self._reserves.move_to_end(bucket.key)
+            reserve.fill(capacity, per_second, now)
+        return reserve
 
     def _lend(self, account: Account) -> None:
         """See to it that what an account holds is given back."""
@@ -256,6 +284,14 @@ class RateLimits:
                     account.at = time.monotonic()
                 except (ValkeyError, OSError):
                     return  # the buckets fill up by themselves
+
+
+def _network(address: str) -> str:
+    """The network whose points an address spends; whoever comes through a unix socket has no address, and is told apart by nothing."""
+    try:
+        return network_of(address)
+    except ValueError:
+        return address
 
 
 def _refused(bucket: Bucket, wait_ms: int) -> RateLimited:

@@ -29,7 +29,7 @@ class Viewer:
 
     @property
     def principal_id(self) -> UUID:
-        """Whose idempotency keys and limits these are: the API key's, or the person's."""
+        """Whose idempotency keys these are: the API key's, or the person's. Limits are a person's, however many keys they have."""
         return self.api_key_id or self.user_id
 
     @property

@@ -1,4 +1,4 @@
-"""How many subscriptions a principal and a tenant have open in this process, over all their sockets and event streams."""
+"""How many subscriptions a person and a tenant have open in this process, over all their keys, sockets and event streams."""
 
 import contextlib
 from collections import Counter
@@ -22,7 +22,7 @@ class Subscribers:
     @contextlib.contextmanager
     def one_more(self, viewer: Viewer | None) -> Iterator[None]:
         """Count a subscription while it is open; raises `BadRequest`."""
-        owners = {} if viewer is None else {"principal": viewer.principal_id, "tenant": viewer.tenant_id}
+        owners = {} if viewer is None else {"principal": viewer.user_id, "tenant": viewer.tenant_id}
         for name, owner in owners.items():
             if self._open[owner] >= self._most[name]:
                 message = f"A {name} has at most {self._most[name]:,} subscriptions at once in a process."

@@ -87,6 +87,21 @@ async def touch_session(scope: Writing, tenant_id: UUID, session_id: UUID, now: 
     await scope.run("UPDATE penny.sessions SET last_seen_at = $3 WHERE tenant_id = $1 AND id = $2", tenant_id, session_id, now)
 
 
+async def count_api_keys(scope: Writing, tenant_id: UUID, user_id: UUID, now: datetime) -> int:
+    """Count a member's API keys that have not ended; until the scope ends nobody else counts them."""
+    await scope.run("SELECT FROM penny.memberships WHERE tenant_id = $1 AND user_id = $2 FOR NO KEY UPDATE", tenant_id, user_id)
+    row = await scope.row(
+        """
+        SELECT count(*)::int AS keys FROM penny.api_keys
+        WHERE tenant_id = $1 AND user_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)
+        """,
+        tenant_id,
+        user_id,
+        now,
+    )
+    return 0 if row is None else int(row["keys"])
+
+
 async def create_api_key(scope: Writing, key: ApiKey) -> Row:
     row = await scope.row(ApiKey.insert(key).returning(*API_KEY))
     assert row is not None

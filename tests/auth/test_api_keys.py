@@ -1,5 +1,6 @@
 """An API key never allows more than its scopes and its owner's role, and ends when it is told to."""
 
+import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
@@ -73,6 +74,25 @@ async def test_who_may_not_make_keys_makes_none(house: House) -> None:
     viewer = (await house.joined((await house.signed_up()).viewer, "viewer")).viewer
     with pytest.raises(PermissionDenied):
         await house.api_keys.create(viewer, name="x", scopes=[], expires_at=None)
+
+
+async def test_a_member_has_a_bounded_number_of_keys_that_have_not_ended(process: Process) -> None:
+    async with open_house(process, member_api_keys=2) as house:
+        owner = (await house.signed_up()).viewer
+        other = (await house.joined(owner, "creator")).viewer
+        end = house.watch() + timedelta(hours=1)
+        made_at_once = await asyncio.gather(*(made(house, owner, expires_at=end) for _ in range(4)), return_exceptions=True)
+        assert sorted(type(one).__name__ for one in made_at_once) == ["Invalid", "Invalid", "tuple", "tuple"]
+        keys = await house.api_keys.page(owner, limit=10)
+        assert len(keys) == 2
+        await made(house, other)
+        await house.api_keys.revoke(owner, keys[0]["id"])
+        await made(house, owner, expires_at=end)
+        with pytest.raises(Invalid):
+            await made(house, owner)
+        house.watch.pass_(hours=1)
+        await made(house, owner)
+        assert len(await house.api_keys.page(owner, limit=10)) == 4
 
 
 async def test_a_key_made_by_a_key_allows_no_more_and_lasts_no_longer(house: House) -> None:

@@ -150,6 +150,32 @@ async def test_without_valkey_a_process_grants_a_share_by_itself(processes: Proc
     assert isinstance(await granted(limits, viewer(), 10), Charge)
 
 
+async def test_without_valkey_an_ipv6_network_shares_one_share(processes: Processes) -> None:
+    limits = processes.one(Valkey.from_url("unix:///nowhere/at-all?db=0"), address_points=1000, alone_percent=10)
+    answers = [await granted(limits, None, 10, f"2001:db8::{number:x}") for number in range(1, 21)]
+    assert sum(isinstance(one, Charge) for one in answers) == 10
+    assert isinstance(await granted(limits, None, 10, "2001:db8:1::1"), Charge)
+
+
+async def test_without_valkey_people_of_a_tenant_share_its_share_and_other_tenants_do_not(processes: Processes) -> None:
+    limits = processes.one(Valkey.from_url("unix:///nowhere/at-all?db=0"), principal_points=1000, tenant_points=2000, alone_percent=10)
+    tenant = uuid4()
+    assert [await spend_all(limits, viewer(tenant), 10) for _ in range(3)] == [100, 100, 0]
+    refused = await granted(limits, ada := viewer(tenant), 10)
+    assert isinstance(refused, RateLimited)
+    assert refused.bucket == "tenant"
+    assert limits._reserve(limits._account(ada, ADDRESS).own).level == 100, "what the tenant refuses costs nobody anything"
+    assert isinstance(await granted(limits, viewer(), 10), Charge)
+
+
+async def test_all_keys_of_a_person_spend_the_same_points(processes: Processes) -> None:
+    limits, ada = processes.one(principal_points=100), viewer()
+    await spend_all(limits, ada)
+    refused = await granted(limits, replace(ada, api_key_id=uuid4()), 10)
+    assert isinstance(refused, RateLimited)
+    assert refused.bucket == "principal"
+
+
 async def test_what_was_granted_without_valkey_is_given_back_without_it(processes: Processes) -> None:
     limits, ada = processes.one(Valkey.from_url("unix:///nowhere/at-all?db=0"), principal_points=1000, alone_percent=10), viewer()
     for _ in range(40):
