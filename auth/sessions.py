@@ -12,7 +12,7 @@ from auth.background import Background
 from auth.clock import Clock, utc_now
 from auth.policies.members import can_end_session
 from auth.standing import check_standing
-from auth.tenant_settings import TenantSettings, read_settings
+from auth.tenant_settings import read_settings
 from auth.tokens import hash_token, is_session_token, new_session_token
 from auth.viewer_cache import ViewerCache
 from auth.viewers import Viewer
@@ -86,7 +86,7 @@ class Sessions:
             row = await credentials.create_session(scope, session)
             await members.note_activity(scope, tenant_id, user_id, now)
             await record(scope, tenant_id, SessionOpened(session_id=row["id"], user_id=user_id), by=Person(user_id))
-        viewer = _viewer(tenant_id, user_id, member, session_id=row["id"], row=row)
+        viewer = _viewer(tenant_id, user_id, member, row, session_id=row["id"])
         return OpenedSession(viewer, row, token)
 
     def known(self, token: str) -> Viewer | None:
@@ -161,8 +161,7 @@ class Sessions:
         check_standing(row)
         if row["last_seen_at"] <= now - _TOUCHED_EVERY:
             self._background.start(self._touch(row["tenant_id"], row["id"], row["user_id"]), name="touch session")
-        settings = read_settings(row["tenant_settings"])
-        return _viewer(row["tenant_id"], row["user_id"], row, session_id=row["id"], row=row, settings=settings)
+        return _viewer(row["tenant_id"], row["user_id"], row, row, session_id=row["id"])
 
     async def _touch(self, tenant_id: UUID, session_id: UUID, user_id: UUID) -> None:
         async with self._scopes.writing(tenant_id) as scope:
@@ -183,17 +182,15 @@ class Sessions:
         await self._revocations.publish(revoked)
 
 
-def _viewer(  # noqa: PLR0913 - all that a viewer is made of
-    tenant_id: UUID, user_id: UUID, member: Row, *, session_id: UUID, row: Row, settings: TenantSettings | None = None
-) -> Viewer:
-    settings = settings or TenantSettings()
+def _viewer(tenant_id: UUID, user_id: UUID, member: Row, session: Row, *, session_id: UUID) -> Viewer:
+    settings = read_settings(member["tenant_settings"])
     return Viewer(
         tenant_id=tenant_id,
         user_id=user_id,
         role_id=member["role_id"],
         scopes=frozenset(member["scopes"]),
         session_id=session_id,
-        expires_at=row["expires_at"],
+        expires_at=session["expires_at"],
         trusted_documents_only=settings.trusted_documents_only,
         automatic_documents=settings.automatic_documents,
     )

@@ -3,9 +3,21 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from auth.policies.documents import sends_documents_only
 from auth.sessions import OpenedSession, Transport
+from auth.viewers import Viewer
 from db.scopes import Row
+from errors import Code, Unauthenticated
+from gateway.registry import hash_of
 from resolvers.operations import Operation
+
+
+class DocumentIsNotPublished(Unauthenticated):
+    """Somebody has signed in by a document that is none of those which they may send: nothing more of it is theirs."""
+
+    def __init__(self) -> None:
+        message = "You are signed in, but this document is not a published one: go on with another."
+        super().__init__(message, reason=Code.PERSISTED_DOCUMENT_REQUIRED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +44,7 @@ async def sign_up(operation: Operation, asked: SignUp, transport: Transport) -> 
         address=caller.address,
         user_agent=caller.user_agent,
     )
-    return _entered(operation, opened, transport)
+    return await _entered(operation, opened, transport)
 
 
 async def sign_in(operation: Operation, *, email: str, password: str, tenant_slug: str | None, transport: Transport) -> OpenedSession:
@@ -41,7 +53,7 @@ async def sign_in(operation: Operation, *, email: str, password: str, tenant_slu
     opened = await operation.works.accounts.sign_in(
         email=email, password=password, tenant_slug=tenant_slug, transport=transport, address=caller.address, user_agent=caller.user_agent
     )
-    return _entered(operation, opened, transport)
+    return await _entered(operation, opened, transport)
 
 
 async def sign_out(operation: Operation) -> None:
@@ -61,7 +73,7 @@ async def tenant_switch(operation: Operation, tenant_id: UUID, transport: Transp
     opened = await operation.works.accounts.tenant_switch(
         viewer, tenant_id, transport=transport, address=caller.address, user_agent=caller.user_agent
     )
-    return _entered(operation, opened, transport)
+    return await _entered(operation, opened, transport)
 
 
 async def password_change(operation: Operation, *, current: str, new: str) -> None:
@@ -89,8 +101,19 @@ async def profile_update(operation: Operation, *, name: str | None, locale: str 
     return await operation.works.accounts.profile_update(operation.viewer, name=name, locale=locale, avatar_url=avatar_url)
 
 
-def _entered(operation: Operation, opened: OpenedSession, transport: Transport) -> OpenedSession:
-    operation.credential = opened.viewer
+async def _entered(operation: Operation, opened: OpenedSession, transport: Transport) -> OpenedSession:
+    """Ask the rest of the operation in the name of who has entered, unless its document is one that they may not send."""
+    if await _may_send(operation, opened.viewer):
+        operation.credential = opened.viewer
+    else:
+        operation.credential, operation.refusal = None, DocumentIsNotPublished()
     if transport == "COOKIE":
         operation.keep_session(opened.token)
     return opened
+
+
+async def _may_send(operation: Operation, viewer: Viewer) -> bool:
+    """Whether the viewer might have sent this document: it was admitted for nobody, or for somebody of another tenant."""
+    if not sends_documents_only(viewer):
+        return True
+    return operation.document is not None and await operation.works.documents.find(viewer, hash_of(operation.document)) is not None

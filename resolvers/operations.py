@@ -104,7 +104,7 @@ class Operation:
     """One operation: made for it and thrown away with it, never kept for a socket.
 
     `refusal` is why a cookie that came along no longer counts: public operations such as `signIn` run all the same. `is_query` lets it
-    read from a replica; what writes, or goes on, reads from the primary.
+    read from a replica; what writes, or goes on, reads from the primary. `document` is the text that was admitted.
     """
 
     works: Works
@@ -112,6 +112,7 @@ class Operation:
     credential: Viewer | None
     refusal: Unauthenticated | None = None
     is_query: bool = False
+    document: str | None = field(default=None, repr=False)
     loaders: Loaders | None = None
     session_cookie: str | None = field(default=None, repr=False)
     charge: Charge | None = None

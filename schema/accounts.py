@@ -79,7 +79,11 @@ class ProfileUpdateInput:
 
 @strawberry.type
 class _Entered(Payload):
-    viewer: Viewer | None = strawberry.field(description="You, in the tenant of the new session.", default=None)
+    viewer: Viewer | None = strawberry.field(
+        description="You, in the tenant of the new session. Null where you may send published documents only and this is none of them: the "
+        "rest of the operation is not asked in your name then.",
+        default=None,
+    )
     session: Session | None = strawberry.field(description="The new session.", default=None)
     token_once: str | None = strawberry.field(
         description="The session's token with the transport `BEARER`. It is shown this once: keep it.", default=None
@@ -141,14 +145,14 @@ async def _sign_up(info: Info, input: Annotated[SignUpInput, strawberry.argument
         invitation_token=input.invitation_token,
     )
     opened = await accounts.sign_up(info.context, asked, _transport(input.transport))
-    return SignUpPayload(**_entered(opened))
+    return SignUpPayload(**_entered(info.context, opened))
 
 
 async def _sign_in(info: Info, input: Annotated[SignInInput, strawberry.argument(description="Who signs in.")]) -> SignInPayload:
     opened = await accounts.sign_in(
         info.context, email=input.email, password=input.password, tenant_slug=input.tenant_slug, transport=_transport(input.transport)
     )
-    return SignInPayload(**_entered(opened))
+    return SignInPayload(**_entered(info.context, opened))
 
 
 async def _sign_out(info: Info) -> SignOutPayload:
@@ -161,7 +165,7 @@ async def _tenant_switch(
 ) -> TenantSwitchPayload:
     tenant_id = local_id(input.tenant_id, "Tenant", path=["tenantId"])
     opened = await accounts.tenant_switch(info.context, tenant_id, input.transport and _transport(input.transport))
-    return TenantSwitchPayload(**_entered(opened))
+    return TenantSwitchPayload(**_entered(info.context, opened))
 
 
 async def _email_verify(info: Info, input: Annotated[EmailVerifyInput, strawberry.argument(description="The link.")]) -> EmailVerifyPayload:
@@ -212,9 +216,9 @@ def _viewer(operation: Operation) -> Viewer | None:
     return None if operation.credential is None else Viewer(viewer=operation.credential)
 
 
-def _entered(opened: OpenedSession) -> dict[str, Any]:
+def _entered(operation: Operation, opened: OpenedSession) -> dict[str, Any]:
     bearer = opened.session["transport"] == "BEARER"
-    return {"viewer": Viewer(viewer=opened.viewer), "session": Session(row=opened.session), "token_once": opened.token if bearer else None}
+    return {"viewer": _viewer(operation), "session": Session(row=opened.session), "token_once": opened.token if bearer else None}
 
 
 @strawberry.type

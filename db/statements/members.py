@@ -86,7 +86,7 @@ async def locked_membership(scope: Writing, tenant_id: UUID, membership_id: UUID
 
 
 _STANDING: Final = """
-    SELECT m.role_id, m.status AS member_status, r.scopes, t.status AS tenant_status
+    SELECT m.role_id, m.status AS member_status, r.scopes, t.status AS tenant_status, t.settings AS tenant_settings
     FROM penny.memberships m
     JOIN penny.roles r ON r.tenant_id = m.tenant_id AND r.id = m.role_id
     JOIN penny.tenants t ON t.tenant_id = m.tenant_id
@@ -95,7 +95,7 @@ _STANDING: Final = """
 
 
 async def standing(scope: Reading, tenant_id: UUID, user_id: UUID) -> Row | None:
-    """Read what a person is in a tenant: role, its scopes, the membership's and the tenant's status."""
+    """Read what a person is in a tenant: role, its scopes, the membership's and the tenant's status, and the tenant's settings."""
     return await scope.row(_STANDING, tenant_id, user_id)
 
 

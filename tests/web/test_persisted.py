@@ -8,10 +8,12 @@ import aiohttp
 import pytest
 from valkey.asyncio import Valkey
 
+from schema.ids import local_id
 from tests.api.manifests import SIGN_IN, VIEWER, hash_of, live, publish, published
-from tests.api.people import done, member, refused, soon
+from tests.api.people import done, email_of, invited, member, refused, soon
 from tests.chat.talking import ask, new_chat
 from tests.running import PASSWORD, Api, Server, running_web
+from tests.web.test_sockets import begun, connected, received, subscribe
 from web.works import Process
 
 GRAPHQL = "application/graphql-response+json"
@@ -19,6 +21,7 @@ ANSWER = {"viewer": {"user": {"name": "Ada"}}}
 USES = """{
   documentManifests(first: 1) { nodes { lastUsedAt documents(first: 9) { nodes { operationName callsLast30d lastUsedAt } } } }
 }"""
+EVERYTHING = "subscription { viewerEvents { __typename } }"
 RUN_EVENTS = "subscription RunEvents($runId: ID!) { runEvents(runId: $runId) { seq } }"
 CHAT_CREATE = "mutation Begin($input: ChatCreateInput!) { chatCreate(input: $input) { chat { id } errors { code } } }"
 
@@ -184,29 +187,77 @@ async def test_a_client_s_key_makes_no_other_keys(api: Api) -> None:
     assert [one["documentClient"] for one in keys] == ["mobile", "mobile"]
 
 
-async def test_where_the_tenant_says_so_members_send_published_documents_alone(api: Api, process: Process) -> None:
+async def test_where_the_tenant_says_so_members_send_published_documents_alone(api: Api, server: Server, process: Process) -> None:
     ada = await api.sign_up()
     bob = await member(ada, process, "creator")
     await publish(ada, VIEWER)
-    async with bob._session.ws_connect(f"{bob.url}/graphql", protocols=["graphql-transport-ws"]) as socket:
-        await socket.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {bob.token}"}})
-        assert (await socket.receive_json())["type"] == "connection_ack"
+    async with connected(server) as socket, connected(server) as hers:
+        await begun(socket, bob.token)
+        await begun(hers, ada.token)
+        await socket.send_json(subscribe(EVERYTHING))
         await done(ada, "tenantUpdate", "tenant { settings revision }", settings={"trustedDocumentsOnly": True})
+        assert await ended(socket) == 4403, "what was begun with any text is over"
         await required(bob)
-
-        async def on_the_socket() -> None:
-            await socket.send_json({"type": "subscribe", "id": uuid4().hex, "payload": {"query": VIEWER}})
-            if (message := await socket.receive_json())["type"] != "error":
-                await socket.receive_json()
-                raise LookupError(message)
-            assert code({"errors": message["payload"]}) == "PERSISTED_DOCUMENT_REQUIRED"
-
-        await soon(on_the_socket, seconds=1)
+        await hers.send_json(subscribe(VIEWER))
+        assert (await received(hers))["type"] == "next"
+    assert [code(event) async for event in subscribed(bob, {"query": EVERYTHING})] == ["PERSISTED_DOCUMENT_REQUIRED"]
     status, body = await post(bob, documentId=hash_of(VIEWER))
     assert (status, list(body["data"])) == (200, ["viewer"])
     assert await ada.data(VIEWER) == ANSWER, "whoever administers the API sends what they like"
     assert (await refused_by_all(bob))["code"] == "PERSISTED_DOCUMENT_REQUIRED"
     await done(ada, "tenantUpdate", settings={"trustedDocumentsOnly": None})
+
+
+async def ended(socket: Any) -> Any:
+    """The code with which a socket is closed, whatever was told before."""
+    while isinstance(message := await received(socket), dict):
+        assert message["type"] == "next"
+    return message
+
+
+SIGN_IN_AND_WRITE = """
+    mutation ($input: SignInInput!, $chat: ChatCreateInput!) {
+      signIn(input: $input) { tokenOnce viewer { permissions user { name } } errors { code } }
+      chatCreate(input: $chat) { chat { id } errors { code } }
+    }"""
+SIGN_IN_AND_SEE = "mutation See($input: SignInInput!) { signIn(input: $input) { tokenOnce viewer { user { name } } errors { code } } }"
+SWITCH = """
+    mutation ($input: TenantSwitchInput!, $chat: ChatCreateInput!) {
+      tenantSwitch(input: $input) { tokenOnce viewer { permissions } errors { code } }
+      chatCreate(input: $chat) { chat { id } errors { code } }
+    }"""
+CHAT = {"idempotencyKey": "k", "title": "x"}
+
+
+async def test_signing_in_inside_a_document_lets_nobody_send_what_is_not_published(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    given = {"email": await email_of(bob), "password": PASSWORD, "transport": "BEARER"}
+    seeing = SIGN_IN_AND_SEE.replace("See(", f"See{uuid4().hex}(")
+    await publish(ada, seeing)
+    await done(ada, "tenantUpdate", settings={"trustedDocumentsOnly": True})
+    body = await api.post(SIGN_IN_AND_WRITE, input=given, chat=CHAT)
+    assert [(error["path"], error["extensions"]["code"]) for error in body["errors"]] == [(["chatCreate"], "PERSISTED_DOCUMENT_REQUIRED")]
+    entered = (await api.data(SIGN_IN_AND_SEE, input=given))["signIn"]
+    assert (entered["viewer"], bool(entered["tokenOnce"]), entered["errors"]) == (None, True, [])
+    _, published_one = await post(api, documentId=hash_of(seeing), variables={"input": given})
+    assert published_one["data"]["signIn"]["viewer"]["user"]["name"], "by a published document they go on"
+    await done(ada, "tenantUpdate", settings={"trustedDocumentsOnly": None})
+    chats = (await bob.data("{ chats(first: 1) { nodes { id } } }"))["chats"]["nodes"]
+    assert chats == []
+
+
+async def test_switching_tenants_inside_a_document_lets_nobody_send_what_is_not_published(api: Api, process: Process) -> None:
+    ada, bob = await api.sign_up(), await api.sign_up()
+    tenant_id = (await ada.data("{ tenant { id } }"))["tenant"]["id"]
+    _, invitation = await invited(ada, process, "creator", await email_of(bob))
+    await done(bob, "invitationAccept", token=invitation)
+    await done(ada, "tenantUpdate", settings={"trustedDocumentsOnly": True})
+    body = await bob.post(SWITCH, input={"tenantId": tenant_id, "transport": "BEARER"}, chat=CHAT)
+    assert body["errors"][0]["extensions"]["code"] == "PERSISTED_DOCUMENT_REQUIRED"
+    await done(ada, "tenantUpdate", settings={"trustedDocumentsOnly": None})
+    async with process.works.scopes.reading(local_id(tenant_id, "Tenant")) as scope:
+        assert await scope.rows("SELECT id FROM penny.chats") == []
 
 
 async def required(api: Api) -> None:
