@@ -40,7 +40,10 @@ class TenantChanges:
         self._revocations = revocations
 
     async def update(self, viewer: Viewer, *, name: str | None, settings: Mapping[str, Any] | None, expected_revision: int | None) -> Row:
-        """Change what is given; settings by name, null takes one back to its default. Raises `Conflict` for another revision."""
+        """Change what is given; settings by name, null takes one back to its default. Raises `Conflict` for another revision.
+
+        Only new settings are told: what else a tenant changes is no reason to look at everybody's credentials again.
+        """
         name = None if name is None else checked_name(name)
         async with self._scopes.writing(viewer.tenant_id) as scope:
             row = await tenants.locked(scope, viewer.tenant_id)
@@ -48,10 +51,11 @@ class TenantChanges:
                 raise NotFound("The tenant is gone.")
             if expected_revision is not None and expected_revision != row["revision"]:
                 raise Conflict("The tenant was changed meanwhile.", current_revision=row["revision"])
-            changed = _changed(row["settings"], settings or {})
+            before, changed = row["settings"], _changed(row["settings"], settings or {})
             row = await tenants.change(scope, viewer.tenant_id, name=name or row["name"], settings=changed)
             await record(scope, viewer.tenant_id, TenantUpdated(tenant_id=viewer.tenant_id), by=viewer)
-        await self._tell(viewer.tenant_id)
+        if read_settings(changed) != read_settings(before):
+            await self._tell(viewer.tenant_id)
         return row
 
     async def _tell(self, tenant_id: UUID) -> None:

@@ -62,6 +62,7 @@ def create_app(settings: Settings | None = None) -> Front:
                 for task in beside:
                     task.cancel()
                 await asyncio.gather(*beside, return_exceptions=True)
+                await sockets.close()
 
     app = Litestar(
         route_handlers=handlers,
@@ -74,7 +75,7 @@ def create_app(settings: Settings | None = None) -> Front:
 
 
 async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
-    """End what a revoked credential authorised, in this process, at once."""
+    """End what a revoked credential authorised, in this process, at once; what must be looked up keeps nobody from hearing the next."""
     works = door.process.works
     while True:
         try:
@@ -83,7 +84,7 @@ async def _hear_of_revocations(door: Door, sockets: Sockets) -> None:
                 works.api_keys.forget(revoked)
                 works.models.forget(revoked)
                 works.documents.forget(revoked)
-                await sockets.recheck(revoked)
+                sockets.recheck(revoked)
         except (*OUTAGES, Unavailable):
             log.warning("revocations_lost_valkey")
         except Exception:

@@ -6,6 +6,8 @@ from secrets import token_hex
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from auth.api_keys import ApiKeys
+from auth.sessions import Sessions
 from auth.tokens import API_KEY
 from auth.viewers import Viewer
 from errors import Unauthenticated
@@ -52,11 +54,18 @@ def bearer_token(text: str) -> str:
     return token.strip()
 
 
+def known_viewer(works: Works, token: str) -> Viewer | None:
+    """Who a token stands for, if this process has just looked it up."""
+    return _keeper(works, token).known(token)
+
+
 async def viewer_of_token(works: Works, token: str) -> Viewer:
     """Find out who a token stands for; raises `Unauthenticated`."""
-    if token.startswith(API_KEY):
-        return await works.api_keys.viewer_of(token)
-    return await works.sessions.viewer_of(token)
+    return await _keeper(works, token).viewer_of(token)
+
+
+def _keeper(works: Works, token: str) -> ApiKeys | Sessions:
+    return works.api_keys if token.startswith(API_KEY) else works.sessions
 
 
 def caller_of(scope: Scope, headers: Mapping[str, str], settings: Settings) -> Caller:

@@ -1,20 +1,14 @@
 """The credential behind an open connection, looked at again whenever something is revoked."""
 
-import asyncio
-import contextlib
 import time
-from typing import Final
 
+from auth.policies.documents import sends_documents_only
 from auth.viewer_cache import is_about
 from auth.viewers import Viewer
-from errors import PennyError, Unauthenticated, Unavailable
 from events.revocations import Revoked
-from web.callers import viewer_of_token
-from web.closings import FORBIDDEN, TRY_LATER, Closing, refused
+from resolvers.operations import Caller
+from web.closings import FORBIDDEN, Closing
 from web.door import Door
-
-RECHECKS: Final = 3
-RECHECK_PAUSE: Final = 0.5
 
 
 class Credential:
@@ -22,19 +16,19 @@ class Credential:
 
     def __init__(self, door: Door, token: str | None = None, viewer: Viewer | None = None) -> None:
         self._door = door
-        self._token = token
+        self.token = token
         self.viewer = viewer
         self._stale = False
 
-    async def take(self, token: str | None) -> None:
-        """Find out whom a token stands for; raises `Unauthenticated` and `Unavailable`."""
-        self._token = token
+    async def take(self, token: str | None, caller: Caller) -> None:
+        """Find out whom a token stands for; raises `Unauthenticated`, `RateLimited` and `Unavailable`."""
+        self.token = token
         if token is None:
             return
         self._stale = False
-        self.viewer = await viewer_of_token(self._door.process.works, token)
-        if self._stale:  # something was revoked while the look-up was under way
-            self.viewer = await viewer_of_token(self._door.process.works, token)
+        viewer = await self._door.viewer_of(token, caller)
+        # What was revoked while the look-up was under way may have been about it.
+        self.viewer = await self._door.viewer_of(token, caller) if self._stale else viewer
 
     def is_touched_by(self, revoked: Revoked | None) -> bool:
         """Whether a revocation is about this credential, or may be while it is still being looked up."""
@@ -43,18 +37,13 @@ class Credential:
             return False
         return revoked is None or is_about(revoked, self.viewer)
 
-    async def recheck(self) -> Closing | None:
-        """Ask again who this is; say why the connection must end when the credential no longer counts or counts for something else."""
-        if self._token is None:
-            return None
-        try:
-            viewer = await self._looked_up(self._token)
-        except Unauthenticated as error:
-            return refused(error)
-        except PennyError:
-            return Closing(TRY_LATER, "The credential cannot be checked")
-        if viewer.scopes != (self.viewer.scopes if self.viewer else frozenset()):
+    def renewed(self, viewer: Viewer) -> Closing | None:
+        """Take what was found now; say why the connection must end when the credential counts for something else."""
+        before = self.viewer
+        if viewer.scopes != (before.scopes if before else frozenset()):
             return Closing(FORBIDDEN, "Your permissions have changed")
+        if before is not None and sends_documents_only(viewer) and not sends_documents_only(before):
+            return Closing(FORBIDDEN, "Only published documents count now")
         # What the tenant lets its members send may have changed.
         self.viewer = viewer
         return None
@@ -67,11 +56,3 @@ class Credential:
         if left <= 0:
             raise Closing(FORBIDDEN, "Token expired")
         return min(most, left)
-
-    async def _looked_up(self, token: str) -> Viewer:
-        """Look a viewer up, and a few times more while a server that is asked does not answer."""
-        for _ in range(RECHECKS):
-            with contextlib.suppress(Unavailable):
-                return await viewer_of_token(self._door.process.works, token)
-            await asyncio.sleep(RECHECK_PAUSE)
-        return await viewer_of_token(self._door.process.works, token)

@@ -15,6 +15,7 @@ from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
 from settings import Settings
 from web import persisted
+from web.callers import known_viewer, viewer_of_token
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
 from web.requests import Asked, BadRequest
@@ -68,7 +69,20 @@ class Door:
             raise _misplaced(prepared.kind)
         operation.charge = await self._charge(operation, prepared.cost)
         operation.is_query = prepared.kind is OperationType.QUERY
+        operation.document = prepared.text
         return prepared, operation
+
+    async def viewer_of(self, token: str, caller: Caller) -> Viewer:
+        """Find out whom a token stands for; raises `Unauthenticated` and `RateLimited`.
+
+        One that this process does not know is looked up in the database: its address pays for that, until it turns out to count.
+        """
+        if (known := known_viewer(self.process.works, token)) is not None:
+            return known
+        charge = await self._charge(self.operation(caller, None), self.settings.graphql_unknown_points)
+        viewer = await viewer_of_token(self.process.works, token)
+        self.process.works.rates.refund(charge, 0)
+        return viewer
 
     async def _text(self, asked: Asked, operation: Operation) -> str:
         """Find the document. One that is not known yet is paid for before it is looked up or read, whatever becomes of it."""

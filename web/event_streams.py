@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import orjson
 
-from events.revocations import Revoked
 from resolvers.operations import Caller, Operation
 from web.closings import GONE, UNAUTHORIZED, Closing
 from web.credentials import Credential
@@ -62,7 +61,7 @@ class EventStream:
 
     def __init__(self, door: Door, caller: Caller, credential: Credential, receive: Receive, send: Send) -> None:
         self._door = door
-        self._credential = credential
+        self.credential = credential
         self._receive = receive
         self._send = send
         self._writer = EventWriter(send)
@@ -97,7 +96,7 @@ class EventStream:
         pause = self._door.settings.socket_ping_seconds
         try:
             while True:
-                await asyncio.sleep(self._credential.seconds_left(pause))
+                await asyncio.sleep(self.credential.seconds_left(pause))
                 async with asyncio.timeout(SILENT_PINGS * pause):
                     await self._writer.write(COMMENT)
         except Closing as closing:
@@ -110,15 +109,6 @@ class EventStream:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self.end(Closing(GONE, "The client has left"))
-
-    def is_touched_by(self, revoked: Revoked | None) -> bool:
-        """Whether a revocation is about this stream's credential."""
-        return self._credential.is_touched_by(revoked)
-
-    async def recheck(self) -> None:
-        """End the stream when its credential no longer counts."""
-        if (closing := await self._credential.recheck()) is not None:
-            self.end(closing)
 
     def end(self, closing: Closing) -> None:
         """End the stream."""

@@ -15,7 +15,7 @@ from errors import Code, PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
 from web.caching import is_held, lasting, tag_of
-from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie, viewer_of_token
+from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie
 from web.compression import packed, takes_gzip
 from web.credentials import Credential
 from web.documents import DocumentIsBad, Prepared
@@ -204,17 +204,16 @@ class Request:
 
     async def _viewer(self) -> Viewer | Unauthenticated | None:
         """Find the viewer; a cookie counts only from pages that may use it, and a dead one is left to the fields to refuse."""
-        works = self._door.process.works
         if (header := self.headers.get("authorization")) is not None:
             self.token = bearer_token(header)
-            return await viewer_of_token(works, self.token)
+            return await self._door.viewer_of(self.token, self.caller)
         if (token := cookie_token(self.headers, self._door.settings)) is None:
             return None
         if not origin_may_use_cookies(self.headers, self._door.settings):
             raise BadRequest(HTTPStatus.FORBIDDEN, Code.FORBIDDEN, "This origin may not use the session cookie.")
         self.token = token
         try:
-            return await viewer_of_token(works, token)
+            return await self._door.viewer_of(token, self.caller)
         except Unauthenticated as dead:
             return dead
 

@@ -1,8 +1,6 @@
 """Pages beside the API: health for machines, links to chats, GraphiQL for developers, and the mails of a development process."""
 
-import asyncio
 import html
-from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,21 +10,20 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
-from errors import PennyError
-from inference.models import ProviderFailed
 from web.door import Door
 from web.headers import MAILS_STYLE
+from web.readiness import Readiness, parts_of
 
 GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
 SHARE: Final = Path(__file__).parent / "share"
 SHARE_HEADERS: Final = {"x-robots-tag": "noindex, nofollow, noarchive", "cache-control": "no-cache"}
-CHECK_SECONDS: Final = 3.0
 # The mails hold links that reset passwords: this machine only, under its own name (a page elsewhere may point a name of its own here).
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def health(door: Door) -> list[HTTPRouteHandler]:
     """Make `/health/live` (the process runs) and `/health/ready` (and everything it needs answers)."""
+    readiness = Readiness(parts_of(door))
 
     @get("/health/live", sync_to_thread=False)
     def live() -> dict[str, str]:
@@ -34,36 +31,11 @@ def health(door: Door) -> list[HTTPRouteHandler]:
 
     @get("/health/ready")
     async def ready() -> Response[dict[str, Any]]:
-        process = door.process
-        checks = {
-            "postgresql": process.works.scopes.check(),
-            "postgresql_system": process.system.check(),
-            "valkey": _ping(process.valkey.ping()),
-            "s3": process.store.check(),
-        }
-        words = await asyncio.gather(*(_word(check) for check in checks.values()))
-        parts = dict(zip(checks, words, strict=True))
+        parts = await readiness.parts()
         well = all(word == "ok" for word in parts.values())
         return Response({"status": "ok" if well else "unavailable", "parts": parts}, status_code=200 if well else 503)
 
     return [live, ready]
-
-
-async def _ping(ping: Awaitable[Any]) -> None:
-    await ping
-
-
-async def _word(check: Awaitable[None]) -> str:
-    """Say how a part is in a word or a sentence that names no address."""
-    try:
-        await asyncio.wait_for(check, CHECK_SECONDS)
-    except (PennyError, ProviderFailed) as error:
-        return error.message
-    except TimeoutError:
-        return f"no answer within {CHECK_SECONDS:.0f} s"
-    except Exception as error:  # noqa: BLE001 - whatever is wrong with a part, the answer is that it is down
-        return f"down ({type(error).__name__})"
-    return "ok"
 
 
 def share() -> list[HTTPRouteHandler]:

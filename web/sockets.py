@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import structlog
 
-from errors import Unauthenticated, Unavailable
+from errors import RateLimited, Unauthenticated, Unavailable
 from events.revocations import Revoked
 from resolvers.operations import Operation
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies
@@ -29,6 +29,7 @@ from web.credentials import Credential
 from web.documents import Prepared
 from web.door import Door
 from web.event_streams import EventStream
+from web.rechecks import Rechecks
 from web.requests import BadRequest, Receive, Send, parsed
 from web.streams import Stream
 from web.writers import Writer
@@ -46,6 +47,7 @@ class Sockets:
         self._door = door
         self._open: set[Socket] = set()
         self._event_streams: set[EventStream] = set()
+        self._rechecks = Rechecks(door)
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
@@ -69,11 +71,13 @@ class Sockets:
         for stream in self._event_streams:
             stream.end(Closing(RESTART, "The server stops"))
 
-    async def recheck(self, revoked: Revoked | None) -> None:
-        """Look again at the credentials that a revocation touches (all of them when something may have been missed)."""
-        connections: list[Socket | EventStream] = [*self._open, *self._event_streams]
-        touched = [one for one in connections if one.is_touched_by(revoked)]
-        await asyncio.gather(*(one.recheck() for one in touched), return_exceptions=True)
+    def recheck(self, revoked: Revoked | None) -> None:
+        """Begin to look again at the credentials that a revocation touches (all of them when something may have been missed)."""
+        self._rechecks.begin(revoked, (*self._open, *self._event_streams))
+
+    async def close(self) -> None:
+        """Look at no credential any more."""
+        await self._rechecks.close()
 
 
 class Socket:
@@ -88,7 +92,7 @@ class Socket:
         self._writer = Writer(scope, send, most_held_bytes=door.settings.socket_answers_bytes)
         self._headers = headers_of(scope)
         self._caller = caller_of(scope, self._headers, door.settings)
-        self._credential = Credential(door)
+        self.credential = Credential(door)
         self._acknowledged = False
         self._heard_at = time.monotonic()
         self._streams: dict[str, Stream] = {}
@@ -120,15 +124,6 @@ class Socket:
         for task in stopped:
             task.cancel()
         return stopped
-
-    def is_touched_by(self, revoked: Revoked | None) -> bool:
-        """Whether a revocation is about this socket's credential, or may be while it is still being looked up."""
-        return self._credential.is_touched_by(revoked)
-
-    async def recheck(self) -> None:
-        """End the socket when its credential no longer counts or counts for something else."""
-        if (closing := await self._credential.recheck()) is not None:
-            self.end(closing)
 
     async def _accepted(self) -> bool:
         await self._receive()
@@ -185,10 +180,10 @@ class Socket:
                 token = bearer_token(header)
             else:
                 token = cookie_token(self._headers, self._settings)
-            await self._credential.take(token)
+            await self.credential.take(token, self._caller)
         except Unauthenticated as error:
             raise refused(error) from error
-        except Unavailable as error:
+        except (RateLimited, Unavailable) as error:
             raise Closing(TRY_LATER, "The credential cannot be checked") from error
         self._acknowledged = True
         await self._writer.say({"type": "connection_ack"})
@@ -199,7 +194,7 @@ class Socket:
         if operation_id in self._streams:
             raise Closing(ID_TAKEN, f"Subscriber for {operation_id} already exists")
         stream = self._streams[operation_id] = Stream(self._door, self._writer, self._caller, operation_id)
-        task = stream.begin(payload, self._credential.viewer, operations=len(self._streams))
+        task = stream.begin(payload, self.credential.viewer, operations=len(self._streams))
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(operation_id, stream, done))
 
@@ -222,7 +217,7 @@ class Socket:
             raise Closing(INIT_TIMEOUT, "Connection initialisation timeout")
         pause = self._settings.socket_ping_seconds
         while True:
-            await asyncio.sleep(self._credential.seconds_left(pause))
+            await asyncio.sleep(self.credential.seconds_left(pause))
             if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
                 raise Closing(GONE, "No answer to pings")
             self._ping()

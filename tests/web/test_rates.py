@@ -7,6 +7,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from auth.tokens import new_api_key
 from tests.chat.talking import new_chat
 from tests.running import Api, Server, running_web
 from tests.web.test_sockets import begun, connected, received, subscribe
@@ -84,6 +85,31 @@ async def test_unknown_documents_are_paid_for_before_they_are_read(narrow: str) 
     codes = [answer["errors"][0]["extensions"]["code"] for _, _, answer in answers]
     assert codes[:3] == ["GRAPHQL_VALIDATION_FAILED"] * 3
     assert codes[-1] == "THROTTLED"
+
+
+FORGED = "pns_" + "a" * 43
+
+
+async def test_forged_credentials_are_paid_for_by_the_address_and_others_are_served(api: Api, narrow: str) -> None:
+    ada = await api.sign_up()
+    assert (await sent(narrow, "{ __typename }", ada.token))[0] == 200
+    forged = [FORGED, *(new_api_key(uuid4(), uuid4()) for _ in range(6))]
+    statuses = [(await sent(narrow, "{ __typename }", token))[0] for token in forged]
+    assert statuses[:3] == [401] * 3
+    assert statuses[-1] == 429
+    assert (await sent(narrow, "{ __typename }", cookie=f"penny_session={FORGED}"))[0] == 429
+    async with connected(Server(narrow, {})) as socket:
+        await socket.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {FORGED}"}})
+        assert await received(socket) == 1013
+    assert (await sent(narrow, "{ __typename }", ada.token))[0] == 200, "a credential that is known pays nothing"
+
+
+async def test_a_credential_that_counts_is_looked_up_for_nothing(environment: dict[str, str], api: Api) -> None:
+    ada = await api.sign_up()
+    little = {"PENNY_RATE_LIMIT_ADDRESS_POINTS": "40", "PENNY_RATE_LIMIT_ADDRESS_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "40"}
+    never_known = {"PENNY_SESSION_CACHE_SECONDS": "0", "PENNY_VALKEY_PREFIX": f"narrow-{uuid4()}"}
+    async with running_web({**environment, **little, **never_known}) as (url, _):
+        assert {(await sent(url, "{ __typename }", ada.token))[0] for _ in range(30)} == {200}
 
 
 async def test_web_processes_count_together(environment: dict[str, str], api: Api) -> None:
