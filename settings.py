@@ -486,6 +486,13 @@ class Settings:
         "Longest document that a client may register by itself, in characters.", default=16_384, minimum=1, maximum=1_048_576
     )
     graphql_cached_documents: int = setting("Parsed documents that a process keeps.", default=1000, minimum=1, maximum=1_000_000)
+    graphql_cached_characters: int = setting(
+        "Characters of the documents that a process keeps for members; twice as many for published ones, a quarter for who is not "
+        "signed in. A document takes about a hundred bytes of memory a character.",
+        default=262_144,
+        minimum=1024,
+        maximum=1_000_000_000,
+    )
     graphql_planned_fields: int = setting(
         "Fields of all compiled plans that a process keeps; a field takes about a kilobyte. An operation with more is not compiled.",
         default=50_000,

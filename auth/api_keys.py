@@ -166,6 +166,7 @@ class ApiKeys:
             document_client=row["document_client"],
             trusted_documents_only=settings.trusted_documents_only,
             automatic_documents=settings.automatic_documents,
+            schema_closed=settings.schema_closed,
         )
 
     async def _touch(self, tenant_id: UUID, key_id: UUID) -> None:

@@ -193,6 +193,7 @@ def _viewer(tenant_id: UUID, user_id: UUID, member: Row, session: Row, *, sessio
         expires_at=session["expires_at"],
         trusted_documents_only=settings.trusted_documents_only,
         automatic_documents=settings.automatic_documents,
+        schema_closed=settings.schema_closed,
     )
 
 

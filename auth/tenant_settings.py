@@ -21,6 +21,7 @@ class TenantSettings(msgspec.Struct, frozen=True, kw_only=True, rename="camel", 
 
     trusted_documents_only: bool = False
     automatic_documents: bool = False
+    schema_closed: bool = False
 
 
 NAMES = tuple(TenantSettings.__struct_encode_fields__)

@@ -9,7 +9,7 @@ from uuid import UUID
 class Viewer:
     """A member of a tenant behind a session or an API key. `scopes` are what the role and the credential both grant.
 
-    `document_client` is the client that an API key is for; the two after it are the tenant's settings.
+    `document_client` is the client that an API key is for; what comes after it are the tenant's settings.
     """
 
     tenant_id: UUID
@@ -22,6 +22,7 @@ class Viewer:
     document_client: str | None = None
     trusted_documents_only: bool = False
     automatic_documents: bool = False
+    schema_closed: bool = False
 
     def may(self, *scopes: str) -> bool:
         """Whether one of these scopes is granted; no scopes asked for means any member may."""

@@ -96,7 +96,8 @@ class Tenant(Node):
         _settings,
         scopes=["tenant:read"],
         description="Its settings, by name, as far as they differ from the defaults. `trustedDocumentsOnly`: members without `api:admin` "
-        "send nothing but documents of published manifests. `automaticDocuments`: clients may register documents by themselves.",
+        "send nothing but documents of published manifests. `automaticDocuments`: clients may register documents by themselves. "
+        "`schemaClosed`: to its members the schema is not told, neither by introspection nor by suggestions.",
     )
     revision: int = column("revision", description="Counts its changes.")
 

@@ -34,6 +34,8 @@ from web.spending import Share, Shares, Sizing
 # How many rows a list without a page size is taken to have.
 USUAL_LIST: Final = 10
 LARGEST: Final = 1_000_000
+LARGEST_INT: Final = 2**31 - 1
+"""What GraphQL's `Int` can hold."""
 # The fields of a page that hold its rows.
 PAGED: Final = ("edges", "nodes")
 # What begins introspection, and the type that it gives.
@@ -189,6 +191,8 @@ class Measuring:
 
 
 def _size_of(given: Any) -> int:
+    if given is None:
+        return USUAL_LIST
     if isinstance(given, list):
         return len(given)
     return int(given) if isinstance(given, int | float) and abs(given) < LARGEST else LARGEST
@@ -221,7 +225,9 @@ def check(measure: Measure, operation: OperationDefinitionNode, settings: Settin
     )
     for number, limit, code, message in limits:
         if number > limit:
-            raise Refused(code, f"{message} {number:,} of at most {limit:,}.", requested=number, maximum=limit)
+            # JSON's readers take no larger number than this, and nobody needs to know one.
+            requested = min(number, LARGEST_INT)
+            raise Refused(code, f"{message} {requested:,} of at most {limit:,}.", requested=requested, maximum=limit)
     if operation.operation.value == "mutation" and measure.fields > settings.graphql_max_mutations:
         most = settings.graphql_max_mutations
         raise Refused(Code.COST_LIMIT, f"An operation has at most {most} mutations.", requested=measure.fields, maximum=most)

@@ -1,7 +1,6 @@
 """Documents: parsed, validated and measured before anything runs, and remembered by their text."""
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,10 +22,10 @@ from errors import Code
 from settings import Settings
 from web.costs import Measures, Refused, check, check_variables
 from web.overlaps import crowded
+from web.shelves import Origin, Shelves
 from web.spending import Shares
 
 MOST_ERRORS: Final = 10
-CACHED_CHARACTERS: Final = 262_144
 TOO_DEEP: Final = "The document is nested too deeply."
 UNNAMED: Final = "Name one of the document's operations in `operationName`."
 
@@ -70,18 +69,17 @@ class Prepared:
 class Documents:
     """Prepares documents for one schema; parsing and validation are done once for each text."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
+    def __init__(self, schema: GraphQLSchema, settings: Settings, *, is_open: bool = True) -> None:
         self.schema = schema
         self.settings = settings
-        self._rules = specified_rules if settings.introspection else (*specified_rules, NoSchemaIntrospectionCustomRule)
-        self._valid: OrderedDict[str, _Kept] = OrderedDict()
-        self._characters = 0
-        # Called with the text of a document that is no longer kept.
-        self.forgotten: Callable[[str], None] = lambda _: None
+        # Whether what is wrong is told with suggestions, and the schema when it is asked for.
+        self.is_open = is_open and settings.introspection
+        self._rules = specified_rules if self.is_open else (*specified_rules, NoSchemaIntrospectionCustomRule)
+        self.shelves: Shelves[_Kept] = Shelves(documents=settings.graphql_cached_documents, characters=settings.graphql_cached_characters)
 
-    def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Prepared:
+    def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any], origin: Origin = Origin.MEMBER) -> Prepared:
         """Make a document ready; raises `DocumentIsBad`."""
-        kept = self._document(text)
+        kept = self._document(text, origin)
         operation, measures = self._operation(kept, operation_name)
         try:
             check_variables(variables, self.settings)
@@ -92,16 +90,16 @@ class Documents:
         except Refused as refused:
             error = GraphQLError(str(refused), extensions={"code": refused.code, **refused.numbers})
             raise DocumentIsBad([error], status=422) from refused
-        self._remember(text, kept)
+        self.shelves.keep(text, kept, origin)
         return Prepared(text, kept.document, operation, measure.cost, measures.shares)
 
     def examined(self, text: str) -> DocumentNode:
         """Parse and validate a document; raises `DocumentIsBad`."""
-        return self._document(text).document
+        return self._document(text, Origin.ANYBODY).document
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""
-        return text in self._valid
+        return text in self.shelves
 
     def _operation(self, kept: _Kept, name: str | None) -> tuple[OperationDefinitionNode, Measures]:
         if (known := kept.operations.get(name)) is not None:
@@ -112,9 +110,8 @@ class Documents:
         known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation)
         return known
 
-    def _document(self, text: str) -> _Kept:
-        if (kept := self._valid.get(text)) is not None:
-            self._valid.move_to_end(text)
+    def _document(self, text: str, origin: Origin) -> _Kept:
+        if (kept := self.shelves.find(text, origin)) is not None:
             return kept
         try:
             document = parse(text, max_tokens=self.settings.graphql_max_tokens)
@@ -124,21 +121,10 @@ class Documents:
             raise _too_deep(400) from None
         if crowded(document):
             raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": Code.COST_LIMIT})], status=422)
-        errors = validate(self.schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self.settings.introspection)
+        errors = validate(self.schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self.is_open)
         if errors:
             raise DocumentIsBad([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors], status=422)
         return _Kept(document)
-
-    def _remember(self, text: str, kept: _Kept) -> None:
-        """Keep a document that may run; a tree takes about a hundred times its text's memory, so both are bounded."""
-        if text in self._valid:
-            return
-        self._valid[text] = kept
-        self._characters += len(text)
-        while len(self._valid) > self.settings.graphql_cached_documents or self._characters > CACHED_CHARACTERS:
-            forgotten, _ = self._valid.popitem(last=False)
-            self._characters -= len(forgotten)
-            self.forgotten(forgotten)
 
 
 def _coded(error: GraphQLError, code: Code) -> GraphQLError:

@@ -19,6 +19,7 @@ from web.callers import known_viewer, viewer_of_token
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
 from web.requests import Asked, BadRequest
+from web.shelves import Origin
 from web.subscribers import Subscribers
 from web.subscriptions import Subscription
 from web.works import Process
@@ -26,21 +27,30 @@ from web.works import Process
 ANY_KIND: Final = frozenset(OperationType)
 
 
+class Desk:
+    """The schema as it is shown to some: open, or to who may neither read it nor be helped with its names."""
+
+    def __init__(self, settings: Settings, schema: Schema, *, is_open: bool) -> None:
+        self.documents = Documents(schema._schema, settings, is_open=is_open)  # noqa: SLF001 - graphql-core's schema has no other name
+        self.compiler = Compiler(
+            schema,
+            hide_suggestions=not self.documents.is_open,
+            most_operations=settings.graphql_cached_documents,
+            most_fields=settings.graphql_planned_fields,
+            refer=_count_fallback,
+        )
+        self.documents.shelves.forgotten = self.compiler.forget
+
+
 class Door:
     """Runs operations for callers. `process` is there once the application has started."""
 
     def __init__(self, settings: Settings, schema: Schema) -> None:
         self.settings = settings
-        self.schema = schema._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
-        self.documents = Documents(self.schema, settings)
-        self.compiler = Compiler(
-            schema,
-            hide_suggestions=not settings.introspection,
-            most_operations=settings.graphql_cached_documents,
-            most_fields=settings.graphql_planned_fields,
-            refer=_count_fallback,
-        )
-        self.documents.forgotten = self.compiler.forget
+        self._open = Desk(settings, schema, is_open=True)
+        self._closed = Desk(settings, schema, is_open=False) if settings.introspection else self._open
+        self.documents, self.compiler = self._open.documents, self._open.compiler
+        self.schema = self.documents.schema
         self.subscribers = Subscribers(settings)
         self.opened: Process | None = None
 
@@ -64,7 +74,7 @@ class Door:
         """
         operation = self.operation(caller, viewer)
         text = await self._text(asked, operation)
-        prepared = self.documents.prepare(text, asked.operation_name, asked.variables)
+        prepared = self._desk(operation).documents.prepare(text, asked.operation_name, asked.variables, _origin(asked, operation))
         if prepared.kind not in kinds:
             raise _misplaced(prepared.kind)
         operation.charge = await self._charge(operation, prepared.cost)
@@ -87,7 +97,7 @@ class Door:
     async def _text(self, asked: Asked, operation: Operation) -> str:
         """Find the document. One that is not known yet is paid for before it is looked up or read, whatever becomes of it."""
         text = persisted.known(asked, operation)
-        if self.settings.graphql_unknown_points and (text is None or not self.documents.keeps(text)):
+        if self.settings.graphql_unknown_points and (text is None or not self._desk(operation).documents.keeps(text)):
             await self._charge(operation, self.settings.graphql_unknown_points)
         return await persisted.found(asked, operation) if text is None else text
 
@@ -98,14 +108,19 @@ class Door:
             THROTTLED.add(1, {"bucket": refused.bucket})
             raise
 
-    def compiled(self, prepared: Prepared) -> CompiledOperation | None:
+    def _desk(self, operation: Operation) -> Desk:
+        """Return the schema as this caller's tenant lets it be seen."""
+        return self._closed if operation.credential is not None and operation.credential.schema_closed else self._open
+
+    def compiled(self, prepared: Prepared, desk: Desk | None = None) -> CompiledOperation | None:
         """Return the compiled operation; None for those that graphql-core runs."""
+        desk = desk or self._open
         if self.settings.execution == "reference":
             return None
         try:
-            if self.documents.keeps(prepared.text):
-                return self.compiler.compiled(prepared.text, prepared.document, prepared.operation)
-            return self.compiler.compile(prepared.document, prepared.operation)
+            if desk.documents.keeps(prepared.text):
+                return desk.compiler.compiled(prepared.text, prepared.document, prepared.operation)
+            return desk.compiler.compile(prepared.document, prepared.operation)
         except Uncompilable as refused:
             _count_fallback(refused.reason)
             return None
@@ -127,7 +142,7 @@ class Door:
             context_value=operation,
             variable_values=variables,
             operation_name=_name(prepared),
-            hide_suggestions=not self.settings.introspection,
+            hide_suggestions=not self._desk(operation).documents.is_open,
         )
         return result if isinstance(result, ExecutionResult) else await result
 
@@ -136,9 +151,10 @@ class Door:
 
         For whom nobody vouches none is made: graphql-core, which asks the guards before it looks any further, answers them.
         """
-        if operation.credential is None and not self.documents.keeps(prepared.text):
+        desk = self._desk(operation)
+        if operation.credential is None and not desk.documents.keeps(prepared.text):
             return None
-        compiled = self.compiled(prepared)
+        compiled = self.compiled(prepared, desk)
         if compiled is None or compiled.is_planned(variables):
             return compiled
         if operation.credential is None:
@@ -152,7 +168,7 @@ class Door:
         assert prepared.kind is OperationType.SUBSCRIPTION
         executor = Executor.build(
             self.schema, prepared.document, context_value=operation, raw_variable_values=variables, operation_name=_name(prepared),
-            hide_suggestions=not self.settings.introspection,
+            hide_suggestions=not self._desk(operation).documents.is_open,
         )  # fmt: skip
         if isinstance(executor, list):
             return ExecutionResult(data=None, errors=executor)
@@ -160,9 +176,15 @@ class Door:
         source = begun if isinstance(begun, ExecutionResult | AsyncIterable) else await begun
         if isinstance(source, ExecutionResult):
             return source
-        compiled = self.compiled(prepared)
+        compiled = self.compiled(prepared, self._desk(operation))
         tail = None if compiled is None else compiled.tail(variables)
         return Subscription(source=source, executor=executor, context=operation, tail=tail)
+
+
+def _origin(asked: Asked, operation: Operation) -> Origin:
+    if asked.named is not None:
+        return Origin.PUBLISHED
+    return Origin.ANYBODY if operation.credential is None else Origin.MEMBER
 
 
 def _misplaced(kind: OperationType) -> BadRequest:

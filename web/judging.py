@@ -18,11 +18,9 @@ from graphql import (
 
 from gateway.judging import Appraised, Judged
 from schema.fields import Scope
-from web.costs import Measure, Measures, Refused, check
+from web.costs import LARGEST_INT, Measure, Measures, Refused, check
 from web.documents import TOO_DEEP, UNNAMED, DocumentIsBad, Documents
 
-LARGEST_INT: Final = 2**31 - 1
-"""What GraphQL's `Int` can hold."""
 KEPT: Final = 10_000
 """Of how many documents it is remembered what they are: a schema does not change while a process lives."""
 
