@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -24,6 +24,7 @@ from gateway.judging import Judge, Judged
 from gateway.registry import Registry
 from settings import Settings
 
+Pay = Callable[[int], Awaitable[None]]
 MOST_PARTS: Final = 1000
 READ_AT_ONCE: Final = 100
 """Documents whose texts are in memory at once while they are judged."""
@@ -106,9 +107,12 @@ class Manifests:
             await record(scope, viewer.tenant_id, DocumentManifestDeleted(manifest_id=manifest_id), by=viewer)
         await self._tell(viewer.tenant_id)
 
-    async def faults(self, tenant_id: UUID, manifest_ids: Sequence[UUID]) -> list[list[str]]:
-        """Say of each manifest which of its documents the schema of this process does not answer, and why."""
-        faults = await self._faulty(tenant_id, manifest_ids)
+    async def faults(self, tenant_id: UUID, manifest_ids: Sequence[UUID], *, pay: Pay) -> list[list[str]]:
+        """Say of each manifest which of its documents the schema of this process does not answer, and why.
+
+        `pay` is told of how many documents the process has to read, before it does, some at a time: those that were paid for it knows.
+        """
+        faults = await self._faulty(tenant_id, manifest_ids, pay)
         found: dict[UUID, list[str]] = {manifest_id: [] for manifest_id in manifest_ids}
         if faults:
             async with self._scopes.reading(tenant_id) as scope:
@@ -116,7 +120,7 @@ class Manifests:
                     found[row["manifest_id"]].append(faults[row["document_id"]])
         return [found[manifest_id] for manifest_id in manifest_ids]
 
-    async def _faulty(self, tenant_id: UUID, manifest_ids: Sequence[UUID]) -> Mapping[UUID, str]:
+    async def _faulty(self, tenant_id: UUID, manifest_ids: Sequence[UUID], pay: Pay) -> Mapping[UUID, str]:
         """Judge the documents of manifests, each once; those that this process knows are not read again."""
         assert self._judge is not None, "a process that serves knows the schema"
         async with self._scopes.reading(tenant_id) as scope:
@@ -124,8 +128,10 @@ class Manifests:
         judged = {row["id"]: one for row in rows if (one := self._judge.known(row["sha256"])) is not None}
         unknown = [row["id"] for row in rows if row["id"] not in judged]
         for first in range(0, len(unknown), READ_AT_ONCE):
+            some = unknown[first : first + READ_AT_ONCE]
+            await pay(len(some))
             async with self._scopes.reading(tenant_id) as scope:
-                texts = await documents.documents_by_ids(scope, tenant_id, unknown[first : first + READ_AT_ONCE], frozenset({"body"}))
+                texts = await documents.documents_by_ids(scope, tenant_id, some, frozenset({"body"}))
             judged |= {row["id"]: await self._asked(row["body"]) for row in texts}
         names = {row["id"]: row["operation_name"] or row["sha256"].hex() for row in rows}
         return {one: f"{names[one]}: {found.error}" for one, found in judged.items() if found.error is not None}

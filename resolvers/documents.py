@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -22,11 +23,16 @@ async def cost(operation: Operation, text: str, operation_name: str | None, vari
     """Say what a document would cost; reading it is paid for as if it had been sent and nobody knew it."""
     works = operation.works
     assert works.judge is not None, "a process that serves knows the schema"
-    if points := works.settings.graphql_unknown_points:
-        await works.rates.charge(operation.credential, operation.caller.address, points)
+    await _pay(operation, 1)
     # An operation may ask after several: others get their turn in between.
     await asyncio.sleep(0)
     return works.judge.appraise(text, operation_name, variables)
+
+
+async def _pay(operation: Operation, count: int) -> None:
+    """Pay for so many documents that are read anew."""
+    if points := count * operation.works.settings.graphql_unknown_points:
+        await operation.works.rates.charge(operation.credential, operation.caller.address, points)
 
 
 async def manifest_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
@@ -83,8 +89,9 @@ async def calls(operation: Operation, rows: Sequence[Row], needed: object) -> li
 
 
 async def faults(operation: Operation, manifests: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
-    """Say what of each manifest the schema does not answer any more."""
-    return await operation.works.manifests.faults(operation.tenant_id, [row["id"] for row in manifests])
+    """Say what of each manifest the schema does not answer any more; what the process does not know is paid for as if it had been sent."""
+    ids = [row["id"] for row in manifests]
+    return await operation.works.manifests.faults(operation.tenant_id, ids, pay=partial(_pay, operation))
 
 
 async def publish(operation: Operation, draft: ManifestDraft) -> Published:

@@ -77,7 +77,8 @@ class DocumentManifest(Node):
         documents.faults,
         needs=["id"],
         cost=100,
-        description="What of it the API does not answer any more, and why: a sentence for each document; empty as it should be.",
+        description="What of it the API does not answer any more, and why: a sentence for each document; empty as it should be. Each "
+        "document that the process has not judged before is paid for as an unknown one, by default with 10 points, beside the operation.",
     )
     documents: Connection[TrustedDocument] = batch(
         _documents, needs=["id"], multipliers=["first"], description="Its documents, in the order in which they were first published."

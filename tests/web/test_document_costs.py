@@ -5,6 +5,8 @@ from uuid import uuid4
 
 import pytest
 
+from tests.api.manifests import SIGN_IN, VIEWER, publish
+from tests.api.people import code_of
 from tests.chat.talking import new_chat
 from tests.running import Api, running_web
 from tests.web.test_rates import CHATS, sent
@@ -76,3 +78,18 @@ async def test_asking_is_paid_for(environment: dict[str, str]) -> None:
     refused = answers[-1]
     assert refused["data"] is None
     assert refused["errors"][0]["extensions"]["code"] == "THROTTLED"
+
+
+async def test_documents_of_manifests_are_judged_once_and_that_is_paid_for(api: Api, environment: dict[str, str]) -> None:
+    ada = await api.sign_up()
+    await publish(ada, VIEWER, SIGN_IN, version="1")
+    await publish(ada, VIEWER, version="2")
+    # 1,000 for the operation, 1,000 for each document and 201 for asking: all but 799.
+    little = {"PENNY_GRAPHQL_UNKNOWN_POINTS": "1000", "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "4000", "PENNY_GRAPHQL_MAX_COST": "4000"}
+    little |= {"PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "1", "PENNY_VALKEY_PREFIX": f"judging-{uuid4()}"}
+    async with running_web({**environment, **little}) as (url, _), Api(url, ada.token) as other:
+        ask = "{ documentManifests(first: 2) { nodes { breakingChanges } } }"
+        for _ in range(2):
+            assert (await other.data(ask))["documentManifests"]["nodes"] == [{"breakingChanges": []}] * 2
+        await publish(ada, "{ __typename }", version="3")
+        assert await code_of(other, ask) == "THROTTLED"
