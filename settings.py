@@ -343,6 +343,10 @@ class Settings:
     message_max_parts: int = setting("Most parts of a message.", default=32, minimum=1, maximum=1000)
     run_parallel_models: int = setting("Most models that answer one message side by side.", default=4, minimum=1, maximum=32)
     chat_fork_messages: int = setting("Most messages that a fork of a chat copies.", default=10_000, minimum=1, maximum=1_000_000)
+    chat_fork_seconds: float = setting(
+        "A fork that takes longer is given up, in seconds; what there is of it after twice this time is taken away.",
+        default=120.0, minimum=1, maximum=3600,
+    )  # fmt: skip
     chat_title_max_length: int = setting("Longest title of a chat, in characters.", default=200, minimum=1, maximum=10_000)
     chat_max_participants: int = setting("Most people that a chat is shared with, its owner aside.", default=100, minimum=1, maximum=10_000)
     export_max_messages: int = setting(

@@ -10,7 +10,7 @@ from uuid import UUID
 from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
-from chat.claims import Claim, Made, claimed
+from chat.claims import Claim, Made, claimed, made_before
 from db.scopes import TenantScopes, Writing
 from settings import Settings
 
@@ -32,6 +32,10 @@ class Act:
     async def claimed(self, operation: str, key: str, content: Any, made: Made) -> Made | None:
         """Claim an idempotency key for what this act will make; returns what was made when it was used before for the same content."""
         return await claimed(self.scope, self.viewer, self.cipher, Claim(key, operation, content, made), life=self.key_life)
+
+    async def made_before(self, operation: str, key: str, content: Any, made: Made) -> Made | None:
+        """Look whether the key was used before; whoever makes something in several acts claims it in the last one."""
+        return await made_before(self.scope, self.viewer, self.cipher, Claim(key, operation, content, made), life=self.key_life)
 
 
 class Acts:

@@ -26,15 +26,13 @@ class Expiries:
         self._scopes = scopes
 
     async def tell(self, job: JobRun) -> None:
-        """Do the job; whoever is told twice sees the same twice."""
+        """Do the job; that it was told is kept in the same transaction, whatever becomes of the job."""
         async with self._scopes.writing(job.tenant_id) as scope:
-            share = await shares.by_id(scope, job.tenant_id, job.arguments(Expiring).share)
-            if share is not None and share["revoked_at"] is None:
+            if (share := await shares.tell_expiry(scope, job.tenant_id, job.arguments(Expiring).share)) is not None:
                 await record(scope, job.tenant_id, ChatShareExpired(chat_id=share["chat_id"], share_id=share["id"]))
 
 
 async def await_expiry(jobs: Jobs, scope: Writing, share: Row) -> None:
-    """Have it told when a link expires, if it does."""
+    """Have it told when a link expires, if it does: no job of a person, who could cancel it."""
     if share["expires_at"] is not None:
-        expiring = Expiring(share["id"])
-        await jobs.add(scope, share["tenant_id"], KIND, expiring, created_by=share["created_by"], due_at=share["expires_at"])
+        await jobs.add(scope, share["tenant_id"], KIND, Expiring(share["id"]), created_by=None, due_at=share["expires_at"])

@@ -68,11 +68,15 @@ async def _redacted(act: Act, message: Row) -> Row | None:
 
 
 async def _copies_of(act: Act, message_id: UUID) -> list[Row]:
-    """Find the copies of a message in forks and continuations; their chats are locked, so that none is copied meanwhile."""
+    """Find the copies of a message in forks and continuations.
+
+    Their chats, and those that are called what it says, are locked together, so that none is copied meanwhile.
+    """
     locked: set[UUID] = set()
     while True:
         copies = await messages.copies_of(act.scope, act.tenant_id, message_id)
-        chat_ids = {copy["chat_id"] for copy in copies}
+        titled = await chats.titled_from(act.scope, act.tenant_id, [message_id, *(copy["id"] for copy in copies)])
+        chat_ids = {*titled, *(copy["chat_id"] for copy in copies)}
         if chat_ids <= locked:
             return copies
         await chats.locked_all(act.scope, act.tenant_id, chat_ids)
@@ -80,7 +84,7 @@ async def _copies_of(act: Act, message_id: UUID) -> list[Row]:
 
 
 async def _forget_titles(act: Act, question_ids: Sequence[UUID]) -> None:
-    """Take away the titles that a model made of messages, of chats, their forks and links; what a person called a chat stays.
+    """Take away the titles that a model made of messages, of locked chats and of links; what a person called a chat stays.
 
     One that a model is just making is not kept: it looks at the message again.
     """

@@ -82,9 +82,11 @@ class Shares:
             if share is None:
                 raise missing
             await manageable(act.scope, viewer, share["chat_id"], missing)
-            if share["revoked_at"] is None:
+            if (revoked := await shares.revoke(act.scope, act.tenant_id, share_id)) is None:
+                raise missing
+            if not revoked["revoked_before"]:
                 await record(act.scope, act.tenant_id, ChatShareRevoked(chat_id=share["chat_id"], share_id=share_id), by=viewer)
-            return await shares.revoke(act.scope, act.tenant_id, share_id) or share
+            return revoked
 
     def _check(self, draft: ShareDraft) -> None:
         most = self._settings.share_max_users

@@ -246,7 +246,7 @@ class Feed:
                 self._woken.set()
                 continue
             if page.whole and page.unsettled:
-                # Somebody's transaction is under way: it takes milliseconds.
+                # Somebody's transaction is under way: none of ours takes long after its first write.
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             elif page.whole:

@@ -113,10 +113,13 @@ class Jobs:
     async def cancel(self, tenant_id: UUID, job_id: UUID) -> Row:
         """Cancel a job: at once if nobody has begun it, else within seconds; one that is over stays as it is."""
         async with self._scopes.writing(tenant_id) as scope:
-            if (row := await jobs.cancel(scope, tenant_id, job_id)) is not None:
-                await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=row["created_by"]))
-            else:
-                row = await jobs.by_id(scope, tenant_id, job_id)
+            row = await self.withdraw(scope, tenant_id, job_id) or await jobs.by_id(scope, tenant_id, job_id)
         if row is None:
             raise NotFound("There is no Job with this id.", path=["jobId"])
+        return row
+
+    async def withdraw(self, scope: Writing, tenant_id: UUID, job_id: UUID) -> Row | None:
+        """Cancel a job in the caller's transaction; None when it is over already."""
+        if (row := await jobs.cancel(scope, tenant_id, job_id)) is not None:
+            await record(scope, tenant_id, JobUpdated(job_id=job_id, user_id=row["created_by"]))
         return row

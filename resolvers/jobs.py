@@ -3,14 +3,21 @@
 from typing import Final
 from uuid import UUID
 
-from auth.policies.jobs import can_see_job
+from auth.policies.jobs import can_cancel_job, can_see_job
 from db.scopes import Row
 from db.statements.projections import Columns
-from errors import NotFound
+from errors import Conflict, NotFound
 from resolvers.batches import wider
 from resolvers.operations import Operation
 
 POLICY: Final = ("kind", "created_by")
+
+
+class JobIsNobodys(Conflict):
+    """PENNY does it for itself."""
+
+    def __init__(self) -> None:
+        super().__init__("PENNY does this job for itself; it cannot be cancelled.", path=["jobId"])
 
 
 async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
@@ -21,6 +28,8 @@ async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) 
 
 async def cancel(operation: Operation, id: UUID) -> Row:
     """Cancel a job."""
-    if await by_id(operation, id, frozenset()) is None:
+    if (job := await by_id(operation, id, frozenset())) is None:
         raise NotFound("There is no Job with this id.", path=["jobId"])
+    if not can_cancel_job(operation.viewer, job):
+        raise JobIsNobodys
     return await operation.works.jobs.cancel(operation.tenant_id, id)

@@ -150,7 +150,8 @@ class Mutation:
         payload=JobCancelPayload,
         scopes=["chats:write", "tenant:admin"],
         emits=[],
-        description="Stop a job: at once where nobody has begun it, else within seconds. One that has ended stays as it is.",
+        description="Stop a job: at once where nobody has begun it, else within seconds. One that has ended stays as it is, and what PENNY "
+        "does for itself cannot be stopped.",
     )
 
 

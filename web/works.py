@@ -56,6 +56,8 @@ from chat.shares import Shares
 from chat.titles import KIND as TITLES
 from chat.titles import Titles
 from chat.trees import Trees
+from chat.unfinished import KIND as UNFINISHED
+from chat.unfinished import Unfinished
 from chat.workers import Worker
 from db.pools import open_pool, warm
 from db.replicas import ANSWER_SECONDS, Replica
@@ -185,7 +187,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             members=Members(scopes=scopes, revocations=revocations),
             conversations=Conversations(acts=acts, dispatch=dispatch, choices=choices, jobs=jobs, settings=settings),
             trees=Trees(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
-            forks=Forks(acts=acts, settings=settings),
+            forks=Forks(acts=acts, jobs=jobs, unfinished=Unfinished(scopes), settings=settings),
             compactions=Compactions(acts=acts, scopes=scopes, keyring=keyring, models=models, jobs=jobs, settings=settings),
             assistants=Assistants(scopes=scopes, keyring=keyring, models=models, settings=settings),
             interventions=Interventions(acts=acts, dispatch=dispatch, choices=choices, settings=settings),
@@ -287,7 +289,9 @@ async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
         summaries = Summaries(scopes=scopes, keyring=keyring, ask=asides.ask, settings=settings)
         titles = Titles(scopes=scopes, keyring=keyring, ask=asides.ask)
         asking = {TITLES: titles.write, SUMMARIES: summaries.write}
-        functions = {**asking, EXPIRIES: Expiries(scopes).tell, LEAVINGS: Leavings(scopes).close}
+        functions = {
+            **asking, EXPIRIES: Expiries(scopes).tell, LEAVINGS: Leavings(scopes).close, UNFINISHED: Unfinished(scopes).find,
+        }  # fmt: skip
         labour = Labour(
             name=name, scopes=scopes, system=process.system, functions=functions, settings=settings,
             recoveries=dict.fromkeys(asking, asides.recover),

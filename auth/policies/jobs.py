@@ -7,5 +7,10 @@ from auth.viewers import Viewer
 
 
 def can_see_job(viewer: Viewer, job: Mapping[str, Any]) -> bool:
-    """Whoever began a job sees and cancels it, and so does whoever administers the tenant."""
+    """Whoever began a job sees it, and so does whoever administers the tenant."""
     return job["created_by"] == viewer.user_id or viewer.may("tenant:admin")
+
+
+def can_cancel_job(viewer: Viewer, job: Mapping[str, Any]) -> bool:
+    """What nobody began is PENNY's own work, which others rely on: it is seen by administrators and cancelled by nobody."""
+    return job["created_by"] is not None and can_see_job(viewer, job)

@@ -13,6 +13,8 @@ from db.statements.projections import Columns, Projection
 from db.tables.chats import Chat
 
 ROW: Final = Chat.all_columns()
+# Whose a chat is that is still being made, in several transactions: no person has this id, so nobody sees it.
+NOBODY: Final = UUID(int=0)
 # What `can_read_chat` says of a row, for statements that look through many chats: the chat's alias, and the parameter of the reader.
 # The function penny.nearest_messages says it too.
 READABLE: Final = (
@@ -62,7 +64,7 @@ async def change(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping
 
 
 async def settle(scope: Writing, tenant_id: UUID, chat_id: UUID, values: Mapping[Any, Any]) -> Row | None:
-    """Write more columns of a chat that is made in this transaction."""
+    """Write the columns that make a chat of nobody somebody's."""
     return await scope.row(Chat.update(dict(values)).where(Chat.tenant_id == tenant_id).where(Chat.id == chat_id).returning(*ROW))
 
 
@@ -85,6 +87,14 @@ async def title(scope: Writing, tenant_id: UUID, chat_id: UUID, title: bytes | N
         title,
         question_id,
     )
+
+
+async def titled_from(scope: Reading, tenant_id: UUID, question_ids: Sequence[UUID]) -> list[UUID]:
+    """Find the chats that are called what a model made of these questions."""
+    rows = await scope.rows(
+        "SELECT id FROM penny.chats WHERE tenant_id = $1 AND titled_from_id = ANY ($2::uuid[])", tenant_id, list(question_ids)
+    )
+    return [row["id"] for row in rows]
 
 
 async def forget_titles(scope: Writing, tenant_id: UUID, question_ids: Sequence[UUID]) -> list[Row]:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from db.scopes import Row, Writing
+from db.scopes import Reading, Row, Writing
 
 
 async def claim(  # noqa: PLR0913 - a key, an input, a result
@@ -46,4 +46,18 @@ async def claim(  # noqa: PLR0913 - a key, an input, a result
         tenant_id,
         principal_id,
         key_hash,
+    )
+
+
+async def find(scope: Reading, tenant_id: UUID, principal_id: UUID, *, key_hash: bytes, life: timedelta) -> Row | None:
+    """Look whether a key is claimed, and claim nothing."""
+    return await scope.row(
+        """
+        SELECT input_hash, result FROM penny.idempotency_keys
+        WHERE tenant_id = $1 AND principal_id = $2 AND key_hash = $3 AND created_at >= now() - $4::interval
+        """,
+        tenant_id,
+        principal_id,
+        key_hash,
+        life,
     )

@@ -201,6 +201,25 @@ async def copies_to_redact(scope: Reading, tenant_id: UUID, branch_id: UUID) -> 
     )
 
 
+async def count_of_branch(scope: Reading, tenant_id: UUID, branch_id: UUID) -> int:
+    """Count the messages of a branch."""
+    statement = "SELECT count(*) FROM penny.messages WHERE tenant_id = $1 AND branch_id = $2"
+    return int(str(await scope.value(statement, tenant_id, branch_id)))
+
+
+async def delete_newest(scope: Writing, tenant_id: UUID, chat_id: UUID, limit: int) -> int:
+    """Take away some messages of a chat, the newest first, and return how many."""
+    return await scope.run(
+        """
+        WITH newest AS (SELECT id FROM penny.messages WHERE tenant_id = $1 AND chat_id = $2 ORDER BY id DESC LIMIT $3)
+        DELETE FROM penny.messages WHERE tenant_id = $1 AND id IN (SELECT id FROM newest)
+        """,
+        tenant_id,
+        chat_id,
+        limit,
+    )
+
+
 async def summaries_after(scope: Reading, tenant_id: UUID, chat_id: UUID, depth: int) -> list[Row]:
     """Find the summaries of a chat, on whatever branch, that may hold something of a message at this depth."""
     statement = "SELECT * FROM penny.messages WHERE tenant_id = $1 AND chat_id = $2 AND role = 'SUMMARY' AND depth > $3 ORDER BY id"

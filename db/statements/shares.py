@@ -55,11 +55,23 @@ async def by_token(scope: Reading, tenant_id: UUID, token_hash: bytes) -> Row | 
 
 
 async def revoke(scope: Writing, tenant_id: UUID, share_id: UUID) -> Row | None:
-    """End a link; one that was ended before stays as it is."""
+    """End a link; one that was ended before stays as it is, and is `revoked_before`."""
     return await scope.row(
         """
         UPDATE penny.chat_shares SET revoked_at = coalesce(revoked_at, now())
-        WHERE tenant_id = $1 AND id = $2 RETURNING *
+        WHERE tenant_id = $1 AND id = $2 RETURNING *, old.revoked_at IS NOT NULL AS revoked_before
+        """,
+        tenant_id,
+        share_id,
+    )
+
+
+async def tell_expiry(scope: Writing, tenant_id: UUID, share_id: UUID) -> Row | None:
+    """Note that it is told in this transaction that a link has expired, once; None where it was told, or the link revoked before."""
+    return await scope.row(
+        """
+        UPDATE penny.chat_shares SET expiry_told_at = now()
+        WHERE tenant_id = $1 AND id = $2 AND expiry_told_at IS NULL AND revoked_at IS NULL RETURNING *
         """,
         tenant_id,
         share_id,

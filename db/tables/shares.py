@@ -20,3 +20,4 @@ class ChatShare(Table, tablename="chat_shares", schema="penny"):
     revoked_at = Timestamptz(null=True, default=None)
     view_count = BigInt(default=0)
     titled_from_id = UUID(null=True, default=None)
+    expiry_told_at = Timestamptz(null=True, default=None)

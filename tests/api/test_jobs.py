@@ -18,10 +18,11 @@ async def viewer_of(api: Api, process: Process) -> Viewer:
     return await process.works.sessions.viewer_of(api.token)
 
 
-async def begun(process: Process, viewer: Viewer) -> str:
-    """The id of a job that somebody began and no worker knows."""
+async def begun(process: Process, viewer: Viewer, *, by_penny: bool = False) -> str:
+    """The id of a job that somebody began, or nobody, and that no worker knows."""
+    created_by = None if by_penny else viewer.user_id
     async with process.works.scopes.writing(viewer.tenant_id) as scope:
-        row = await process.works.jobs.add(scope, viewer.tenant_id, f"test {uuid4().hex}", {"n": 1}, created_by=viewer.user_id)
+        row = await process.works.jobs.add(scope, viewer.tenant_id, f"test {uuid4().hex}", {"n": 1}, created_by=created_by)
     job_id: UUID = row["id"]
     return f"job_{job_id.hex}"
 
@@ -72,3 +73,12 @@ async def test_a_key_that_may_only_read_stops_no_job(api: Api, process: Process)
     assert (await refused(reading, "jobCancel", jobId=job_id))["code"] == "PERMISSION_DENIED"
     assert (await owner.data(JOB, id=job_id))["job"]["status"] == "QUEUED"
     assert (await done(writing, "jobCancel", "job { status }", jobId=job_id))["job"]["status"] == "CANCELLED"
+
+
+async def test_what_penny_does_for_itself_is_cancelled_by_nobody(api: Api, process: Process) -> None:
+    owner = await api.sign_up()
+    bob = await member(owner, process, "creator")
+    job_id = await begun(process, await viewer_of(bob, process), by_penny=True)
+    assert (await refused(bob, "jobCancel", jobId=job_id))["__typename"] == "NotFoundError"
+    assert (await refused(owner, "jobCancel", jobId=job_id))["code"] == "CONFLICT"
+    assert (await owner.data(JOB, id=job_id))["job"]["status"] == "QUEUED"

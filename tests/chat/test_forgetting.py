@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -9,9 +10,14 @@ import pytest
 
 from chat import forks, records
 from chat.drafts import ChatChange
+from chat.expiries import KIND as EXPIRIES
+from chat.expiries import Expiries
 from chat.shares import ShareDraft
 from db.scopes import Row
+from db.statements import chats
 from errors import Invalid
+from events.facts import record
+from events.jobs import JobRun
 from tests.chat.editors import do
 from tests.chat.readings import read
 from tests.chat.worlds import World
@@ -46,6 +52,80 @@ async def test_a_title_goes_with_its_question_where_a_fork_took_it_along_without
     await world.look()
     assert [world.title(chat) for chat in world.tree.chats.values()] == [None, None]
     await read(world)
+
+
+async def test_a_title_goes_from_a_fork_of_a_fork_that_is_made_meanwhile(unattended: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first fork is called what the question says and does not hold it; the redaction waits for it while it is forked again."""
+    world, question = await titled(unattended)
+    works, ada = world.works, world.editors[0]
+    sent = await works.trees.edit(ada, question["id"], ["another"], rerun=False, expected_revision=None, key=uuid4().hex)
+    assert sent.message is not None
+    first = await works.forks.fork(ada, sent.message["id"], None, key=uuid4().hex)
+    made, go = asyncio.Event(), asyncio.Event()
+
+    async def recorded(*arguments: Any, **named: Any) -> None:
+        made.set()
+        await go.wait()
+        await record(*arguments, **named)
+
+    monkeypatch.setattr(forks, "record", recorded)
+    forking = asyncio.create_task(works.forks.fork(ada, first.chat["head_message_id"], None, key=uuid4().hex))
+    await made.wait()
+    redacting = asyncio.create_task(works.redactions.redact(ada, question["id"]))
+    await waiting(world, 1)
+    go.set()
+    await asyncio.gather(forking, redacting)
+    await world.look()
+    assert [world.title(chat) for chat in world.tree.chats.values()] == [None, None, None]
+    await read(world)
+
+
+async def waiting(world: World, count: int) -> None:
+    """Wait until so many transactions wait for others of this database."""
+    statement = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(60):
+        while True:
+            async with world.works.scopes.reading(world.tenant_id) as scope:
+                if await scope.value(statement) == count:
+                    return
+            await asyncio.sleep(0.01)
+
+
+async def told(world: World, kind: str) -> int:
+    """How often something was told."""
+    async with world.works.scopes.reading(world.tenant_id) as scope:
+        statement = "SELECT count(*) FROM penny.facts WHERE tenant_id = $1 AND type = $2"
+        return int(str(await scope.value(statement, world.tenant_id, kind)))
+
+
+async def test_a_link_that_two_revoke_at_once_is_told_to_be_revoked_once(unattended: Process) -> None:
+    world = await World.begun(unattended)
+    works, (ada, bob) = world.works, world.editors
+    chat_id = world.chat(0)["id"]
+    await world.share(chat_id, "OWNER")
+    share = await works.shares.create(ada, chat_id, ShareDraft(audience="TENANT", live=True), key=uuid4().hex)
+    async with works.scopes.writing(world.tenant_id) as scope:
+        await chats.locked(scope, world.tenant_id, chat_id)
+        revoking = [
+            asyncio.create_task(works.shares.revoke(one, share["id"]), context=contextvars.Context()) for one in (ada, bob)
+        ]  # fmt: skip
+        await asyncio.create_task(waiting(world, 2), context=contextvars.Context())
+    first, second = await asyncio.gather(*revoking)
+    assert first["revoked_at"] == second["revoked_at"]
+    assert await told(world, "CHAT_SHARE_REVOKED") == 1
+
+
+async def test_that_a_link_expired_is_told_once_whatever_becomes_of_the_job(unattended: Process) -> None:
+    world = await World.begun(unattended)
+    works, ada = world.works, world.editors[0]
+    ends_at = datetime.now(UTC) + timedelta(hours=1)
+    await works.shares.create(ada, world.chat(0)["id"], ShareDraft(audience="TENANT", live=True, expires_at=ends_at), key=uuid4().hex)
+    await world.look()
+    (row,) = [job for job in world.tree.jobs.values() if job["kind"] == EXPIRIES]
+    assert (row["created_by"], row["due_at"]) == (None, ends_at), "no person's, who could cancel it"
+    for _ in range(2):  # as after a kill between what it does and its end
+        await Expiries(works.scopes).tell(JobRun(row, works.scopes, timedelta(minutes=1)))
+    assert await told(world, "CHAT_SHARE_EXPIRED") == 1
 
 
 async def test_a_title_goes_with_a_copy_of_its_question_from_that_chat_alone(unattended: Process) -> None:
@@ -95,10 +175,10 @@ async def test_what_is_redacted_while_it_is_copied_is_redacted_in_the_copy(unatt
     copy = records.copy
 
     async def copied(*arguments: Any) -> None:
-        """Copy one message; after the first one somebody redacts what it was copied from, for which the fork is not waited."""
-        await copy(*arguments)
+        """Copy one message; somebody redacts the first one between its being read and its being copied, and is not waited for."""
         redaction = world.works.redactions.redact(ada, question["id"])
         await asyncio.create_task(redaction, context=contextvars.Context())
+        await copy(*arguments)
 
     monkeypatch.setattr(records, "copy", copied)
     await world.works.forks.fork(ada, answer["id"], None, key=uuid4().hex)

@@ -87,6 +87,52 @@ async def run_logged(run: Any) -> list[str]:
     return sent
 
 
+# A chat that a model called after its second question, since the first one's answer failed; its fork; and one that nobody answered.
+TITLED = """
+    INSERT INTO penny.tenants (tenant_id, slug, name) VALUES ({tenant}, 'old', 'Old');
+    INSERT INTO directory.tenant_slugs (slug, tenant_id) VALUES ('old', {tenant});
+    INSERT INTO penny.chats (tenant_id, id, owner_id, title, titled_by, forked_from_id) VALUES
+        ({tenant}, {chat}, {tenant}, 'x', 'MODEL', NULL), ({tenant}, {fork}, {tenant}, 'x', 'MODEL', {answer}),
+        ({tenant}, {bare}, {tenant}, 'x', 'MODEL', NULL);
+    INSERT INTO penny.branches (tenant_id, id, chat_id, jump_branch_id) VALUES
+        ({tenant}, {chat}, {chat}, {chat}), ({tenant}, {fork}, {fork}, {fork}), ({tenant}, {bare}, {bare}, {bare});
+    INSERT INTO penny.messages (tenant_id, id, chat_id, branch_id, depth, parent_id, role, status, content, copied_from_id) VALUES
+        ({tenant}, {first}, {chat}, {chat}, 0, NULL, 'USER', 'COMPLETE', '', NULL),
+        ({tenant}, {failed}, {chat}, {chat}, 1, {first}, 'ASSISTANT', 'FAILED', '', NULL),
+        ({tenant}, {second}, {chat}, {chat}, 2, {failed}, 'USER', 'COMPLETE', '', NULL),
+        ({tenant}, {answer}, {chat}, {chat}, 3, {second}, 'ASSISTANT', 'COMPLETE', '', NULL),
+        ({tenant}, {copy}, {fork}, {fork}, 2, NULL, 'USER', 'COMPLETE', '', {second}),
+        ({tenant}, {alone}, {bare}, {bare}, 0, NULL, 'USER', 'COMPLETE', '', NULL);
+    INSERT INTO penny.runs
+        (tenant_id, id, chat_id, input_message_id, output_message_id, created_by, status, turn, started_at, finished_at) VALUES
+        ({tenant}, {failed}, {chat}, {first}, {failed}, {tenant}, 'FAILED', 1, '2026-01-01', '2026-01-02'),
+        ({tenant}, {answer}, {chat}, {second}, {answer}, {tenant}, 'COMPLETED', 2, '2026-01-03', '2026-01-04');
+    INSERT INTO penny.chat_shares (tenant_id, id, chat_id, created_by, audience, title, token_hash, key_version) VALUES
+        ({tenant}, {chat}, {chat}, {tenant}, 'TENANT', 'x', 'x', 1);
+"""
+
+
+async def test_old_titles_are_traced_to_what_they_were_made_of_and_nobody_waits(stack: Addresses, clone: Clone) -> None:
+    tracing = importlib.import_module("db.migrations.m20261125_2352_trace_old_titles")
+    ids = {name: uuid4() for name in ("tenant", "chat", "fork", "bare", "first", "failed", "second", "answer", "copy", "alone")}
+    async with clone("titles") as database:
+        owner = stack.database_url("penny_owner", database)
+        await unmigrate(owner, tracing.ID)
+        async with connected(stack, "postgres", database) as admin, connected(stack, "penny_owner", database) as other:
+            await admin.execute(TITLED.format(**{name: f"'{one}'" for name, one in ids.items()}))
+            async with undone(other):
+                for statement in tracing.FORWARDS:
+                    await other.execute(statement)
+                modes = await other.fetch("SELECT DISTINCT mode FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation'")
+                assert {row["mode"] for row in modes} <= {"AccessShareLock", "RowShareLock", "RowExclusiveLock"}
+            await migrate(owner)
+            found = await admin.fetch(
+                "SELECT id, titled_from_id FROM penny.chats UNION ALL SELECT id, titled_from_id FROM penny.chat_shares"
+            )
+    wanted = [("chat", "second"), ("fork", "copy"), ("bare", "alone"), ("chat", "second")]
+    assert sorted(tuple(row) for row in found) == sorted((ids[name], ids[question]) for name, question in wanted)
+
+
 async def test_two_migrations_at_once_both_end_well(stack: Addresses, empty: Clone, clone: Clone) -> None:
     async with empty("at_once") as database, clone("migrated") as migrated:
         owner = stack.database_url("penny_owner", database)
