@@ -10,7 +10,7 @@ import structlog
 from auth.viewers import Viewer
 from errors import PennyError, Unauthenticated, Unavailable
 from events.revocations import Revoked
-from web.callers import viewer_of_token
+from web.callers import known_viewer, viewer_of_token
 from web.closings import TRY_LATER, Closing, refused
 from web.credentials import Credential
 from web.door import Door
@@ -49,6 +49,12 @@ class Rechecks:
             if credential.is_touched_by(revoked) and credential.token is not None and credential.viewer is not None:
                 self._put(credential.viewer.tenant_id, credential.token, one)
 
+    def join(self, connection: Connection) -> None:
+        """Begin to look again at a new connection's credential, unless nothing was revoked since it was looked up."""
+        token = connection.credential.token
+        if token is not None and known_viewer(self._door.process.works, token) != connection.credential.viewer:
+            self.begin(None, (connection,))
+
     async def idle(self) -> None:
         """Wait until nothing is due."""
         while self._tasks:
@@ -67,7 +73,9 @@ class Rechecks:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         # What was revoked last comes first: it is not to wait for all that a tenant's new settings are about.
-        due[token] = due.pop(token, set()) | {connection}
+        connections = due.pop(token, set())
+        connections.add(connection)
+        due[token] = connections
 
     async def _work(self, tenant_id: UUID, due: dict[str, set[Connection]]) -> None:
         while due:

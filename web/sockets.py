@@ -61,6 +61,8 @@ class Sockets:
     async def serve_events(self, stream: EventStream, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
         """Serve one event stream until it ends."""
         self._event_streams.add(stream)
+        # What was revoked while its subscription was admitted was not told to it.
+        self._rechecks.join(stream)
         try:
             await stream.serve(prepared, operation, variables)
         finally:

@@ -136,6 +136,18 @@ async def test_what_was_revoked_last_is_looked_at_first(door: Door, api: Api, lo
     assert not any(one.closed.done() for one in connections[1:])
 
 
+async def test_a_connection_that_a_revocation_overtook_ends(door: Door, api: Api, look_ups: LookUps) -> None:
+    viewer, (late, other) = await opened(door, await api.sign_up(), 2)
+    look_ups.tokens.clear()
+    rechecks = Rechecks(door)
+    rechecks.join(other)
+    assert look_ups.tokens == [], "what is known is not looked up"
+    await ended(door, viewer)
+    rechecks.join(late)
+    await rechecks.idle()
+    assert late.closed.result().code == UNAUTHORIZED
+
+
 async def test_connections_end_when_their_documents_must_be_published_ones(door: Door, api: Api) -> None:
     viewer, (hers,) = await opened(door, ada := await api.sign_up())
     _, (key,) = await opened(door, ada.as_((await done(ada, "apiKeyCreate", "secretOnce", name="x", scopes=["chats:read"]))["secretOnce"]))
