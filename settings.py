@@ -420,7 +420,7 @@ class Settings:
         "Answer data that comes with errors with status 294, in the media type that has it; off for proxies that know no such status.",
         default=True,
     )
-    graphql_max_list_items: int = setting("Most items of a list in variables.", default=1000, minimum=1, maximum=10**7)
+    graphql_max_list_items: int = setting("Most items of a list in variables or in a document.", default=1000, minimum=1, maximum=10**7)
     graphql_max_variables_length: int = setting("Most characters in variables.", default=200_000, minimum=1, maximum=10**9)
     graphql_max_tokens: int = setting("Most lexical tokens of a document.", default=4000, minimum=10, maximum=1_000_000)
     graphql_max_depth: int = setting("Deepest nesting of a document.", default=15, minimum=1, maximum=1000)

@@ -18,8 +18,10 @@ from graphql import (
     IntValueNode,
     ListValueNode,
     NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    ValueNode,
     VariableNode,
     get_named_type,
     is_composite_type,
@@ -53,15 +55,17 @@ KEPT_MEASURES: Final = 32
 
 @dataclass(frozen=True)
 class Measure:
-    """Cost in points, nesting, aliases and top-level fields of a selection."""
+    """Cost in points, nesting, aliases, top-level fields and the longest list that is written out in a selection."""
 
     cost: int = 0
     depth: int = 0
     aliases: int = 0
     fields: int = 0
+    items: int = 0
 
     def beside(self, other: "Measure") -> "Measure":
-        return Measure(self.cost + other.cost, max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
+        depth, items = max(self.depth, other.depth), max(self.items, other.items)
+        return Measure(self.cost + other.cost, depth, self.aliases + other.aliases, self.fields + other.fields, items)
 
 
 class Refused(Exception):
@@ -155,7 +159,8 @@ class Measuring:
         own, each = (0, weight) if declared and declared.multipliers else (weight, 0)
         cost = own + size * (each + inner.cost)
         share = Share(key, cost=cost, own=own, each=each, inside=inside, sizing=_sizing(node, field, inside))
-        return Measure(cost, inner.depth + 1, inner.aliases + alias, 1), share
+        items = max([inner.items, *(_longest(argument.value) for argument in node.arguments or ())])
+        return Measure(cost, inner.depth + 1, inner.aliases + alias, 1, items), share
 
     def _introspection(self, node: FieldNode, key: str, alias: int) -> tuple[Measure, Share]:
         """Measure what is asked of the schema: many small things, which are all there and cost less than rows."""
@@ -190,6 +195,15 @@ class Measuring:
         return min(int(value.value), LARGEST) if isinstance(value, IntValueNode) else LARGEST
 
 
+def _longest(value: ValueNode) -> int:
+    """How long the longest list in a value is."""
+    if isinstance(value, ListValueNode):
+        return max([len(value.values), *map(_longest, value.values)])
+    if isinstance(value, ObjectValueNode):
+        return max((_longest(field.value) for field in value.fields), default=0)
+    return 0
+
+
 def _size_of(given: Any) -> int:
     if given is None:
         return USUAL_LIST
@@ -221,6 +235,7 @@ def check(measure: Measure, operation: OperationDefinitionNode, settings: Settin
     limits = (
         (measure.depth, settings.graphql_max_depth, Code.DEPTH_LIMIT, "The document is nested too deeply."),
         (measure.aliases, settings.graphql_max_aliases, Code.COST_LIMIT, "The document has too many aliases."),
+        (measure.items, settings.graphql_max_list_items, Code.COST_LIMIT, "The document has too long a list."),
         (measure.cost, settings.graphql_max_cost, Code.COST_LIMIT, "The document costs too much."),
     )
     for number, limit, code, message in limits:

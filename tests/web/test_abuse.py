@@ -48,12 +48,14 @@ CYCLE = "fragment A on Query { ...B } fragment B on Query { ...A }"
         ("{ " + "__typename " * 4000 + "}", "GRAPHQL_PARSE_FAILED"),
         (SCHEMA_ALIASES, "COST_LIMIT"),
         ("{ __schema { types { fields { type { fields { type { fields { type { name } } } } } } } } }", "GRAPHQL_VALIDATION_FAILED"),
+        ("{ nodes(ids: [" + '"a" ' * 1001 + "]) { id } }", "COST_LIMIT"),
         ("{ chats(first: 100) { nodes { messages(first: 100) { nodes { run { id } } } } } }", "COST_LIMIT"),
         ("mutation { " + " ".join(f"a{number}: signOut {{ signedOut }}" for number in range(6)) + " }", "COST_LIMIT"),
     ],
     ids=[
         "aliases", "aliases in a fragment", "doubling fragments", "cyclic fragments", "directives", "unknown directives", "depth",
-        "open braces", "endless nesting", "tokens", "aliases of the schema", "recursion in introspection", "pages of pages", "mutations",
+        "open braces", "endless nesting", "tokens",
+        "aliases of the schema", "recursion in introspection", "a long list", "pages of pages", "mutations",
     ],
 )  # fmt: skip
 async def test_documents_that_would_cost_too_much_are_refused_before_they_run(api: Api, server: Server, query: str, code: str) -> None:
