@@ -541,7 +541,15 @@ class Settings:
     http_request_seconds: float = setting(
         "How long a request may take to arrive, in seconds; whoever is slower is cut off.", default=15.0, minimum=0.1, maximum=3600
     )
-    http_max_head_bytes: int = setting("Longest head of a request, in bytes.", default=65_536, minimum=1024, maximum=16_777_216)
+    http_slowest_bytes_per_second: int = setting(
+        "How slowly a client may read an answer, in bytes a second, beside `http_request_seconds`; whoever is slower is cut off.",
+        default=4096,
+        minimum=1,
+        maximum=10**9,
+    )
+    http_max_head_bytes: int = setting(
+        "Longest head of a request, and of what follows its body in chunks, in bytes.", default=65_536, minimum=1024, maximum=16_777_216
+    )
     http_compress_bytes: int = setting(
         "Smallest answer that is compressed for who accepts gzip, in bytes; 0 compresses none.", default=1024, minimum=0, maximum=10**9
     )

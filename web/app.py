@@ -18,8 +18,9 @@ from web import pages
 from web.answers import refusal
 from web.connections import Watch
 from web.door import Door
+from web.front import Front
 from web.graphql import GraphQLApp
-from web.headers import Front, Headers
+from web.headers import Headers
 from web.judging import DocumentJudge
 from web.logs import configure_logs
 from web.sockets import Sockets

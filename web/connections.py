@@ -1,18 +1,20 @@
-"""uvicorn's HTTP protocol with bounds: a request must arrive in time, and its head has a largest size."""
+"""uvicorn's HTTP protocol with bounds: a request must arrive and its answer be read in time, and its head has a largest size."""
 
 import asyncio
 from collections.abc import Collection
+from secrets import token_hex
 from typing import Any, Final, Protocol, cast
 
 import orjson
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from errors import Code
 from settings import Settings
 from web.answers import refusal
+from web.headers import API_POLICY, always
 
 SWEEP_SECONDS: Final = 1.0
-_CLOSED: Final = b"HTTP/1.1 %d %b\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
+_CLOSED: Final = b"HTTP/1.1 %d %b\r\n%bcontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
 
 
 class Watch:
@@ -21,6 +23,8 @@ class Watch:
     def __init__(self, settings: Settings) -> None:
         self.request_seconds = settings.http_request_seconds
         self.head_bytes = settings.http_max_head_bytes
+        self.slowest = settings.http_slowest_bytes_per_second
+        self.headers = [*always(settings), (b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store")]
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:
@@ -48,14 +52,17 @@ class Watched(Protocol):
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Lets nobody hold a connection who says nothing, or says it drop by drop: neither uvicorn nor httptools limits that.
+    """Lets nobody hold a connection who says or reads nothing, or does so drop by drop: neither uvicorn nor httptools limits that.
 
-    `due` is when a request must have arrived whole, in the loop's time; None while the server is at work.
+    `due` is when a request must have arrived whole, in the loop's time; None while the server is at work. `read_due` is when what was
+    written must have been read; None while the client keeps up.
     """
 
     due: float | None = None
+    read_due: float | None = None
     _head_bytes = 0
     _in_head = True
+    _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -63,11 +70,21 @@ class BoundedProtocol(HttpToolsProtocol):
         self.due = self.loop.time() + self._watch.request_seconds
         self._watch.begin(self.loop, self.connections)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        # uvicorn tells only the request that came last, and one that was pipelined is not the one that runs.
+        if (running := self._running) is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        super().connection_lost(exc)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
     def data_received(self, data: bytes) -> None:
-        if self._in_head:
-            self._head_bytes += len(data)
+        self._head_bytes += len(data)
         super().data_received(data)
-        # Nothing is left of the count when the head has ended in this piece, whatever came after it.
+        # Nothing is left of the count when the head has ended in this piece, or when some of the body came, whatever came after it.
         if self._head_bytes > self._watch.head_bytes:
             self._close(
                 431, b"Request Header Fields Too Large", Code.HEAD_LIMIT, f"The head is larger than {self._watch.head_bytes:,} bytes."
@@ -75,21 +92,44 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def look(self, now: float) -> None:
         """Close what is late; what was closed before and is still there has a client that does not read."""
-        if self.due is not None and self.due < now:
+        if self.read_due is not None and self.read_due < now:
+            self.transport.abort()
+        elif self.due is not None and self.due < now:
             (self.transport.abort if self.transport.is_closing() else self.transport.close)()
         elif self.due is None and self.transport.is_closing():
-            self.due = now + self._watch.request_seconds
+            self.due = self._read_by(now)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.read_due = self._read_by(self.loop.time())
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.read_due = None
+
+    def _read_by(self, now: float) -> float:
+        """When a client that is not too slow has read what was written."""
+        return now + self._watch.request_seconds + self.transport.get_write_buffer_size() / self._watch.slowest
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.due = self.loop.time() + self._watch.request_seconds
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # What follows a body in chunks no proxy has looked at: it must override nothing of the head (RFC 9110, section 6.5.1).
+        if self._in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._in_head, self._head_bytes = False, 0
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._head_bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self._in_head, self.due = True, None
+        self._in_head, self._head_bytes, self.due = True, 0, None
         super().on_message_complete()
 
     def shutdown(self) -> None:
@@ -103,5 +143,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def _close(self, status: int, phrase: bytes, code: Code, message: str) -> None:
         if not self.transport.is_closing():
             content = orjson.dumps(refusal(code, message))
-            self.transport.write(_CLOSED % (status, phrase, len(content), content))
+            headers = [*self._watch.headers, (b"x-request-id", token_hex(16).encode())]
+            told = b"".join(b"%b: %b\r\n" % header for header in headers)
+            self.transport.write(_CLOSED % (status, phrase, told, len(content), content))
             self.transport.close()

@@ -2,7 +2,6 @@
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Callable
 from functools import lru_cache
 from math import ceil
 from typing import Any, Final
@@ -10,7 +9,6 @@ from typing import Any, Final
 from auth.rates import Charge
 from settings import Settings
 from web.callers import headers_of, request_id_of
-from web.connections import Watch
 
 # What GraphiQL's libraries would write as inline styles its `styles.js` sets through the CSSOM, which needs no exception.
 GRAPHIQL_POLICY: Final = (
@@ -27,7 +25,6 @@ SHARE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
-GRAPHQL_PATH: Final = "/graphql"
 # Pages of ours need none of a browser's powers but to copy what is shown.
 PERMISSIONS: Final = b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()"
 ALLOWED_HEADERS: Final = b"authorization, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
@@ -116,21 +113,6 @@ class Headers:
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-
-class Front:
-    """The application that the server calls: GraphQL at once, everything else through Litestar."""
-
-    def __init__(self, graphql: Any, rest: Any, watch: Watch, drain: Callable[[], None]) -> None:
-        self._graphql = graphql
-        self._rest = rest
-        self.watch = watch
-        self.drain = drain
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        # Litestar's routing and handler cost as much as a small query.
-        is_graphql = scope["type"] != "lifespan" and scope["path"].rstrip("/") == GRAPHQL_PATH
-        await (self._graphql if is_graphql else self._rest)(scope, receive, send)
 
 
 def _policy(path: str) -> str:

@@ -2,13 +2,26 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+import uvicorn
+from graphql import get_introspection_query
+from uvicorn.server import ServerState
 
+from settings import Settings
 from tests.running import Api, running_web
+from tests.web.test_socket_crowds import running as tasks
+from tests.web.test_socket_crowds import serving
+from tests.web.wires import Noting
+from web.connections import BoundedProtocol, Watch
+from web.front import Front
+from web.works import Process
 
 HEAD = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 CROWD = 1500
@@ -71,13 +84,49 @@ async def test_a_body_that_comes_drop_by_drop_is_told_that_it_is_late(strict: st
 
 async def test_a_head_beyond_the_limit_is_refused_before_it_ends(strict: str) -> None:
     answer = await heard(strict, HEAD, *([b"x-more: " + b"a" * 1000 + b"\r\n"] * 5))
-    assert b" 431 " in answer.partition(b"\r\n")[0]
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["extensions"]["code"] == "HEAD_LIMIT"
+    assert refused(answer) == (b"431", "HEAD_LIMIT")
+
+
+async def test_what_follows_a_body_in_chunks_is_bounded_as_a_head_is(settings: Settings) -> None:
+    async def reading(_: Any, receive: Any, __: Any) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    watch = Watch(dataclasses.replace(settings, http_max_head_bytes=4096))
+    config = uvicorn.Config(Front(reading, reading, watch, lambda: None), lifespan="off", log_config=None, proxy_headers=False)
+    protocol, transport = BoundedProtocol(config, ServerState(), {}), Noting()
+    protocol.connection_made(transport)
+    try:
+        for piece in (HEAD, b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nx-more: ", *([b"a" * 1000] * 5)):
+            protocol.data_received(piece)
+    finally:
+        protocol.connection_lost(None)
+    assert refused(b"".join(transport.writes)) == (b"431", "HEAD_LIMIT")
+
+
+async def test_what_follows_a_body_in_chunks_overrides_nothing_of_the_head(strict: str, api: Api) -> None:
+    ada = await api.sign_up()
+    assert ada.token
+    body = b'{"query": "{ viewer { user { name } } }"}'
+    chunks = b"%x\r\n%b\r\n0\r\n" % (len(body), body)
+    said = b"authorization: Bearer %b\r\n" % ada.token.encode()
+    late = await heard(strict, HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + said + b"\r\n")
+    early = await heard(strict, HEAD + said + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n" + chunks + b"\r\n")
+    assert [b"UNAUTHENTICATED" in late, b"Ada" in late] == [True, False]
+    assert b"Ada" in early
 
 
 async def test_what_is_no_http_is_refused_in_the_apis_own_form(strict: str) -> None:
     answer = await heard(strict, b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n")
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+    assert refused(answer) == (b"400", "BAD_REQUEST")
+
+
+def refused(answer: bytes) -> tuple[bytes, str]:
+    """The status and the code of a refusal, which must carry what every answer does."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    (_, status, *_), *lines = (line.split(b" ") for line in head.split(b"\r\n"))
+    assert {b"x-request-id:", b"x-content-type-options:", b"content-security-policy:"} <= {name for name, *_ in lines}
+    return status, json.loads(body)["errors"][0]["extensions"]["code"]
 
 
 async def test_a_crowd_of_half_open_connections_keeps_nobody_out(strict: str) -> None:
@@ -101,3 +150,37 @@ async def test_a_connection_between_two_requests_is_not_late(strict: str) -> Non
                 head += line.lower()
             await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
             await heard(strict, b"")  # who says nothing has been cut off by now
+
+
+async def test_a_socket_that_never_begins_is_closed_with_4408(strict: str) -> None:
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{strict}/graphql", protocols=["graphql-transport-ws"]) as socket:
+        assert (await socket.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+        assert socket.close_code == 4408
+
+
+async def test_a_client_that_never_reads_its_answers_is_cut_off(
+    api: Api, settings: Settings, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paused: list[BoundedProtocol] = []
+    pause = BoundedProtocol.pause_writing
+
+    def noted(protocol: BoundedProtocol) -> None:
+        paused.append(protocol)
+        pause(protocol)
+
+    monkeypatch.setattr(BoundedProtocol, "pause_writing", noted)
+    impatient = dataclasses.replace(settings, http_request_seconds=0.2, http_slowest_bytes_per_second=10**9)
+    body = json.dumps({"query": get_introspection_query()}).encode()
+    asked = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    async with serving(impatient, process) as (port, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
+            async with asyncio.timeout(30):
+                writer.write(asked * 20)
+                while not paused:
+                    await process.valkey.ping()
+                while "RequestResponseCycle.run_asgi" in tasks() or not paused[-1].transport.is_closing():
+                    await process.valkey.ping()
+        finally:
+            writer.transport.abort()

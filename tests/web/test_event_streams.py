@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import signal
 from collections.abc import AsyncIterator
@@ -169,6 +170,26 @@ async def test_streams_that_are_left_leave_nothing_behind(api: Api, settings: Se
         async with asyncio.timeout(30):
             while sockets._event_streams or process.works.logs._broadcasts or _tasks():
                 await process.valkey.ping()
+
+
+async def test_a_stream_that_is_cut_while_another_request_waits_behind_it_is_left(api: Api, settings: Settings, process: Process) -> None:
+    ada = await api.sign_up()
+    assert ada.token
+    body = json.dumps({"query": "subscription { viewerEvents { __typename } }"}).encode()
+    head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept: text/event-stream\r\n"
+    asked_for = f"{head}authorization: Bearer {ada.token}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+    async with serving(dataclasses.replace(settings, socket_ping_seconds=0.1), process) as (port, sockets):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(asked_for)
+        await reader.readuntil(b":\n\n")
+        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+        await reader.readuntil(b":\n\n")
+        (stream,) = sockets._event_streams
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            while sockets._event_streams or _tasks():
+                await process.valkey.ping()
+        assert stream._closing.done()
 
 
 def _tasks() -> list[str]:

@@ -20,8 +20,10 @@ from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import Api, free_port
 from web import writers
 from web.closings import TRY_LATER, UNAUTHORIZED, Closing
+from web.connections import BoundedProtocol, Watch
 from web.door import Door
 from web.frames import framed
+from web.front import Front
 from web.graphql import GraphQLApp
 from web.sockets import Sockets
 from web.works import Process
@@ -36,9 +38,12 @@ async def serving(settings: Settings, process: Process, ws: Any = SIDE_DOOR) -> 
     door = Door(settings, build_schema(settings))
     door.opened = process
     sockets, port = Sockets(door), free_port()
+    graphql = GraphQLApp(door, sockets)
     config = uvicorn.Config(
-        GraphQLApp(door, sockets), port=port, ws=ws, lifespan="off", log_config=None, log_level="critical", ws_per_message_deflate=False
-    )
+        Front(graphql, graphql, Watch(settings), sockets.drain),
+        port=port, http=BoundedProtocol, ws=ws, lifespan="off", log_config=None, log_level="critical", proxy_headers=False,
+        ws_per_message_deflate=False,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     config.load()
     server.lifespan = config.lifespan_class(config)

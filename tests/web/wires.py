@@ -32,6 +32,9 @@ class Noting(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.closing
 
+    def close(self) -> None:
+        self.closing = True
+
     def abort(self) -> None:
         self.closing = self.aborted = True
 
