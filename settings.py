@@ -513,6 +513,19 @@ class Settings:
     tenant_max_subscriptions: int = setting(
         "Most subscriptions of one tenant in a web process, over all connections.", default=20_000, minimum=1, maximum=10**7
     )
+    address_max_connections: int = setting(
+        "Most WebSockets and event streams of one network address (IPv6: /64) in a web process; more are refused with 1013 and 429. Behind "
+        "a proxy the address is the client's own only with `trusted_proxies`.",
+        default=2000,
+        minimum=1,
+        maximum=10**7,
+    )
+    socket_anonymous_seconds: float = setting(
+        "How long a WebSocket without a credential stays open on which no operation runs, in seconds.",
+        default=60.0,
+        minimum=0.1,
+        maximum=86_400,
+    )
     socket_max_message_bytes: int = setting(
         "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216
     )

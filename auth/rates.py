@@ -202,6 +202,10 @@ class RateLimits:
         tenant = f"{prefix}:{{{viewer.tenant_id}}}"
         return self._bucket("principal", f"{tenant}:{viewer.user_id}"), self._bucket("tenant", tenant)
 
+    def bucket(self, name: str) -> Bucket | None:
+        """Return what a bucket of this name holds; None where it is none of these."""
+        return self._bucket(name, "") if name in self._sizes else None
+
     def _bucket(self, name: str, key: str) -> Bucket:
         """A bucket holds at least what the dearest operation costs, which else could never run."""
         points, per_second = self._sizes[name]

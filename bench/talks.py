@@ -29,7 +29,11 @@ TIMED = "subscription ($runId: ID!) { runEvents(runId: $runId) { __typename at .
 PER_SECOND = 30  # tokens a second that a run says, as a large model does
 GIVEN_UP_MS = 250.0
 # A bench is one person's many questions; what they may ask is measured elsewhere.
-LIMITS = {"PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000000", "PENNY_RATE_LIMIT_TENANT_POINTS": "1000000000"}
+LIMITS = {
+    "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000000",
+    "PENNY_RATE_LIMIT_TENANT_POINTS": "1000000000",
+    "PENNY_ADDRESS_MAX_CONNECTIONS": "1000000",
+}
 WORKER = {
     **SCRIPTED,
     **LIMITS,

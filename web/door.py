@@ -16,6 +16,7 @@ from resolvers.operations import Caller, Operation
 from settings import Settings
 from web import persisted
 from web.callers import known_viewer, viewer_of_token
+from web.crowds import Crowds
 from web.documents import Documents, Prepared
 from web.metrics import FALLBACKS, THROTTLED
 from web.requests import Asked, BadRequest
@@ -52,6 +53,7 @@ class Door:
         self.documents, self.compiler = self._open.documents, self._open.compiler
         self.schema = self.documents.schema
         self.subscribers = Subscribers(settings)
+        self.crowds = Crowds(settings)
         self.opened: Process | None = None
 
     @property
@@ -107,6 +109,10 @@ class Door:
         except RateLimited as refused:
             THROTTLED.add(1, {"bucket": refused.bucket})
             raise
+
+    async def turn_away(self, caller: Caller, viewer: Viewer | None) -> None:
+        """Charge a caller for what is refused before its document is looked at; raises `RateLimited`."""
+        await self._charge(self.operation(caller, viewer), max(1, self.settings.graphql_unknown_points))
 
     def _desk(self, operation: Operation) -> Desk:
         """Return the schema as this caller's tenant lets it be seen."""

@@ -17,6 +17,7 @@ from web.streams import Stream
 
 # Some clients wait for a first byte before they believe in a stream, and all ignore a comment.
 COMMENT: Final = b":\n\n"
+Headers = list[tuple[bytes, bytes]]
 COMPLETE: Final = b"event: complete\ndata:\n\n"
 SILENT_PINGS: Final = 3
 LAST_SECONDS: Final = 1.0
@@ -59,34 +60,56 @@ class EventWriter:
 class EventStream:
     """One subscription's connection, from its first byte to its last."""
 
-    def __init__(self, door: Door, caller: Caller, credential: Credential, receive: Receive, send: Send) -> None:
+    def __init__(  # noqa: PLR0913 - what a connection is made of
+        self, door: Door, caller: Caller, credential: Credential, receive: Receive, send: Send, headers: Headers
+    ) -> None:
         self._door = door
         self.credential = credential
         self._receive = receive
         self._send = send
+        self._start: dict[str, Any] | None = {"type": "http.response.start", "status": 200, "headers": headers}
+        self._told_all = False
         self._writer = EventWriter(send)
         self._stream = Stream(door, self._writer, caller, "")
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
 
     async def serve(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
         """Tell until the subscription ends, the client leaves, or the credential no longer counts."""
-        await self._writer.write(COMMENT)
-        following = asyncio.create_task(self._stream.follow(prepared, operation, variables))
+        following = asyncio.create_task(self._follow(prepared, operation, variables))
         beside = [asyncio.create_task(self._watch()), asyncio.create_task(self._hear())]
         try:
             waited: set[asyncio.Future[Any]] = {following, self._closing}
             await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-            is_over = following.done()
         finally:
             for task in (following, *beside):
                 task.cancel()
             await asyncio.gather(following, *beside, return_exceptions=True)
-        with contextlib.suppress(TimeoutError, OSError):
+        with contextlib.suppress(TimeoutError, OSError, RuntimeError):
             async with asyncio.timeout(LAST_SECONDS):
-                await self._end(None if is_over else self._closing.result())
+                await self._end(self._closing.result() if self._closing.done() and not self._told_all else None)
+
+    async def _follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
+        """Begin to tell, and tell all."""
+        try:
+            async with asyncio.timeout(SILENT_PINGS * self._door.settings.socket_ping_seconds):
+                await self._begin()
+                await self._writer.write(COMMENT)
+        except TimeoutError:
+            self.end(Closing(GONE, "The client does not read"))
+            return
+        if not self._closing.done():
+            await self._stream.follow(prepared, operation, variables)
+            self._told_all = True
+
+    async def _begin(self) -> None:
+        """Send the head of the answer, once."""
+        if self._start is not None:
+            await self._send(self._start)
+            self._start = None
 
     async def _end(self, closing: Closing | None) -> None:
         """Say why, if it is final. A stream that ends without `complete` is begun again by the clients: elsewhere, or with a new token."""
+        await self._begin()
         if closing is not None and closing.code == UNAUTHORIZED:
             await self._writer.say({"type": "error", "payload": [{"message": "Sign in again.", "extensions": {"code": closing.reason}}]})
         await self._send({"type": "http.response.body", "body": b""})
@@ -101,7 +124,7 @@ class EventStream:
                     await self._writer.write(COMMENT)
         except Closing as closing:
             self.end(closing)
-        except (TimeoutError, OSError):
+        except (TimeoutError, OSError, RuntimeError):  # uvloop's transports raise the last when they are closed
             self.end(Closing(GONE, "The client does not read"))
 
     async def _hear(self) -> None:

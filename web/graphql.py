@@ -21,9 +21,9 @@ from web.credentials import Credential
 from web.documents import DocumentIsBad, Prepared
 from web.door import Door
 from web.event_streams import COMPLETE, EventStream, event
-from web.headers import API_POLICY, Cors, always, rate_limit
-from web.negotiation import Accepted, Media, accepted
-from web.requests import METHODS, Asked, BadRequest, Receive, Send, read
+from web.headers import API_POLICY, Cors, always, rate_limit, rate_limited
+from web.negotiation import Media, accepted
+from web.requests import METHODS, SAFE_METHODS, Asked, BadRequest, Receive, Send, read
 from web.sockets import Sockets
 from web.timing import UNTIMED, Timing
 
@@ -79,15 +79,16 @@ class GraphQLApp:
 
     async def _stream(self, request: "Request", follow: "Follow", receive: Receive, send: Send) -> None:
         """Tell a subscription as events; nothing on the way may gather or change them (nginx heeds `X-Accel-Buffering`)."""
-        await send({"type": "http.response.start", "status": 200, "headers": [
+        headers = [
             *self._always,
             *request.more,
             *self._cors.on_answer(request.headers.get("origin")),
             (b"content-type", _CONTENT_TYPES[Media.EVENTS]),
             (b"x-accel-buffering", b"no"),
             (b"x-request-id", request.caller.request_id.encode()),
-        ]})  # fmt: skip
-        stream = EventStream(self._door, request.caller, Credential(self._door, request.token, follow.operation.credential), receive, send)
+        ]
+        credential = Credential(self._door, request.token, follow.operation.credential)
+        stream = EventStream(self._door, request.caller, credential, receive, send, headers)
         await self._sockets.serve_events(stream, *follow)
 
     async def _preflight(self, request: "Request", send: Send) -> None:
@@ -125,13 +126,14 @@ class Follow(NamedTuple):
 class Request:
     """One HTTP request on its way: `more` are the headers that its answer needs."""
 
-    def __init__(self, door: Door, scope: Any, headers: Mapping[str, str], wanted: Accepted) -> None:
+    def __init__(self, door: Door, scope: Any, headers: Mapping[str, str], wanted: Media | None) -> None:
         self._door = door
         self._scope = scope
         self.headers = headers
         self.caller: Caller = caller_of(scope, headers, door.settings)
         self._wanted = wanted
-        self.media = wanted.media or Media.JSON
+        self._reads = scope["method"] in SAFE_METHODS
+        self.media = wanted or Media.JSON
         self.more: Headers = []
         self.token: str | None = None
         self.lasts = False
@@ -145,13 +147,16 @@ class Request:
             viewer = await self._viewer()
             self.timing.passed("auth")
             if isinstance(asked, list):
+                if self.media is Media.EVENTS:  # a stream tells one operation
+                    self.media = Media.JSON
                 return HTTPStatus.OK, [await self._one_of_many(one, viewer) for one in asked]
             prepared, operation = await self._admitted(asked, viewer)
             if prepared.kind is OperationType.SUBSCRIPTION:
                 self._tell_charge(operation)
+                self._door.crowds.check(self.caller.address)
                 return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
             result = await self._ran(prepared, operation, asked.variables)
-            is_kept = asked.named is not None and self._scope["method"] == "GET" and self.media is not Media.EVENTS
+            is_kept = asked.named is not None and self._reads and self.media is not Media.EVENTS
             self.lasts = is_kept and not result.errors
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             return self._refused(error)
@@ -166,7 +171,7 @@ class Request:
         return (HTTPStatus.NOT_MODIFIED, b"") if is_held(self.headers.get("if-none-match"), tag) else (status, content)
 
     def _check_accept(self) -> None:
-        if self._wanted.media is None:
+        if self._wanted is None:
             offered = ", ".join(media.value for media in Media)
             raise BadRequest(HTTPStatus.NOT_ACCEPTABLE, Code.NOT_ACCEPTABLE, f"Accept one of: {offered}.")
 
@@ -179,7 +184,8 @@ class Request:
             return self._refused(error)[1]
 
     async def _admitted(self, asked: Asked, viewer: Viewer | Unauthenticated | None) -> tuple[Prepared, Operation]:
-        kinds = (READING if self._scope["method"] == "GET" else WRITING) | (FOLLOWING if self.media is Media.EVENTS else frozenset())
+        is_told = self.media is Media.EVENTS and self._scope["method"] != "HEAD"
+        kinds = (READING if self._reads else WRITING) | (FOLLOWING if is_told else frozenset())
         prepared, operation = await self._door.admit(asked, self.caller, viewer, kinds)
         self.timing.passed("admission")
         return prepared, operation
@@ -238,6 +244,10 @@ class Request:
             return error.status if self.media is Media.GRAPHQL else HTTPStatus.OK, answer(error.result, "")
         if isinstance(error, RateLimited):
             self._set([(b"retry-after", b"%d" % ceil(error.retry_after_ms / 1000))])
+            if (bucket := self._door.process.works.rates.bucket(error.bucket)) is not None:
+                self._set(rate_limited(bucket, error.retry_after_ms))
+        if isinstance(error, Unauthenticated):
+            self._set([(b"www-authenticate", b"Bearer")])
         if isinstance(error, PennyError):
             return next((status for family, status in _STATUS.items() if isinstance(error, family)), HTTPStatus.FORBIDDEN), refused(error)
         log.error("request_failed", request_id=self.caller.request_id, exc_info=error)
@@ -247,7 +257,7 @@ class Request:
 
 def _is_for_people(scope: Any, headers: Mapping[str, str]) -> bool:
     """Whether a browser was pointed at the API: a page is more use to it."""
-    return scope["method"] == "GET" and not scope["query_string"] and headers.get("accept", "").startswith("text/html")
+    return scope["method"] in SAFE_METHODS and not scope["query_string"] and headers.get("accept", "").startswith("text/html")
 
 
 def _written(status: int, body: Any, media: Media) -> tuple[int, bytes]:

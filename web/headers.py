@@ -6,7 +6,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, Final
 
-from auth.rates import Charge
+from auth.rates import Bucket, Charge
 from settings import Settings
 from web.callers import headers_of, request_id_of
 
@@ -80,6 +80,12 @@ def rate_limit(charge: Charge) -> list[tuple[bytes, bytes]]:
     own = charge.account.own
     left = b'"%b";r=%d;t=%d' % (own.name.encode(), charge.remaining, ceil(charge.seconds_to_full))
     return [(b"ratelimit-policy", _policy_of(own.name, own.capacity, own.per_second)), (b"ratelimit", left)]
+
+
+def rate_limited(bucket: Bucket, retry_after_ms: int) -> list[tuple[bytes, bytes]]:
+    """Say the same to whom that bucket refused: nothing is left until then."""
+    left = b'"%b";r=0;t=%d' % (bucket.name.encode(), ceil(retry_after_ms / 1000))
+    return [(b"ratelimit-policy", _policy_of(bucket.name, bucket.capacity, bucket.per_second)), (b"ratelimit", left)]
 
 
 @lru_cache

@@ -2,7 +2,7 @@
 
 from enum import Enum
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final
 
 
 class Media(Enum):
@@ -19,29 +19,24 @@ _KNOWN: Final = {media.value: media for media in Media} | _ANYTHING
 LONGEST_ACCEPT: Final = 1024
 
 
-class Accepted(NamedTuple):
-    """What a client takes: the one that it likes best, and whether it takes events if there are any. No media is a 406."""
-
-    media: Media | None
-    events: bool
-
-
 @lru_cache(maxsize=256)
-def accepted(accept: str) -> Accepted:
-    """Read an `Accept` header (RFC 9110, section 12.5.1); of equals the first wins, as urql lists events last and wants them least."""
+def accepted(accept: str) -> Media | None:
+    """Return the media type that a client likes best; None is a 406.
+
+    `accept` is the header (RFC 9110, section 12.5.1); of equals the first wins, as urql lists events last and wants them least.
+    """
     if not accept.strip():
-        return Accepted(Media.JSON, events=False)
-    best, most, events = None, 0.0, False
+        return Media.JSON
+    best, most = None, 0.0
     for given in accept[:LONGEST_ACCEPT].lower().split(","):
         name, *parameters = (part.strip() for part in given.split(";"))
         quality = _quality(parameters)
         media = _KNOWN.get(name)
         if media is None or quality <= 0 or _has_other_charset(parameters):
             continue
-        events = events or media is Media.EVENTS
         if quality > most:
             best, most = media, quality
-    return Accepted(best, events)
+    return best
 
 
 def _quality(parameters: list[str]) -> float:

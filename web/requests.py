@@ -19,7 +19,9 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
 JSON: Final = "application/json"
-METHODS: Final = "GET, POST, OPTIONS"
+METHODS: Final = "GET, HEAD, POST, OPTIONS"
+SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
+"""Those that only read; the server itself leaves the body out of what answers a HEAD."""
 MOST_PARAMETERS: Final = 16
 _KEY: Final = re.compile(rb'"\s*:')
 
@@ -53,7 +55,7 @@ class BadRequest(Exception):
 
 async def read(scope: Any, headers: Mapping[str, str], receive: Receive, settings: Settings) -> Asked | list[Asked]:
     """Read a request, or the several of a batch; raises `BadRequest`."""
-    if scope["method"] == "GET":
+    if scope["method"] in SAFE_METHODS:
         return _of_address(scope["query_string"], settings.graphql_max_body_bytes)
     if scope["method"] != "POST":
         raise BadRequest(HTTPStatus.METHOD_NOT_ALLOWED, Code.METHOD_NOT_ALLOWED, "Send a GET or a POST request.", allow=METHODS)

@@ -48,28 +48,42 @@ class Sockets:
         self._open: set[Socket] = set()
         self._event_streams: set[EventStream] = set()
         self._rechecks = Rechecks(door)
+        self._stopping = False
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
         connected = Socket(self._door, scope, receive, send)
+        if (refusal := self._refusal(connected.address)) is not None:
+            await connected.refuse(refusal)
+            return
         self._open.add(connected)
         try:
-            await connected.serve()
+            with self._door.crowds.one_more(connected.address):
+                await connected.serve()
         finally:
             self._open.discard(connected)
 
+    def _refusal(self, address: str) -> Closing | None:
+        if self._stopping:
+            return Closing(RESTART, "The server stops")
+        return None if self._door.crowds.has_room(address) else Closing(TRY_LATER, "Too many connections of this address")
+
     async def serve_events(self, stream: EventStream, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> None:
         """Serve one event stream until it ends."""
+        if self._stopping:
+            stream.end(Closing(RESTART, "The server stops"))
         self._event_streams.add(stream)
         # What was revoked while its subscription was admitted was not told to it.
         self._rechecks.join(stream)
         try:
-            await stream.serve(prepared, operation, variables)
+            with self._door.crowds.one_more(operation.caller.address):
+                await stream.serve(prepared, operation, variables)
         finally:
             self._event_streams.discard(stream)
 
     def drain(self) -> None:
-        """End the event streams of a process that stops; the server itself tells sockets."""
+        """End the event streams of a process that stops, those too that are still to come; the server itself tells sockets."""
+        self._stopping = True
         for stream in self._event_streams:
             stream.end(Closing(RESTART, "The server stops"))
 
@@ -96,11 +110,21 @@ class Socket:
         self._caller = caller_of(scope, self._headers, door.settings)
         self.credential = Credential(door)
         self._acknowledged = False
-        self._heard_at = time.monotonic()
+        self._heard_at = self._busy_at = time.monotonic()
         self._streams: dict[str, Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._pinging: asyncio.Task[None] | None = None
         self._closing: asyncio.Future[Closing] = asyncio.get_running_loop().create_future()
+
+    @property
+    def address(self) -> str:
+        """Where it comes from."""
+        return self._caller.address
+
+    async def refuse(self, closing: Closing) -> None:
+        """Shake hands, so that the client learns why, and close."""
+        if await self._accepted():
+            await self._writer.close(closing)
 
     async def serve(self) -> None:
         """Speak the protocol until either side closes."""
@@ -140,6 +164,8 @@ class Socket:
 
     async def _listen(self) -> None:
         while True:
+            # Who does not read is not heard: its messages wait at its own end, and not here with the answers to them.
+            await self._writer.keeps_up()
             message = await self._receive()
             if message["type"] != "websocket.receive":
                 return
@@ -164,7 +190,7 @@ class Socket:
             case "pong":
                 pass
             case "subscribe":
-                self._subscribe(_id(sent), sent.get("payload"))
+                await self._subscribe(_id(sent), sent.get("payload"))
             case "complete":
                 if (stream := self._streams.pop(_id(sent), None)) is not None:
                     stream.stop()
@@ -190,18 +216,23 @@ class Socket:
         self._acknowledged = True
         await self._writer.say({"type": "connection_ack"})
 
-    def _subscribe(self, operation_id: str, payload: dict[str, Any] | None) -> None:
+    async def _subscribe(self, operation_id: str, payload: dict[str, Any] | None) -> None:
         if not self._acknowledged:
             raise Closing(UNAUTHORIZED, "Unauthorized")
         if operation_id in self._streams:
             raise Closing(ID_TAKEN, f"Subscriber for {operation_id} already exists")
-        stream = self._streams[operation_id] = Stream(self._door, self._writer, self._caller, operation_id)
-        task = stream.begin(payload, self.credential.viewer, operations=len(self._streams))
+        stream = Stream(self._door, self._writer, self._caller, operation_id)
+        if len(self._streams) >= self._settings.socket_max_subscriptions:
+            await stream.turn_away(self.credential.viewer)
+            return
+        self._streams[operation_id] = stream
+        task = stream.begin(payload, self.credential.viewer)
         self._tasks.add(task)
         task.add_done_callback(lambda done: self._ended(operation_id, stream, done))
 
     def _ended(self, operation_id: str, stream: Stream, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
+        self._busy_at = time.monotonic()
         if self._streams.get(operation_id) is stream:
             del self._streams[operation_id]
         if task.cancelled() or (error := task.exception()) is None:
@@ -213,7 +244,7 @@ class Socket:
             self.end(Closing(GONE, "Something failed on our side"))
 
     async def _watch(self) -> None:
-        """Close a socket that never begins, ping one that is silent, end one whose credential runs out."""
+        """Close a socket that never begins or that nobody uses, ping one that is silent, end one whose credential runs out."""
         await asyncio.sleep(self._settings.socket_init_seconds)
         if not self._acknowledged:
             raise Closing(INIT_TIMEOUT, "Connection initialisation timeout")
@@ -222,7 +253,15 @@ class Socket:
             await asyncio.sleep(self.credential.seconds_left(pause))
             if time.monotonic() - self._heard_at > SILENT_PINGS * pause:
                 raise Closing(GONE, "No answer to pings")
+            if self._is_idle():
+                raise Closing(GONE, "Nobody is signed in, and nothing was asked")
             self._ping()
+
+    def _is_idle(self) -> bool:
+        """Whether it costs memory and serves nobody: without a credential nothing tells who would miss it."""
+        if self.credential.viewer is not None or self._streams:
+            return False
+        return time.monotonic() - self._busy_at > self._settings.socket_anonymous_seconds
 
     def _ping(self) -> None:
         """Ping beside the watching, which goes on when the client does not read; the last ping then still waits for its turn."""

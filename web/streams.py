@@ -53,10 +53,14 @@ class Stream:
         self._outlet: Outlet | None = None
         self._task: asyncio.Task[None] | None = None
 
-    def begin(self, payload: dict[str, Any] | None, viewer: Viewer | None, *, operations: int) -> "asyncio.Task[None]":
-        """Begin the operation that a client sent as one of so many on its socket."""
-        self._task = asyncio.create_task(self._serve(payload, viewer, operations))
+    def begin(self, payload: dict[str, Any] | None, viewer: Viewer | None) -> "asyncio.Task[None]":
+        """Begin the operation that a client sent."""
+        self._task = asyncio.create_task(self._serve(payload, viewer))
         return self._task
+
+    async def turn_away(self, viewer: Viewer | None) -> None:
+        """Refuse the operation as one too many: at once and not beside, so that no more is heard until the client has read that."""
+        await self._whole(self._turned_away(viewer))
 
     def stop(self) -> None:
         """Say nothing more from this moment on."""
@@ -69,8 +73,8 @@ class Stream:
         """Follow a subscription that was admitted already."""
         await self._whole(self._follow(prepared, operation, variables))
 
-    async def _serve(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
-        await self._whole(self._run(payload, viewer, operations))
+    async def _serve(self, payload: dict[str, Any] | None, viewer: Viewer | None) -> None:
+        await self._whole(self._run(payload, viewer))
 
     async def _whole(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work, and say how it ended."""
@@ -89,17 +93,23 @@ class Stream:
         else:
             await self._writer.say({"type": "complete", "id": self._id})
 
-    def _asked(self, payload: dict[str, Any] | None, operations: int) -> Asked:
+    async def _turned_away(self, viewer: Viewer | None) -> None:
+        await self._door.turn_away(self._caller, viewer)
         most = self._door.settings.socket_max_subscriptions
-        if operations > most:
-            raise BadRequest(HTTPStatus.BAD_REQUEST, Code.SUBSCRIPTION_LIMIT, f"A socket has at most {most} operations at once.")
-        return well_formed(payload)
+        raise BadRequest(HTTPStatus.BAD_REQUEST, Code.SUBSCRIPTION_LIMIT, f"A socket has at most {most} operations at once.")
+
+    async def _asked(self, payload: dict[str, Any] | None, viewer: Viewer | None) -> Asked:
+        try:
+            return well_formed(payload)
+        except BadRequest:
+            await self._door.turn_away(self._caller, viewer)
+            raise
 
     async def _fail(self, errors: list[dict[str, Any]]) -> None:
         await self._writer.say({"type": "error", "id": self._id, "payload": errors})
 
-    async def _run(self, payload: dict[str, Any] | None, viewer: Viewer | None, operations: int) -> None:
-        asked = self._asked(payload, operations)
+    async def _run(self, payload: dict[str, Any] | None, viewer: Viewer | None) -> None:
+        asked = await self._asked(payload, viewer)
         prepared, operation = await self._door.admit(asked, self._caller, viewer)
         if prepared.kind is not OperationType.SUBSCRIPTION:
             await self._next(await self._door.run(prepared, operation, asked.variables))

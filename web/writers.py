@@ -52,6 +52,11 @@ class Writer:
         """Whether frames can be put without waiting."""
         return self._transport is not None
 
+    async def keeps_up(self) -> None:
+        """Wait until the client has read what it was told; a server that only speaks ASGI does not say."""
+        if self._protocol is not None:
+            await self._protocol.writable.wait()
+
     def put(self, frames: bytes) -> None:
         """Write frames; only where `is_direct` and not `crowded`."""
         transport = self._transport

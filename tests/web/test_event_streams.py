@@ -10,13 +10,18 @@ from typing import Any
 
 import aiohttp
 
+from schema.schema import build_schema
 from settings import Settings
 from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import PASSWORD, Api, Server, running_web
 from tests.web.test_socket_crowds import serving
+from web.door import Door
+from web.graphql import GraphQLApp
+from web.sockets import Sockets
 from web.works import Process
 
 EVENT_STREAM = "text/event-stream"
+VIEWER_EVENTS = "subscription { viewerEvents { __typename } }"
 LONG = "!script tokens=2000 delay_ms=10"
 
 
@@ -175,7 +180,7 @@ async def test_streams_that_are_left_leave_nothing_behind(api: Api, settings: Se
 async def test_a_stream_that_is_cut_while_another_request_waits_behind_it_is_left(api: Api, settings: Settings, process: Process) -> None:
     ada = await api.sign_up()
     assert ada.token
-    body = json.dumps({"query": "subscription { viewerEvents { __typename } }"}).encode()
+    body = json.dumps({"query": VIEWER_EVENTS}).encode()
     head = "POST /graphql HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\naccept: text/event-stream\r\n"
     asked_for = f"{head}authorization: Bearer {ada.token}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
     async with serving(dataclasses.replace(settings, socket_ping_seconds=0.1), process) as (port, sockets):
@@ -190,6 +195,42 @@ async def test_a_stream_that_is_cut_while_another_request_waits_behind_it_is_lef
             while sockets._event_streams or _tasks():
                 await process.valkey.ping()
         assert stream._closing.done()
+
+
+async def test_a_stream_that_begins_while_the_process_stops_ends_without_being_complete(
+    api: Api, settings: Settings, process: Process
+) -> None:
+    ada = await api.sign_up()
+    async with serving(settings, process) as (port, sockets):
+        sockets.drain()
+        async with asyncio.timeout(20):
+            assert await heard(f"http://127.0.0.1:{port}", ada.token, VIEWER_EVENTS) == []
+
+
+async def test_a_stream_whose_transport_has_closed_by_itself_is_left(api: Api, settings: Settings, process: Process) -> None:
+    """uvloop says so by a RuntimeError at the next write."""
+    ada = await api.sign_up()
+    assert ada.token
+    door = Door(dataclasses.replace(settings, socket_ping_seconds=0.1), build_schema(settings))
+    door.opened = process
+    sockets, told = Sockets(door), list[Any]()
+    asked_for = [{"type": "http.request", "body": json.dumps({"query": VIEWER_EVENTS}).encode()}]
+    headers = {"content-type": "application/json", "accept": EVENT_STREAM, "authorization": f"Bearer {ada.token}"}
+
+    async def receive() -> Any:
+        return asked_for.pop() if asked_for else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        if len(told) == 3:
+            raise RuntimeError("unable to perform operation on a closed transport")
+        told.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "client": ("127.0.0.1", 1)}
+    scope["headers"] = [(name.encode(), value.encode()) for name, value in headers.items()]
+    async with asyncio.timeout(20):
+        await GraphQLApp(door, sockets)(scope, receive, send)
+    assert [message["type"] for message in told] == ["http.response.start", *["http.response.body"] * 2]
+    assert (sockets._event_streams, _tasks()) == (set(), [])
 
 
 def _tasks() -> list[str]:

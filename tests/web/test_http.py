@@ -111,6 +111,24 @@ async def test_a_query_may_come_by_get(api: Api, server: Server) -> None:
     assert (answer.status, answer.body["data"]) == (200, {"viewer": {"user": {"name": "Ada"}}})
 
 
+async def test_a_head_is_answered_as_a_get_without_a_body(api: Api, server: Server) -> None:
+    ada = await api.sign_up()
+    known = {"authorization": f"Bearer {ada.token}", "accept": GRAPHQL, "accept_encoding": "identity"}
+    of = urlencode({"query": "{ viewer { user { name } } }"})
+    asked, told = await send(server.url, "GET", of=of, **known), await send(server.url, "HEAD", of=of, **known)
+    assert (told.status, told.body) == (200, None)
+    assert {told.headers[name] == asked.headers[name] for name in ("content-type", "content-length", "cache-control")} == {True}
+    assert (await send(server.url, "HEAD", of=urlencode({"query": CREATE}), **known)).status == 405
+    assert (await ada.data("{ chats(first: 5) { nodes { id } } }"))["chats"]["nodes"] == []
+    follows = urlencode({"query": "subscription { viewerEvents { __typename } }"})
+    assert (await send(server.url, "HEAD", of=follows, **(known | {"accept": "text/event-stream"}))).status == 406
+
+
+async def test_who_is_not_known_is_told_how_to_say_who_it_is(server: Server) -> None:
+    answer = await send(server.url, json_={"query": "{ __typename }"}, authorization="Bearer pns_" + "A" * 43)
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, "Bearer")
+
+
 async def test_a_mutation_by_get_is_refused_and_makes_nothing(api: Api, server: Server) -> None:
     ada = await api.sign_up()
     answer = await send(server.url, "GET", of=urlencode({"query": CREATE}), authorization=f"Bearer {ada.token}")
@@ -138,7 +156,7 @@ async def test_odd_addresses_are_refused_with_a_code(server: Server, of: str, st
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
 async def test_other_methods_are_told_which_there_are(server: Server, method: str) -> None:
     answer = await send(server.url, method)
-    assert (answer.status, answer.headers["allow"], answer.code) == (405, "GET, POST, OPTIONS", "METHOD_NOT_ALLOWED")
+    assert (answer.status, answer.headers["allow"], answer.code) == (405, "GET, HEAD, POST, OPTIONS", "METHOD_NOT_ALLOWED")
 
 
 async def test_a_browser_that_is_pointed_at_the_api_is_shown_graphiql(server: Server) -> None:
@@ -164,6 +182,15 @@ async def test_each_of_a_batch_is_answered_in_its_place(other: str, api: Api) ->
     first, second, third = answer.body
     assert (answer.status, first["data"], third["data"]) == (200, {"viewer": {"user": {"name": "Ada"}}}, {"__typename": "Query"})
     assert second["errors"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_a_batch_follows_no_subscription(other: str, api: Api) -> None:
+    ada = await api.sign_up()
+    asked = [{"query": "subscription { viewerEvents { __typename } }"}, {"query": "{ __typename }"}]
+    answer = await send(other, json_=asked, authorization=f"Bearer {ada.token}", accept="text/event-stream")
+    first, second = answer.body
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json; charset=utf-8")
+    assert (first["errors"][0]["extensions"]["code"], "data" in first, second["data"]) == ("NOT_ACCEPTABLE", False, {"__typename": "Query"})
 
 
 @pytest.mark.parametrize("asked", [[], [{"query": "{ __typename }"}] * 4, [5], [[{"query": "{ __typename }"}]]])

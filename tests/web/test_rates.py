@@ -68,6 +68,7 @@ async def test_who_asks_too_much_is_refused_until_points_come_back(api: Api, nar
     assert (error["extensions"]["code"], error["extensions"]["bucket"]) == ("THROTTLED", "principal")
     assert "data" not in answer
     assert 0 < int(headers["retry-after"]) <= 1 + error["extensions"]["retryAfterMs"] / 1000
+    assert (headers["ratelimit-policy"], headers["ratelimit"]) == ('"principal";q=40;w=40', f'"principal";r=0;t={headers["retry-after"]}')
     # Over a socket it is the same bucket.
     async with connected(Server(narrow, {})) as socket:
         await begun(socket, ada.token)

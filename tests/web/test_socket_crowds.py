@@ -14,13 +14,15 @@ import orjson
 import pytest
 import uvicorn
 
+from auth.rates import RateLimits
 from schema.schema import build_schema
 from settings import Settings
 from tests.chat.talking import EVENTS, ask, new_chat
 from tests.running import Api, free_port
 from web import writers
-from web.closings import TRY_LATER, UNAUTHORIZED, Closing
+from web.closings import GONE, TRY_LATER, UNAUTHORIZED, Closing
 from web.connections import BoundedProtocol, Watch
+from web.crowds import Crowds
 from web.door import Door
 from web.frames import framed
 from web.front import Front
@@ -159,6 +161,13 @@ async def test_queries_whose_answers_nobody_reads_do_not_fill_the_memory(
     monkeypatch.setattr(writers, "CLOSE_SECONDS", 0.1)
     ada = await api.sign_up()
     assert ada.token
+    run, not_read = Door.run, asyncio.Event()
+
+    async def later(door: Door, *asked: Any) -> Any:
+        await not_read.wait()
+        return await run(door, *asked)
+
+    monkeypatch.setattr(Door, "run", later)
     text = " ".join(f"{'a' * 600}{number}: apiInfo {{ version }}" for number in range(10))
     async with serving(dataclasses.replace(settings, socket_answers_bytes=65_536), process) as (port, sockets):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
@@ -168,11 +177,14 @@ async def test_queries_whose_answers_nobody_reads_do_not_fill_the_memory(
                 await reader.readuntil(answer)
             writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
             (socket,) = sockets._open
+            for number in range(20):  # six kilobytes each
+                writer.write(masked({"type": "subscribe", "id": str(number), "payload": {"query": f"{{ {text} }}"}}))
+            while len(socket._streams) < 20:
+                await process.valkey.ping()
             while not socket._writer.crowded:
                 socket._writer.put(framed(b"x" * 65_000))
                 await asyncio.sleep(0)
-            for number in range(20):  # six kilobytes each
-                writer.write(masked({"type": "subscribe", "id": str(number), "payload": {"query": f"{{ {text} }}"}}))
+            not_read.set()
             most = 0
             async with asyncio.timeout(20):
                 while sockets._open:
@@ -205,6 +217,128 @@ async def test_pings_of_a_client_that_does_not_read_are_not_all_answered(api: Ap
             assert socket._writer.crowded
         finally:
             writer.transport.abort()
+
+
+async def test_who_does_not_read_is_not_heard(api: Api, settings: Settings, process: Process) -> None:
+    flood = [masked({"type": "subscribe", "id": str(number), "payload": {"query": "x" * 60_000}}) for number in range(200)]
+    async with serving(settings, process) as (port, sockets):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+        try:
+            for said, answer in [*steps_of("", "")[:1], (masked({"type": "connection_init"}), b"connection_ack")]:
+                writer.write(said)
+                await reader.readuntil(answer)
+            writer.transport.pause_reading()  # type: ignore[attr-defined] # asyncio's type of a writer's transport cannot read
+            (socket,) = sockets._open
+            protocol = socket._writer._protocol
+            assert protocol is not None
+            while not socket._writer.crowded:
+                socket._writer.put(framed(b"x" * 65_000))
+                await asyncio.sleep(0)
+            writer.write(b"".join(flood))
+            while not protocol.read_paused:
+                await process.valkey.ping()
+            for _ in range(200):
+                await process.valkey.ping()
+                assert len(socket._tasks) <= 2, "the one that it was waiting for, and a ping"
+        finally:
+            writer.transport.abort()
+
+
+async def test_operations_that_are_too_many_for_a_socket_are_paid_for_and_refused(
+    api: Api, settings: Settings, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await api.sign_up()
+    paid: list[int] = []
+    charge = RateLimits.charge
+
+    async def noted(rates: RateLimits, viewer: Any, address: str, points: int) -> Any:
+        paid.append(points)
+        return await charge(rates, viewer, address, points)
+
+    monkeypatch.setattr(RateLimits, "charge", noted)
+    async with serving(dataclasses.replace(settings, socket_max_subscriptions=1), process) as (port, sockets), talking(port) as socket:
+        await socket.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {ada.token}"}})
+        await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": "subscription { viewerEvents { __typename } }"}})
+        (connection,) = sockets._open
+        assert await said(socket) == {"type": "connection_ack"}
+        while not sockets._door.subscribers._open:  # by then it is paid for
+            await process.valkey.ping()
+        for number, payload in enumerate(({"query": "{ __typename }"}, {"query": "x" * 50_000}, {}), 2):
+            before = sum(paid)
+            await socket.send_json({"type": "subscribe", "id": str(number), "payload": payload})
+            answer = await said(socket)
+            assert (answer["type"], answer["payload"][0]["extensions"]["code"]) == ("error", "SUBSCRIPTION_LIMIT")
+            assert sum(paid) - before == settings.graphql_unknown_points
+        assert list(connection._streams) == ["1"]
+        await socket.send_json({"type": "complete", "id": "1"})
+        await socket.send_json({"type": "subscribe", "id": "5", "payload": {}})
+        assert (await said(socket))["payload"][0]["extensions"]["code"] == "BAD_REQUEST"
+        assert paid[-1] == settings.graphql_unknown_points
+
+
+async def test_an_address_has_only_so_many_connections(api: Api, settings: Settings, process: Process) -> None:
+    ada = await api.sign_up()
+    events = {"query": "subscription { viewerEvents { __typename } }"}
+    headers = {"accept": "text/event-stream", "authorization": f"Bearer {ada.token}"}
+    async with (
+        serving(dataclasses.replace(settings, address_max_connections=2), process) as (port, sockets),
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", headers=headers) as session,
+    ):
+        async with talking(port), session.post("/graphql", json=events) as stream:
+            assert stream.status == 200
+            async with talking(port) as third:
+                assert (await third.receive(timeout=10)).type is aiohttp.WSMsgType.CLOSE
+                assert third.close_code == TRY_LATER
+            async with session.post("/graphql", json=events) as refused:
+                assert (refused.status, (await refused.json())["errors"][0]["extensions"]["code"]) == (429, "SUBSCRIPTION_LIMIT")
+            async with session.post("/graphql", json={"query": "{ __typename }"}, headers={"accept": "application/json"}) as answer:
+                assert answer.status == 200
+        while sockets._open or sockets._event_streams:
+            await process.valkey.ping()
+        async with talking(port) as socket:
+            await socket.send_json({"type": "connection_init"})
+            assert await said(socket) == {"type": "connection_ack"}
+
+
+def test_addresses_of_one_subscriber_are_counted_together(settings: Settings) -> None:
+    crowds = Crowds(dataclasses.replace(settings, address_max_connections=1))
+    with crowds.one_more("2001:db8:1:1::1"):
+        assert [crowds.has_room(f"2001:db8:1:{place}") for place in ("1::2", "2::1")] == [False, True]
+    assert crowds.has_room("2001:db8:1:1::2")
+
+
+async def test_a_socket_on_which_nobody_asks_anything_is_closed_where_nobody_is_signed_in(
+    api: Api, settings: Settings, process: Process
+) -> None:
+    ada = await api.sign_up()
+    impatient = dataclasses.replace(settings, socket_init_seconds=0.1, socket_ping_seconds=0.1, socket_anonymous_seconds=0.3)
+    async with serving(impatient, process) as (port, _), talking(port) as known, talking(port) as unknown:
+        await known.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {ada.token}"}})
+        await unknown.send_json({"type": "connection_init"})
+        while (message := await unknown.receive(timeout=10)).type is aiohttp.WSMsgType.TEXT:
+            await unknown.send_json({"type": "pong"})
+            await known.send_json({"type": "pong"})
+        assert (message.type, unknown.close_code) == (aiohttp.WSMsgType.CLOSE, GONE)
+        await known.send_json({"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}})
+        while (answer := await said(known))["type"] != "next":
+            assert answer["type"] == "connection_ack"
+
+
+@asynccontextmanager
+async def talking(port: int) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+    """A socket on a port of this machine."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"http://127.0.0.1:{port}/graphql", protocols=["graphql-transport-ws"]) as socket,
+    ):
+        yield socket
+
+
+async def said(socket: aiohttp.ClientWebSocketResponse) -> Any:
+    """The next message that is no ping."""
+    while (message := orjson.loads(await socket.receive_str(timeout=20)))["type"] == "ping":
+        pass
+    return message
 
 
 async def test_both_ways_out_of_the_server_say_the_same(api: Api, settings: Settings, process: Process) -> None:

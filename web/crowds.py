@@ -1,0 +1,49 @@
+"""How many sockets and event streams come from one network address to this process."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from http import HTTPStatus
+
+from auth.throttle import network_of
+from errors import Code
+from settings import Settings
+from web.requests import BadRequest
+
+
+class Crowds:
+    """Counts the long-lived connections of each address: nobody needs an account to hold one, so nothing else bounds them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._most = settings.address_max_connections
+        self._open: Counter[str] = Counter()
+
+    def has_room(self, address: str) -> bool:
+        """Whether one more may come from there."""
+        return self._open[_network(address)] < self._most
+
+    def check(self, address: str) -> None:
+        """Raise `BadRequest` where no more may come from."""
+        if not self.has_room(address):
+            message = f"An address has at most {self._most:,} WebSockets and event streams at once in a process."
+            raise BadRequest(HTTPStatus.TOO_MANY_REQUESTS, Code.SUBSCRIPTION_LIMIT, message)
+
+    @contextlib.contextmanager
+    def one_more(self, address: str) -> Iterator[None]:
+        """Count a connection while it is open."""
+        network = _network(address)
+        self._open[network] += 1
+        try:
+            yield
+        finally:
+            self._open[network] -= 1
+            if not self._open[network]:
+                del self._open[network]
+
+
+def _network(address: str) -> str:
+    """The key of an address; whoever comes through a socket of the machine's own has none."""
+    try:
+        return network_of(address)
+    except ValueError:
+        return address
