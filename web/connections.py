@@ -81,6 +81,13 @@ class BoundedProtocol(HttpToolsProtocol):
         self._running = cycle
         super()._start_asgi_task(cycle, app)
 
+    def handle_websocket_upgrade(self) -> None:
+        # A socket takes the connection over: a request that still runs on it would never hear that its client has left.
+        if self._running is not None and not self._running.response_complete:
+            self.transport.close()
+        else:
+            super().handle_websocket_upgrade()
+
     def data_received(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+import pytest
 
 from schema.schema import build_schema
 from settings import Settings
@@ -177,7 +178,16 @@ async def test_streams_that_are_left_leave_nothing_behind(api: Api, settings: Se
                 await process.valkey.ping()
 
 
-async def test_a_stream_that_is_cut_while_another_request_waits_behind_it_is_left(api: Api, settings: Settings, process: Process) -> None:
+UPGRADE = (
+    b"GET /graphql HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-protocol: graphql-transport-ws\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("behind", [b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", UPGRADE], ids=["a request", "a socket"])
+async def test_a_stream_that_is_cut_while_something_else_waits_behind_it_is_left(
+    api: Api, settings: Settings, process: Process, behind: bytes
+) -> None:
     ada = await api.sign_up()
     assert ada.token
     body = json.dumps({"query": VIEWER_EVENTS}).encode()
@@ -187,14 +197,36 @@ async def test_a_stream_that_is_cut_while_another_request_waits_behind_it_is_lef
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(asked_for)
         await reader.readuntil(b":\n\n")
-        writer.write(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-        await reader.readuntil(b":\n\n")
         (stream,) = sockets._event_streams
-        writer.transport.abort()
+        writer.write(behind)
+        if behind != UPGRADE:
+            await reader.readuntil(b":\n\n")
+            writer.transport.abort()
         async with asyncio.timeout(20):
             while sockets._event_streams or _tasks():
                 await process.valkey.ping()
         assert stream._closing.done()
+        writer.transport.abort()
+
+
+async def test_a_credential_that_ends_while_its_stream_begins_ends_the_stream(
+    api: Api, settings: Settings, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await api.sign_up()
+    admit = Door.admit
+    async with serving(settings, process) as (port, sockets):
+
+        async def admitted(door: Door, *asked_for: Any) -> Any:
+            made = await admit(door, *asked_for)
+            await ada.data("mutation { signOut { signedOut } }")
+            process.works.sessions.forget(None)
+            sockets.recheck(None)
+            return made
+
+        monkeypatch.setattr(Door, "admit", admitted)
+        async with asyncio.timeout(20):
+            (_, data), last = await heard(f"http://127.0.0.1:{port}", ada.token, VIEWER_EVENTS)
+        assert (data["errors"][0]["extensions"]["code"], last) == ("SESSION_TERMINATED", ("complete", None))
 
 
 async def test_a_stream_that_begins_while_the_process_stops_ends_without_being_complete(
