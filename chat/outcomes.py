@@ -29,9 +29,9 @@ class Outcome:
 
 CANCELLED: Final = Outcome("CANCELLED", "USER_CANCEL")
 STEERED: Final = Outcome("INCOMPLETE", "STEERED")
-LOST: Final = Outcome("INCOMPLETE", None, "INTERNAL", "The worker was lost; what was said before is kept.")
-GIVEN_UP: Final = Outcome("FAILED", None, "INTERNAL", "The run was begun too often without an end.")
-BROKEN: Final = Outcome("FAILED", None, "INTERNAL", "Something failed on our side.")
+LOST: Final = Outcome("INCOMPLETE", "PROVIDER_ERROR", "INTERNAL", "The worker was lost; what was said before is kept.")
+GIVEN_UP: Final = Outcome("FAILED", "PROVIDER_ERROR", "INTERNAL", "The run was begun too often without an end.")
+BROKEN: Final = Outcome("FAILED", "PROVIDER_ERROR", "INTERNAL", "Something failed on our side.")
 OUT_OF_TOKENS: Final = Outcome("INCOMPLETE", "MAX_TOKENS")
 ENDS: Final = {
     StopReason.END_TURN: Outcome("COMPLETED", "END_TURN"),

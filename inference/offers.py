@@ -180,7 +180,7 @@ def check_named(offering: Offering, model_id: UUID, policy: StoredPolicy | None)
     """Check a model that somebody named; raises what `check_answers` raises, and `ModelIsUnavailable` for one that cannot be asked."""
     model = check_answers(offering, model_id, path=("modelIds",))
     if not offering.candidates(model.id, policy):
-        raise ModelIsUnavailable(f"{model.name} cannot be asked: nobody's key is there for it.", path=("modelIds",))
+        raise ModelIsUnavailable(f"{model.name} cannot be asked: it is drained, or nobody's key is there for it.", path=("modelIds",))
 
 
 def check_unnamed(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None, *, path: Sequence[str] = ()) -> None:
@@ -189,4 +189,5 @@ def check_unnamed(offering: Offering, model_id: UUID | None, policy: StoredPolic
     if model is None:
         raise ModelIsUnavailable("The assistant's model is not there any more.", path=path)
     if not offering.candidates(wanted, policy):
-        raise ModelIsUnavailable(f"{model.name} would answer, and cannot be asked: nobody's key is there for it.", path=path)
+        message = f"{model.name} would answer, and cannot be asked: it is drained, or nobody's key is there for it."
+        raise ModelIsUnavailable(message, path=path)

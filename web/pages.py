@@ -50,9 +50,9 @@ def share() -> list[HTTPRouteHandler]:
         return serve
 
     return [
-        served("/share", page, "text/html; charset=utf-8"),
-        served("/share/page.css", style, "text/css; charset=utf-8"),
-        served("/share/page.js", script, "text/javascript; charset=utf-8"),
+        served("/share", page, "text/html"),
+        served("/share/page.css", style, "text/css"),
+        served("/share/page.js", script, "text/javascript"),
     ]
 
 
