@@ -40,7 +40,7 @@ async def test_the_bucket_is_told_in_headers_and_by_the_api(api: Api, server: Se
     assert status == 200
     assert headers["ratelimit-policy"].startswith(f'"principal";q={told["limit"]};w=')
     assert headers["ratelimit"].startswith('"principal";r=')
-    assert 0 < told["remaining"] < told["limit"]
+    assert 0 < told["remaining"] <= told["limit"]  # a point comes back in a millisecond
     assert told["requestedCost"] == 1
     _, headers, _ = await sent(server.url, RATE_LIMIT)
     assert headers["ratelimit"].startswith('"address";r=')
