@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/operating.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/clients.md", "docs/operating.md")
 TEXT = {name: (ROOT / name).read_text() for name in DOCUMENTS}
 TARGETS = sorted({target for text in TEXT.values() for target in re.findall(r"(?:^|`)make ([a-z]+)\b", text, re.MULTILINE)})
 COMMANDS = sorted(
