@@ -18,7 +18,6 @@ from auth.viewers import Viewer
 from errors import PennyError
 from schema.schema import build_schema
 from settings import Settings
-from web import graphql
 from web.door import Door
 from web.graphql import GraphQLApp
 from web.judging import DocumentJudge
@@ -148,7 +147,7 @@ class Switches:
         """Switch a part off."""
         match part:
             case Part.AUTHENTICATION:
-                return patch.object(graphql, "viewer_of_token", _told(self._viewer))
+                return patch.object(self._door, "viewer_of", _told(self._viewer))
             case Part.COST:
                 return patch.object(self._door.documents, "prepare", lambda *_: self._prepared)
             case Part.LIMIT:
