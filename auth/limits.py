@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from auth.names import normalised_email
-from auth.throttle import Bucket, network_of
+from auth.throttle import Bucket, place_of
 from settings import Settings
 
 
@@ -19,11 +19,11 @@ class Limits:
 
     def guesses_from(self, address: str) -> Bucket:
         """Passwords tried from one address."""
-        return self._bucket("sign_in_address", _network(address), self._settings.sign_in_address_attempts)
+        return self._bucket("sign_in_address", place_of(address), self._settings.sign_in_address_attempts)
 
     def mails_for(self, address: str) -> Bucket:
         """Accounts and mails that one address asks for."""
-        return self._bucket("sign_up_address", _network(address), self._settings.sign_up_address_attempts)
+        return self._bucket("sign_up_address", place_of(address), self._settings.sign_up_address_attempts)
 
     def resets_of(self, email: str) -> Bucket:
         """Reset mails to one account, whether it exists or not."""
@@ -35,11 +35,3 @@ class Limits:
 
     def _bucket(self, name: str, key: str, limit: int) -> Bucket:
         return Bucket(name, key, limit, self._settings.sign_in_window_seconds)
-
-
-def _network(address: str) -> str:
-    """The key of a client's address; whoever comes through a unix socket has none, and shares one counter."""
-    try:
-        return network_of(address)
-    except ValueError:
-        return "unknown"

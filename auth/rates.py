@@ -20,7 +20,7 @@ from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
 from auth.background import Background
-from auth.throttle import network_of
+from auth.throttle import place_of
 from auth.viewers import Viewer
 from errors import RateLimited
 from settings import Settings
@@ -183,7 +183,7 @@ class RateLimits:
         await self._return(self._lent)
 
     def _account(self, viewer: Viewer | None, address: str) -> Account:
-        key = (viewer.tenant_id, viewer.user_id) if viewer else _network(address)
+        key = (viewer.tenant_id, viewer.user_id) if viewer else place_of(address)
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(self._buckets(viewer, address))
@@ -197,7 +197,7 @@ class RateLimits:
         prefix = f"{self._settings.valkey_prefix}:limit"
         if viewer is None:
             # No one's address lies in Valkey.
-            return (self._bucket("address", f"{prefix}:{hashlib.sha256(_network(address).encode()).hexdigest()[:32]}"),)
+            return (self._bucket("address", f"{prefix}:{hashlib.sha256(place_of(address).encode()).hexdigest()[:32]}"),)
         # One hash tag keeps the two in one slot of a cluster.
         tenant = f"{prefix}:{{{viewer.tenant_id}}}"
         return self._bucket("principal", f"{tenant}:{viewer.user_id}"), self._bucket("tenant", tenant)
@@ -288,14 +288,6 @@ class RateLimits:
                     account.at = time.monotonic()
                 except (ValkeyError, OSError):
                     return  # the buckets fill up by themselves
-
-
-def _network(address: str) -> str:
-    """The network whose points an address spends; whoever comes through a unix socket has no address, and is told apart by nothing."""
-    try:
-        return network_of(address)
-    except ValueError:
-        return address
 
 
 def _refused(bucket: Bucket, wait_ms: int) -> RateLimited:

@@ -99,6 +99,14 @@ class Throttle:
         return f"{self._prefix}:{bucket.name}:{hashlib.sha256(bucket.key.encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 
+def place_of(address: str) -> str:
+    """The key of a client's place, its network; whoever comes through a unix socket has none, and shares one with all who do."""
+    try:
+        return network_of(address)
+    except ValueError:
+        return "unknown"
+
+
 def network_of(address: str) -> str:
     """The key of a client's address: itself, or for IPv6 the /64 that one subscriber has; raises `ValueError` for no address."""
     parsed = ip_address(address)

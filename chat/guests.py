@@ -12,7 +12,7 @@ from auth.encryption.ciphers import TenantCipher
 from auth.encryption.keyring import Keyring
 from auth.policies.shares import can_follow_share, can_share_chat, shows
 from auth.standing import OPEN_TENANTS
-from auth.throttle import network_of
+from auth.throttle import place_of
 from auth.tokens import hash_token, parse_share_token
 from auth.viewers import Viewer
 from chat.contents import NoticePart, Part, TextPart, opened
@@ -97,7 +97,7 @@ class Guests:
 
     async def _count(self, cipher: TenantCipher, share: Row, address: str) -> None:
         """Count a view: once in half an hour from the same place, of which nothing is kept but a keyed hash for so long."""
-        place = cipher.hmac("share view", share["id"].bytes + _network(address).encode())
+        place = cipher.hmac("share view", share["id"].bytes + place_of(address).encode())
         key = f"{self._settings.valkey_prefix}:{cipher.tenant_id}:viewed:{place.hex()}"
         try:
             is_first = await self._valkey.set(key, b"", nx=True, ex=self._settings.share_view_seconds)
@@ -134,10 +134,3 @@ def _shown(cipher: TenantCipher, row: Row, names: Mapping[UUID, str]) -> dict[st
         "depth": row["depth"], "role": row["role"], "author_name": names.get(row["author_id"]), "status": row["status"],
         "created_at": row["created_at"], "parts": parts,
     }  # fmt: skip
-
-
-def _network(address: str) -> str:
-    try:
-        return network_of(address)
-    except ValueError:
-        return "unknown"

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from http import HTTPStatus
 
-from auth.throttle import network_of
+from auth.throttle import place_of
 from errors import Code
 from settings import Settings
 from web.requests import BadRequest
@@ -20,7 +20,7 @@ class Crowds:
 
     def has_room(self, address: str) -> bool:
         """Whether one more may come from there."""
-        return self._open[_network(address)] < self._most
+        return self._open[place_of(address)] < self._most
 
     def check(self, address: str) -> None:
         """Raise `BadRequest` where no more may come from."""
@@ -31,19 +31,11 @@ class Crowds:
     @contextlib.contextmanager
     def one_more(self, address: str) -> Iterator[None]:
         """Count a connection while it is open."""
-        network = _network(address)
-        self._open[network] += 1
+        place = place_of(address)
+        self._open[place] += 1
         try:
             yield
         finally:
-            self._open[network] -= 1
-            if not self._open[network]:
-                del self._open[network]
-
-
-def _network(address: str) -> str:
-    """The key of an address; whoever comes through a socket of the machine's own has none."""
-    try:
-        return network_of(address)
-    except ValueError:
-        return address
+            self._open[place] -= 1
+            if not self._open[place]:
+                del self._open[place]
