@@ -1,7 +1,6 @@
 """Documents that clients register by themselves, where their tenant allows it: in Valkey, for a while, a bounded number for each tenant."""
 
 import asyncio
-import hashlib
 from typing import Any, Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from valkey.asyncio import Valkey
 from auth.encryption.ciphers import ContentIsUnreadable
 from auth.encryption.keyring import Keyring
 from events.valkey import OUTAGES
+from gateway.formats import hash_of
 from settings import Settings
 
 log = structlog.get_logger()
@@ -59,7 +59,7 @@ class AutomaticDocuments:
             text = cipher.decrypt("automatic_documents", "text", sha256, blob).decode()
         except ContentIsUnreadable:
             return None
-        return text if hashlib.sha256(text.encode()).hexdigest() == sha256 else None
+        return text if hash_of(text) == sha256 else None
 
     async def keep(self, tenant_id: UUID, sha256: str, text: str) -> None:
         """Register a text, whose hash was verified, for `automatic_document_seconds`; a long one is not."""

@@ -21,6 +21,16 @@ _HASHES: Final[Mapping[int, Callable[[bytes], Any]]] = {
 }
 
 
+def digest_of(text: str) -> bytes:
+    """Return the SHA-256 of a document's text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def hash_of(text: str) -> str:
+    """Return the SHA-256 of a document's text as ids spell it."""
+    return digest_of(text).hex()
+
+
 def texts_by_name(manifest: Any) -> dict[str, str]:
     """Read a manifest of any of these forms; raises `Invalid`."""
     if not isinstance(manifest, dict):

@@ -1,7 +1,6 @@
 """Manifests: what a version of a client sends, published as a whole or not at all, and taken back when nobody uses it any more."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from db.tables.documents import DocumentManifest
 from errors import Conflict, Invalid, NotFound
 from events.facts import DocumentManifestDeleted, DocumentManifestPublished, record
 from events.revocations import Revocations, Revoked
-from gateway.formats import fault_of, texts_by_name
+from gateway.formats import digest_of, fault_of, texts_by_name
 from gateway.judging import Judge, Judged
 from gateway.registry import Registry
 from settings import Settings
@@ -147,7 +146,7 @@ class Manifests:
         judged = await self._asked(text)
         if judged.error is not None:
             return f"{name}: {judged.error}"
-        sha256 = hashlib.sha256(text.encode()).digest()
+        sha256 = digest_of(text)
         return NewDocument(name, sha256, text, judged.operation_name, judged.cost, judged.is_public)
 
     async def _asked(self, text: str) -> Judged:

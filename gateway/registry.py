@@ -4,7 +4,6 @@ A process keeps what it found, and for a while also what it did not find; both a
 manifests change, which every process is told.
 """
 
-import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -148,11 +147,6 @@ class Registry:
         while len(self._kept) > self._most or self._characters > KEPT_CHARACTERS:
             _, gone = self._kept.popitem(last=False)
             self._characters -= len(gone.text)
-
-
-def hash_of(text: str) -> str:
-    """Return the SHA-256 of a document as ids spell it."""
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _sha256(name: str) -> bytes | None:

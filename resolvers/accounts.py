@@ -8,7 +8,7 @@ from auth.sessions import OpenedSession, Transport
 from auth.viewers import Viewer
 from db.scopes import Row
 from errors import Code, Unauthenticated
-from gateway.registry import hash_of
+from gateway.formats import hash_of
 from resolvers.operations import Operation
 
 

@@ -1,6 +1,5 @@
 """What documents are to the schema of this process, told to those who have not heard of GraphQL."""
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -16,6 +15,7 @@ from graphql import (
     get_operation_ast,
 )
 
+from gateway.formats import digest_of
 from gateway.judging import Appraised, Judged
 from schema.fields import Scope
 from web.costs import LARGEST_INT, Measure, Measures, Refused, check
@@ -34,7 +34,7 @@ class DocumentJudge:
 
     def __call__(self, text: str) -> Judged:
         """Judge a document; its variables are taken to ask for lists of a usual size."""
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        digest = digest_of(text)
         if (known := self._known.get(digest)) is None:
             known = self._known[digest] = self._judged(text)
             if len(self._known) > KEPT:

@@ -1,12 +1,12 @@
 """Documents that come by their ids: what a caller may send, and what is said of an id that nobody knows."""
 
-import hashlib
 from typing import Final
 
 from graphql import GraphQLError
 
 from auth.policies.documents import sends_documents_only
 from errors import Code
+from gateway.formats import hash_of
 from resolvers.operations import Operation
 from web.documents import DocumentIsBad
 from web.metrics import DOCUMENTS
@@ -41,7 +41,7 @@ async def found(asked: Asked, operation: Operation) -> str:
         return text
     if not asked.query or _sends_documents_only(operation):
         raise _unknown(asked.named)
-    if hashlib.sha256(asked.query.encode("utf-8", "surrogatepass")).hexdigest() != name.lower():
+    if hash_of(asked.query) != name.lower():
         raise _refused(Code.BAD_USER_INPUT, "The hash is not the document's.", 422)
     if operation.credential is not None:
         await registry.register(operation.credential, name.lower(), asked.query)
