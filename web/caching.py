@@ -3,7 +3,8 @@
 import hashlib
 from typing import Final
 
-Headers = list[tuple[bytes, bytes]]
+from web.requests import Headers
+
 # What an answer depends on: the form, who asks, and the page that does.
 VARY: Final = b"Accept, Accept-Encoding, Authorization, Cookie, Origin"
 

@@ -13,6 +13,8 @@ from errors import Code, Unauthenticated
 
 log = structlog.get_logger()
 
+SILENT_PINGS: Final = 3
+"""For so many pings a client may be silent or read nothing."""
 MALFORMED, UNAUTHORIZED, FORBIDDEN, WRONG_PROTOCOL, INIT_TIMEOUT, ID_TAKEN, INIT_TWICE, GONE, RESTART, TRY_LATER = (
     4400, 4401, 4403, 4406, 4408, 4409, 4429, 1001, 1012, 1013,
 )  # fmt: skip

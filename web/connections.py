@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from errors import Code
 from settings import Settings
 from web.answers import refusal
-from web.headers import API_POLICY, always
+from web.headers import of_api
 
 SWEEP_SECONDS: Final = 1.0
 _CLOSED: Final = b"HTTP/1.1 %d %b\r\n%bcontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
@@ -24,7 +24,7 @@ class Watch:
         self.request_seconds = settings.http_request_seconds
         self.head_bytes = settings.http_max_head_bytes
         self.slowest = settings.http_slowest_bytes_per_second
-        self.headers = [*always(settings), (b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store")]
+        self.headers = of_api(settings)
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:

@@ -7,19 +7,17 @@ from typing import Any, Final
 import orjson
 
 from resolvers.operations import Caller, Operation
-from web.closings import GONE, UNAUTHORIZED, Closing
+from web.closings import GONE, SILENT_PINGS, UNAUTHORIZED, Closing
 from web.credentials import Credential
 from web.documents import Prepared
 from web.door import Door
 from web.frames import Payload
-from web.requests import Receive, Send
+from web.requests import Headers, Receive, Send
 from web.streams import Stream
 
 # Some clients wait for a first byte before they believe in a stream, and all ignore a comment.
 COMMENT: Final = b":\n\n"
-Headers = list[tuple[bytes, bytes]]
 COMPLETE: Final = b"event: complete\ndata:\n\n"
-SILENT_PINGS: Final = 3
 LAST_SECONDS: Final = 1.0
 
 

@@ -21,15 +21,14 @@ from web.credentials import Credential
 from web.documents import DocumentIsBad, Prepared
 from web.door import Door
 from web.event_streams import COMPLETE, EventStream, event
-from web.headers import API_POLICY, Cors, always, rate_limit, rate_limited
+from web.headers import Cors, of_api, rate_limit, rate_limited
 from web.negotiation import Media, accepted
-from web.requests import METHODS, SAFE_METHODS, Asked, BadRequest, Receive, Send, read
+from web.requests import METHODS, SAFE_METHODS, Asked, BadRequest, Headers, Receive, Send, read
 from web.sockets import Sockets
 from web.timing import UNTIMED, Timing
 
 log = structlog.get_logger()
 
-Headers = list[tuple[bytes, bytes]]
 PARTIAL: Final = 294
 """Data that came with errors; Python's `HTTPStatus` does not know it."""
 _STATUS: Final = {
@@ -52,12 +51,7 @@ class GraphQLApp:
         self._door = door
         self._sockets = sockets
         self._cors = Cors(door.settings)
-        self._always = [
-            *always(door.settings),
-            (b"content-security-policy", API_POLICY.encode()),
-            (b"cache-control", b"no-store"),
-            (b"vary", b"Accept, Accept-Encoding, Origin"),
-        ]
+        self._always = [*of_api(door.settings), (b"vary", b"Accept, Accept-Encoding, Origin")]
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":

@@ -48,6 +48,11 @@ def always(settings: Settings) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
+def of_api(settings: Settings) -> list[tuple[bytes, bytes]]:
+    """Return the headers of every answer of the API that nobody may keep."""
+    return [*always(settings), (b"content-security-policy", API_POLICY.encode()), (b"cache-control", b"no-store")]
+
+
 class Cors:
     """What pages of other origins may do: those that the settings list may use the API, with their cookie (the Fetch standard's CORS)."""
 

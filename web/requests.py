@@ -17,6 +17,7 @@ from settings import Settings
 
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 JSON: Final = "application/json"
 METHODS: Final = "GET, HEAD, POST, OPTIONS"

@@ -18,6 +18,7 @@ from web.closings import (
     INIT_TWICE,
     MALFORMED,
     RESTART,
+    SILENT_PINGS,
     TRY_LATER,
     UNAUTHORIZED,
     WRONG_PROTOCOL,
@@ -37,7 +38,6 @@ from web.writers import Writer
 log = structlog.get_logger()
 
 PROTOCOL: Final = "graphql-transport-ws"
-SILENT_PINGS: Final = 3
 
 
 class Sockets:
