@@ -1,6 +1,5 @@
 """Documents by their ids in one process: looked up once, forgotten when told, bounded; those of clients' own in Valkey."""
 
-import contextlib
 import dataclasses
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -24,24 +23,11 @@ from gateway.registry import Registry
 from gateway.uses import Uses
 from settings import Settings
 from tests.api.manifests import hash_of
+from tests.loaders.counting import CountingScopes
 from tests.running import PASSWORD
 from web.works import Process
 
 TEXT = "query Me { viewer { user { name } } }"
-
-
-class CountingScopes(TenantScopes):
-    """Opens the scopes of others, and counts them."""
-
-    def __init__(self, scopes: TenantScopes) -> None:
-        self._scopes = scopes
-        self.opened = 0
-
-    @contextlib.asynccontextmanager
-    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
-        self.opened += 1
-        async with self._scopes.reading(tenant_id) as scope:
-            yield scope
 
 
 @dataclasses.dataclass

@@ -4,9 +4,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 from unittest.mock import patch
+from uuid import UUID
 
 from db.pools import Connection, Pool
-from db.scopes import Scopes
+from db.scopes import Reading, Scopes, TenantScopes
 
 FRAMES = ("BEGIN", "COMMIT", "ROLLBACK")
 TYPES = "typeinfo_tree"
@@ -35,6 +36,20 @@ class Sent:
     @property
     def transactions(self) -> int:
         return sum("BEGIN" in text for text in self.texts)
+
+
+class CountingScopes(TenantScopes):
+    """Opens the scopes of others for reading, and counts them."""
+
+    def __init__(self, scopes: TenantScopes) -> None:
+        self._scopes = scopes
+        self.opened = 0
+
+    @contextlib.asynccontextmanager
+    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
+        self.opened += 1
+        async with self._scopes.reading(tenant_id) as scope:
+            yield scope
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,7 @@
 """How many transactions a page of rows costs: the same for one row as for many."""
 
-import contextlib
 import dataclasses
 import hashlib
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -13,30 +11,16 @@ from uuid_utils.compat import uuid7
 
 from auth.roles import OWNER
 from auth.viewers import Viewer
-from db.scopes import Reading, TenantScopes
 from db.statements import documents
 from db.statements.documents import NewDocument
 from db.tables.documents import DocumentManifest
 from resolvers.operations import Caller, Operation, Works
 from schema.schema import build_schema
+from tests.loaders.counting import CountingScopes
 from tests.running import PASSWORD
 from web.works import Process
 
 ADDRESS = "127.0.0.1"
-
-
-class CountingScopes(TenantScopes):
-    """Opens the scopes of others, and counts them."""
-
-    def __init__(self, scopes: TenantScopes) -> None:
-        self._scopes = scopes
-        self.opened = 0
-
-    @contextlib.asynccontextmanager
-    async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
-        self.opened += 1
-        async with self._scopes.reading(tenant_id) as scope:
-            yield scope
 
 
 async def signed_up(works: Works, number: int, token: str | None) -> Viewer:
