@@ -1,5 +1,6 @@
-"""A streaming replica of the tests' PostgreSQL, to be paused, killed, hung and started again."""
+"""A streaming replica of the tests' PostgreSQL, to be paused, killed, started again, and reached over lines that fall silent."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -15,6 +16,58 @@ from stack.processes import Child, Children
 from tests.db.databases import connected
 
 STANDBY = "standby"
+
+
+class Lines:
+    """Connections to a server's unix socket, through one of ours.
+
+    A backend of PostgreSQL that is stopped itself stops more than its client: the standby replays nothing more as soon as anybody
+    creates or drops a database, for which it waits until each process has closed its files.
+    """
+
+    def __init__(self, stack: Addresses, sockets: Path) -> None:
+        self.addresses = replace(stack, postgres_socket_dir=str(sockets))
+        self._name = f".s.PGSQL.{stack.postgres_port}"
+        self._server = Path(stack.postgres_socket_dir, self._name)
+        self._open: set[asyncio.Task[None]] = set()
+        self._held: list[asyncio.StreamWriter] = []
+
+    def fall_silent(self) -> None:
+        """Carry nothing more over the lines that are open, and close none; new ones carry."""
+        for line in self._open:
+            line.cancel()
+
+    @contextlib.asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """Let clients in for a block."""
+        async with await asyncio.start_unix_server(self._carry, Path(self.addresses.postgres_socket_dir, self._name)):
+            try:
+                yield
+            finally:
+                self.fall_silent()
+                for writer in self._held:
+                    writer.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._held.append(writer)
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(self._server)
+        except OSError:  # it is not there
+            writer.close()
+            return
+        self._held.append(server_writer)
+        for source, target in ((reader, server_writer), (server_reader, writer)):
+            line = asyncio.create_task(_carry(source, target))
+            self._open.add(line)
+            line.add_done_callback(self._open.discard)
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
 
 
 class Standby:
@@ -76,12 +129,6 @@ class Standby:
             while not await admin.fetchval(f"SELECT pg_last_wal_replay_lsn() >= '{position}'"):
                 pass
 
-    async def backends(self, application: str) -> list[int]:
-        """Return the processes that serve connections of this application."""
-        async with connected(self.addresses, "postgres", "postgres") as admin:
-            rows = await admin.fetch("SELECT pid FROM pg_stat_activity WHERE application_name = $1", application)
-        return [row["pid"] for row in rows]
-
 
 @contextlib.asynccontextmanager
 async def standing_by(stack: Addresses, root: Path) -> AsyncIterator[Standby]:
@@ -93,3 +140,12 @@ async def standing_by(stack: Addresses, root: Path) -> AsyncIterator[Standby]:
             yield standby
         finally:
             standby.stop()
+
+
+@contextlib.asynccontextmanager
+async def lines_to(standby: Standby) -> AsyncIterator[Lines]:
+    """Give a way to the replica that can fall silent, for a block."""
+    with tempfile.TemporaryDirectory(prefix="penny-ln") as sockets:
+        lines = Lines(standby.addresses, Path(sockets))
+        async with lines.kept():
+            yield lines

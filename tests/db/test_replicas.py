@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import os
-import signal
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,7 +17,7 @@ from events.positions import WrittenPositions
 from settings import Secret, Settings
 from stack.addresses import Addresses
 from tests.db.databases import connected
-from tests.db.standbys import Standby, standing_by
+from tests.db.standbys import Lines, Standby, lines_to, standing_by
 
 LAG = 3600.0
 APPLICATION = "penny replica tests"
@@ -31,6 +29,12 @@ RENAME = "UPDATE penny.tenants SET name = $2 WHERE tenant_id = $1"
 async def standby(stack: Addresses, database: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standby]:
     async with standing_by(stack, tmp_path_factory.mktemp("standby")) as running:
         yield running
+
+
+@pytest.fixture
+async def lines(standby: Standby) -> AsyncIterator[Lines]:
+    async with lines_to(standby) as kept:
+        yield kept
 
 
 @dataclass
@@ -64,11 +68,13 @@ class World:
 
 
 @pytest.fixture
-async def world(stack: Addresses, standby: Standby, database: str, settings: Settings, valkey: Valkey) -> AsyncIterator[World]:
+async def world(
+    stack: Addresses, standby: Standby, lines: Lines, database: str, settings: Settings, valkey: Valkey
+) -> AsyncIterator[World]:
     """The replica may lag for an hour here, so that only what is told of writes counts; Valkey is believed at once all the same."""
     async with contextlib.AsyncExitStack() as closing:
         primary, pool = [
-            await closing.enter_async_context(await opened(addresses, database, settings)) for addresses in (stack, standby.addresses)
+            await closing.enter_async_context(await opened(addresses, database, settings)) for addresses in (stack, lines.addresses)
         ]
         written = WrittenPositions(valkey, replace(settings, database_replica_lag_seconds=LAG))
         closing.push_async_callback(written.close)
@@ -186,18 +192,12 @@ async def test_a_statement_that_the_replica_fails_is_asked_at_the_primary(world:
     assert await world.until_on_replica(world.me) == "old"
 
 
-async def test_a_statement_that_the_replica_does_not_answer_is_asked_at_the_primary(world: World, standby: Standby) -> None:
+async def test_a_statement_that_the_replica_does_not_answer_is_asked_at_the_primary(world: World, lines: Lines) -> None:
     await world.until_on_replica(world.me)
     async with world.replica.reads().reading(world.me) as scope:
         assert await scope.value("SELECT pg_is_in_recovery()") is True
-        hung = await standby.backends(APPLICATION)
-        for pid in hung:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            assert await scope.value("SELECT pg_is_in_recovery()") is False
-        finally:
-            for pid in hung:
-                os.kill(pid, signal.SIGCONT)
+        lines.fall_silent()
+        assert await scope.value("SELECT pg_is_in_recovery()") is False
 
 
 async def test_a_replica_that_is_no_longer_one_is_not_read(world: World, stack: Addresses, database: str, settings: Settings) -> None:
