@@ -449,6 +449,16 @@ class Settings:
     rate_limit_address_per_second: int = setting(
         "Points that come back to an address each second.", default=200, minimum=1, maximum=1_000_000_000
     )
+    rate_limit_credential_points: int = setting(
+        "Most points that an address (an IPv6 /64) may spend at once on credentials that a process does not know; one that counts costs "
+        "nothing.",
+        default=20_000,
+        minimum=1,
+        maximum=1_000_000_000,
+    )
+    rate_limit_credential_per_second: int = setting(
+        "Points for credentials that come back to an address each second.", default=200, minimum=1, maximum=1_000_000_000
+    )
     rate_limit_alone_percent: int = setting(
         "What each process grants of a bucket by itself while Valkey does not answer, in percent.", default=10, minimum=1, maximum=100
     )

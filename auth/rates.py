@@ -1,9 +1,10 @@
 """How much a caller may ask in a while: token buckets in Valkey, from which each process borrows a little ahead.
 
-A caller is a person in a tenant, whatever they speak with, or else the network that an address is of. A caller's points lie in one
-bucket that all processes share, and so do those of the caller's tenant. One script takes from both or from none. So that a request
-need not wait for Valkey, a process borrows a sixteenth of what is left and spends that by itself; what it does not spend it gives
-back a second later. What is borrowed is charged, so all processes together never grant more than the buckets hold.
+A caller is a person in a tenant, whatever they speak with, or else the network that an address is of; a network has a second bucket,
+for looking up credentials that a process does not know. A caller's points lie in one bucket that all processes share, and so do those
+of the caller's tenant. One script takes from both or from none. So that a request need not wait for Valkey, a process borrows a
+sixteenth of what is left and spends that by itself; what it does not spend it gives back a second later. What is borrowed is charged,
+so all processes together never grant more than the buckets hold.
 """
 
 import asyncio
@@ -58,6 +59,10 @@ for place, key in ipairs(KEYS) do
 end
 return {grant, 0, 0, math.floor(levels[1])}
 """
+STRANGER: Final = "address"
+CREDENTIAL: Final = "credential"
+"""An address's buckets. They are two, so that who sprays forged credentials keeps nobody behind the same address from signing in, and
+who asks much without a credential keeps nobody out who has one."""
 BORROWED_SHARE: Final = 1 / 16
 # What is not spent for this long is given back.
 LENT_SECONDS: Final = 1.0
@@ -145,17 +150,21 @@ class RateLimits:
         self._sizes = {
             "principal": (settings.rate_limit_principal_points, settings.rate_limit_principal_per_second),
             "tenant": (settings.rate_limit_tenant_points, settings.rate_limit_tenant_per_second),
-            "address": (settings.rate_limit_address_points, settings.rate_limit_address_per_second),
+            STRANGER: (settings.rate_limit_address_points, settings.rate_limit_address_per_second),
+            CREDENTIAL: (settings.rate_limit_credential_points, settings.rate_limit_credential_per_second),
         }
-        self._accounts: OrderedDict[tuple[UUID, UUID] | str, Account] = OrderedDict()
+        self._accounts: OrderedDict[tuple[UUID, UUID] | tuple[str, str], Account] = OrderedDict()
         self._reserves: OrderedDict[str, Reserve] = OrderedDict()
         self._away_until = 0.0
         self._lent: set[Account] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def charge(self, viewer: Viewer | None, address: str, points: int) -> Charge:
-        """Charge a caller, known by their credential or else by their address; raises `RateLimited` and charges nothing."""
-        account, alone = self._account(viewer, address), False
+    async def charge(self, viewer: Viewer | None, address: str, points: int, *, stranger: str = STRANGER) -> Charge:
+        """Charge a caller, known by their credential or else by their address; raises `RateLimited` and charges nothing.
+
+        Which of their address's buckets a `stranger` pays from is `STRANGER` for what they ask and `CREDENTIAL` for being looked up.
+        """
+        account, alone = self._account(viewer, address, stranger), False
         if account.borrowed >= points:
             account.borrowed -= points
         elif time.monotonic() < self._away_until or not await self._borrow(account, points):
@@ -182,22 +191,22 @@ class RateLimits:
             self._timer.cancel()
         await self._return(self._lent)
 
-    def _account(self, viewer: Viewer | None, address: str) -> Account:
-        key = (viewer.tenant_id, viewer.user_id) if viewer else place_of(address)
+    def _account(self, viewer: Viewer | None, address: str, stranger: str = STRANGER) -> Account:
+        key = (viewer.tenant_id, viewer.user_id) if viewer else (stranger, place_of(address))
         account = self._accounts.get(key)
         if account is None:
-            account = self._accounts[key] = Account(self._buckets(viewer, address))
+            account = self._accounts[key] = Account(self._buckets(viewer, address, stranger))
             if len(self._accounts) > MOST_ACCOUNTS:
                 self._accounts.popitem(last=False)
         else:
             self._accounts.move_to_end(key)
         return account
 
-    def _buckets(self, viewer: Viewer | None, address: str) -> tuple[Bucket, ...]:
+    def _buckets(self, viewer: Viewer | None, address: str, stranger: str) -> tuple[Bucket, ...]:
         prefix = f"{self._settings.valkey_prefix}:limit"
         if viewer is None:
             # No one's address lies in Valkey.
-            return (self._bucket("address", f"{prefix}:{hashlib.sha256(place_of(address).encode()).hexdigest()[:32]}"),)
+            return (self._bucket(stranger, f"{prefix}:{stranger}:{hashlib.sha256(place_of(address).encode()).hexdigest()[:32]}"),)
         # One hash tag keeps the two in one slot of a cluster.
         tenant = f"{prefix}:{{{viewer.tenant_id}}}"
         return self._bucket("principal", f"{tenant}:{viewer.user_id}"), self._bucket("tenant", tenant)

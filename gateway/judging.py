@@ -35,5 +35,8 @@ class Judge(Protocol):
     def known(self, sha256: bytes) -> Judged | None:
         """Say again what was judged of the document with this hash, as long as that is remembered."""
 
+    def reads(self, text: str) -> bool:
+        """Whether a document must be read first, since this process does not keep it."""
+
     def appraise(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
         """Say what one of a document's operations asks for with these variables."""

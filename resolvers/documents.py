@@ -20,10 +20,11 @@ from resolvers.operations import Operation
 
 
 async def cost(operation: Operation, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
-    """Say what a document would cost; reading it is paid for as if it had been sent and nobody knew it."""
+    """Say what a document would cost; reading it is paid for as if it had been sent."""
     works = operation.works
     assert works.judge is not None, "a process that serves knows the schema"
-    await _pay(operation, 1)
+    if works.judge.reads(text):
+        await _pay(operation, 1)
     # An operation may ask after several: others get their turn in between.
     await asyncio.sleep(0)
     return works.judge.appraise(text, operation_name, variables)

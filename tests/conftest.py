@@ -102,6 +102,7 @@ def environment(stack: Addresses, database: str, worker_id: str, tmp_path_factor
         "PENNY_PASSWORD_TIME_COST": "1",
         "PENNY_SIGN_UP_ADDRESS_ATTEMPTS": "100000",
         "PENNY_RATE_LIMIT_ADDRESS_POINTS": "10000000",
+        "PENNY_RATE_LIMIT_CREDENTIAL_POINTS": "10000000",
         "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "1000000",
         "PENNY_RATE_LIMIT_TENANT_POINTS": "10000000",
         "PENNY_CHAT_TITLES": "false",

@@ -97,6 +97,10 @@ class Documents:
         """Parse and validate a document; raises `DocumentIsBad`."""
         return self._document(text, Origin.ANYBODY).document
 
+    def read(self, text: str, operation_name: str | None) -> tuple[OperationDefinitionNode, Measures]:
+        """Find an operation of a document, and what measures it; raises `DocumentIsBad`, and keeps nothing that was not kept before."""
+        return self._operation(self._document(text, Origin.ANYBODY), operation_name)
+
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""
         return text in self.shelves

@@ -7,7 +7,7 @@ from typing import Any, Final
 from graphql import ExecutionResult, Executor, OperationType, create_source_event_stream, execute
 from strawberry import Schema
 
-from auth.rates import Charge
+from auth.rates import CREDENTIAL, STRANGER, Charge
 from auth.viewers import Viewer
 from errors import Code, RateLimited, Unauthenticated
 from execution import Compiler, Uncompilable
@@ -87,11 +87,12 @@ class Door:
     async def viewer_of(self, token: str, caller: Caller) -> Viewer:
         """Find out whom a token stands for; raises `Unauthenticated` and `RateLimited`.
 
-        One that this process does not know is looked up in the database: its address pays for that, until it turns out to count.
+        One that this process does not know is looked up in the database: its address pays for that, until it turns out to count, from
+        a bucket of its own.
         """
         if (known := known_viewer(self.process.works, token)) is not None:
             return known
-        charge = await self._charge(self.operation(caller, None), self.settings.graphql_unknown_points)
+        charge = await self._charge(self.operation(caller, None), self.settings.graphql_unknown_points, stranger=CREDENTIAL)
         viewer = await viewer_of_token(self.process.works, token)
         self.process.works.rates.refund(charge, 0)
         return viewer
@@ -103,9 +104,9 @@ class Door:
             await self._charge(operation, self.settings.graphql_unknown_points)
         return await persisted.found(asked, operation) if text is None else text
 
-    async def _charge(self, operation: Operation, points: int) -> Charge:
+    async def _charge(self, operation: Operation, points: int, *, stranger: str = STRANGER) -> Charge:
         try:
-            return await self.process.works.rates.charge(operation.credential, operation.caller.address, points)
+            return await self.process.works.rates.charge(operation.credential, operation.caller.address, points, stranger=stranger)
         except RateLimited as refused:
             THROTTLED.add(1, {"bucket": refused.bucket})
             raise

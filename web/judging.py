@@ -12,14 +12,13 @@ from graphql import (
     GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
-    get_operation_ast,
 )
 
 from gateway.formats import digest_of
 from gateway.judging import Appraised, Judged
 from schema.fields import Scope
 from web.costs import LARGEST_INT, Measure, Measures, Refused, check
-from web.documents import TOO_DEEP, UNNAMED, DocumentIsBad, Documents
+from web.documents import TOO_DEEP, DocumentIsBad, Documents
 
 KEPT: Final = 10_000
 """Of how many documents it is remembered what they are: a schema does not change while a process lives."""
@@ -45,13 +44,15 @@ class DocumentJudge:
         """Say again what a document was found to be."""
         return self._known.get(sha256)
 
+    def reads(self, text: str) -> bool:
+        """Whether a document must be read first, since this process does not keep it."""
+        return not self._documents.keeps(text)
+
     def appraise(self, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
         """Measure an operation as the door does before it runs; nothing is remembered of it."""
         try:
-            document = self._documents.examined(text)
-            if (operation := get_operation_ast(document, operation_name)) is None:
-                return Appraised(UNNAMED)
-            measure = Measures(self._documents.schema, document, operation).of(variables)
+            operation, measures = self._documents.read(text, operation_name)
+            measure = measures.of(variables)
         except DocumentIsBad as bad:
             return Appraised(str(bad))
         except RecursionError:

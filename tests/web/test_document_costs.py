@@ -80,6 +80,16 @@ async def test_asking_is_paid_for(environment: dict[str, str]) -> None:
     assert refused["errors"][0]["extensions"]["code"] == "THROTTLED"
 
 
+async def test_asking_after_what_is_known_costs_no_reading(environment: dict[str, str]) -> None:
+    little = {"PENNY_RATE_LIMIT_ADDRESS_POINTS": "60", "PENNY_RATE_LIMIT_ADDRESS_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "40"}
+    async with running_web({**environment, **little, "PENNY_VALKEY_PREFIX": f"knowing-{uuid4()}"}) as (url, _):
+        assert (await sent(url, "{ __typename }"))[2]["data"] == {"__typename": "Query"}
+        ask = '{ documentCost(document: "{ __typename }") { cost } }'
+        answers = [(await sent(url, ask))[2] for _ in range(20)]
+    # Ten for each of the two documents, once, and one for each time that it is asked.
+    assert [answer["data"]["documentCost"]["cost"] for answer in answers] == [1] * 20
+
+
 async def test_documents_of_manifests_are_judged_once_and_that_is_paid_for(api: Api, environment: dict[str, str]) -> None:
     ada = await api.sign_up()
     await publish(ada, VIEWER, SIGN_IN, version="1")

@@ -50,7 +50,7 @@ async def test_the_bucket_is_told_in_headers_and_by_the_api(api: Api, server: Se
 async def narrow(environment: dict[str, str]) -> Any:
     """A web process that grants little to anybody."""
     little = {"POINTS": "40", "PER_SECOND": "1"}
-    limits = {f"PENNY_RATE_LIMIT_{who}_{what}": value for who in ("PRINCIPAL", "ADDRESS") for what, value in little.items()}
+    limits = {f"PENNY_RATE_LIMIT_{who}_{what}": value for who in ("PRINCIPAL", "ADDRESS", "CREDENTIAL") for what, value in little.items()}
     apart = {"PENNY_GRAPHQL_MAX_COST": "40", "PENNY_VALKEY_PREFIX": f"narrow-{uuid4()}"}
     async with running_web({**environment, **limits, **apart}) as (url, _):
         yield url
@@ -91,23 +91,37 @@ async def test_unknown_documents_are_paid_for_before_they_are_read(narrow: str) 
 FORGED = "pns_" + "a" * 43
 
 
-async def test_forged_credentials_are_paid_for_by_the_address_and_others_are_served(api: Api, narrow: str) -> None:
+async def test_forged_credentials_are_paid_for_by_the_address_and_keep_nobody_out(api: Api, narrow: str) -> None:
     ada = await api.sign_up()
     assert (await sent(narrow, "{ __typename }", ada.token))[0] == 200
     forged = [FORGED, *(new_api_key(uuid4(), uuid4()) for _ in range(6))]
     statuses = [(await sent(narrow, "{ __typename }", token))[0] for token in forged]
     assert statuses[:3] == [401] * 3
     assert statuses[-1] == 429
+    status, headers, answer = await sent(narrow, "{ __typename }", FORGED)
+    assert (status, answer["errors"][0]["extensions"]["bucket"]) == (429, "credential")
+    assert headers["ratelimit-policy"] == '"credential";q=40;w=40'
     assert (await sent(narrow, "{ __typename }", cookie=f"penny_session={FORGED}"))[0] == 429
     async with connected(Server(narrow, {})) as socket:
         await socket.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {FORGED}"}})
         assert await received(socket) == 1013
     assert (await sent(narrow, "{ __typename }", ada.token))[0] == 200, "a credential that is known pays nothing"
+    assert (await sent(narrow, "{ apiInfo { version } }"))[0] == 200, "who signs in has no credential yet"
+
+
+async def test_what_is_asked_without_a_credential_keeps_nobody_out_who_has_one(api: Api, narrow: str) -> None:
+    ada = await api.sign_up()
+    while (await sent(narrow, f"{{ nothing{uuid4().hex} }}"))[0] == 200:
+        pass
+    assert (await sent(narrow, "{ viewer { permissions } }", ada.token))[0] == 200
+    status, headers, answer = await sent(narrow, "{ __typename }")
+    assert (status, answer["errors"][0]["extensions"]["bucket"]) == (429, "address")
+    assert headers["ratelimit"].startswith('"address";r=0;')
 
 
 async def test_a_credential_that_counts_is_looked_up_for_nothing(environment: dict[str, str], api: Api) -> None:
     ada = await api.sign_up()
-    little = {"PENNY_RATE_LIMIT_ADDRESS_POINTS": "40", "PENNY_RATE_LIMIT_ADDRESS_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "40"}
+    little = {"PENNY_RATE_LIMIT_CREDENTIAL_POINTS": "40", "PENNY_RATE_LIMIT_CREDENTIAL_PER_SECOND": "1", "PENNY_GRAPHQL_MAX_COST": "40"}
     never_known = {"PENNY_SESSION_CACHE_SECONDS": "0", "PENNY_VALKEY_PREFIX": f"narrow-{uuid4()}"}
     async with running_web({**environment, **little, **never_known}) as (url, _):
         assert {(await sent(url, "{ __typename }", ada.token))[0] for _ in range(30)} == {200}
