@@ -76,10 +76,10 @@ class AssistantDraft:
 
 
 class AssistantIsNotReleased(Conflict):
-    """Nobody can begin a chat with an assistant that has no released version."""
+    """Nobody can begin a chat with an assistant that has no released version, nor go on in one."""
 
-    def __init__(self) -> None:
-        super().__init__("The assistant has no released version.", path=("assistantId",))
+    def __init__(self, message: str = "The assistant has no released version.", *, path: Sequence[str] = ("assistantId",)) -> None:
+        super().__init__(message, path=path)
 
 
 class VersionIsWithdrawn(Conflict):
@@ -275,7 +275,8 @@ async def version_of_chat(scope: Reading, tenant_id: UUID, chat_id: UUID) -> Row
     """Find the version that answers in a chat now: that of its assistant, whoever writes in it. None where it has no assistant."""
     row = await assistants.of_chat(scope, tenant_id, chat_id)
     if row is not None and row["id"] is None:
-        raise AssistantIsNotReleased
+        # No field of the input names the assistant: it is the chat's.
+        raise AssistantIsNotReleased("The chat's assistant has no released version.", path=())
     return row
 
 

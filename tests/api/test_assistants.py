@@ -91,7 +91,9 @@ async def test_a_withdrawn_version_gives_way_to_the_one_before(api: Api) -> None
     chat_id = await chat_with(ada, first["assistant"]["id"])
     assistant = (await done(ada, "assistantPublish", current, versionId=first["id"], state="WITHDRAWN"))["assistant"]
     assert assistant["current"] is None
-    assert (await refused(ada, "messageSend", idempotencyKey="k", chatId=chat_id, content=[{"text": "Hello?"}]))["code"] == "CONFLICT"
+    error = await refused(ada, "messageSend", idempotencyKey="k", chatId=chat_id, content=[{"text": "Hello?"}])
+    said = "The chat's assistant has no released version."
+    assert (error["code"], error["path"], error["message"]) == ("CONFLICT", None, said)
 
 
 async def test_whom_it_is_given_to_uses_it_and_reads_no_instructions(api: Api, process: Process) -> None:
