@@ -1,15 +1,26 @@
 """How runs end, and why."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 from errors import PennyError
-from inference.models import FailureKind, ProviderFailed, StopReason
+from inference.models import FailureKind, ProviderFailed, StopReason, Trouble
 
-_ERROR_CODES: Final = {
+_ERROR_CODES: Final[dict[StrEnum, str]] = {
+    FailureKind.RATE_LIMIT: "RATE_LIMITED",
+    FailureKind.TIMEOUT: "PROVIDER_TIMEOUT",
+    FailureKind.SERVER_ERROR: "PROVIDER_FAILED",
     FailureKind.CONTEXT_WINDOW: "CONTEXT_OVERFLOW",
     FailureKind.CONTENT_POLICY: "CONTENT_BLOCKED",
-    FailureKind.RATE_LIMIT: "RATE_LIMITED",
+    FailureKind.AUTH: "CREDENTIAL_INVALID",
+    FailureKind.BUDGET: "PROVIDER_CREDIT_SPENT",
+    Trouble.UNREACHABLE: "PROVIDER_UNREACHABLE",
+    Trouble.BROKE_OFF: "PROVIDER_FAILED",
+    Trouble.REFUSED: "PROVIDER_REFUSED",
+    Trouble.UNKNOWN_MODEL: "MODEL_UNAVAILABLE",
+    Trouble.COOLING_DOWN: "MODEL_COOLING_DOWN",
+    Trouble.NOBODY_FITS: "MODEL_UNAVAILABLE",
 }
 
 
@@ -47,4 +58,4 @@ def unavailable(error: PennyError) -> Outcome:
 
 def failed(failure: ProviderFailed) -> Outcome:
     """Say what a model's failure means for the run."""
-    return Outcome("FAILED", "PROVIDER_ERROR", _ERROR_CODES.get(failure.kind, "MODEL_UNAVAILABLE"), failure.message)
+    return Outcome("FAILED", "PROVIDER_ERROR", _ERROR_CODES[failure.trouble or failure.kind], failure.message)

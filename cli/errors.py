@@ -31,9 +31,12 @@ is 200. Every answer's `X-Request-Id` is the `requestId` of what is masked.
 
 {_table(("Code", "Status", "Meaning"), [(f"`{code}`", code.status, code.meaning) for code in Code])}
 
-## Errors of a mutation
+## Errors of a mutation, a run or a job
 
 What a user can act on is a typed error in the payload's `errors`: select `... on UserError {{ code message path }}`.
+
+Runs and jobs that failed say why in their `error`: which kind of failure it was and, where that is known, when to ask again; what a model's
+provider wrote is never shown.
 
 {_table(("Code", "Meaning"), [(f"`{name}`", kind.description or "") for name, kind in sorted(_kinds().items())])}
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from inference.models import FailureKind, ProviderFailed, Usage
+from inference.models import FailureKind, ProviderFailed, Trouble, Usage
 
 # All other statuses are SERVER_ERROR.
 _KINDS: dict[int, FailureKind] = {
@@ -39,19 +39,27 @@ _LONGEST_WAIT_SECONDS = 86_400
 
 def failure_of_status(status: int, headers: Mapping[str, str], body: bytes) -> ProviderFailed:
     """An answer that was refused; its body is searched, never shown."""
-    return ProviderFailed(_kind(status, body), status=status, retry_after_ms=retry_after_ms(headers))
+    kind = _kind(status, body)
+    return ProviderFailed(kind, status=status, retry_after_ms=retry_after_ms(headers), trouble=_trouble(kind, status))
 
 
 def failure_in_stream(error: bytes) -> ProviderFailed:
     """An error object (JSON) in an answer that had begun; some endpoints name an HTTP status in it."""
     named = _STATUS_IN_ERROR.search(error)
     status = int(named[1]) if named else None
-    return ProviderFailed(_kind(status, error), status=status)
+    kind = _kind(status, error)
+    return ProviderFailed(kind, status=status, trouble=_trouble(kind, status))
 
 
 def failure_of_connection(error: Exception, usage: Usage | None = None) -> ProviderFailed:
-    """A connection that could not be made, fell silent or broke, or bytes that are no answer; and what was used until then."""
-    return ProviderFailed(FailureKind.TIMEOUT if isinstance(error, TimeoutError) else FailureKind.SERVER_ERROR, usage=usage)
+    """A connection that could not be made, fell silent or broke, or bytes that are no answer; and what was used until then.
+
+    An answer had begun where anything was used.
+    """
+    if isinstance(error, TimeoutError):
+        return ProviderFailed(FailureKind.TIMEOUT, usage=usage)
+    trouble = Trouble.UNREACHABLE if usage is None else Trouble.BROKE_OFF
+    return ProviderFailed(FailureKind.SERVER_ERROR, usage=usage, trouble=trouble)
 
 
 def retry_after_ms(headers: Mapping[str, str]) -> int | None:
@@ -81,3 +89,10 @@ def _kind(status: int | None, text: bytes) -> FailureKind:
             if re.search(sign, text, re.IGNORECASE):
                 return kind
     return FailureKind.SERVER_ERROR if status is None else _KINDS.get(status, FailureKind.SERVER_ERROR)
+
+
+def _trouble(kind: FailureKind, status: int | None) -> Trouble | None:
+    if status == HTTPStatus.NOT_FOUND and kind is FailureKind.AUTH:
+        return Trouble.UNKNOWN_MODEL
+    refused = status is not None and HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR
+    return Trouble.REFUSED if refused and kind is FailureKind.SERVER_ERROR else None

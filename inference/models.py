@@ -1,5 +1,6 @@
 """What is asked of a model and what comes back: requests, the events of a stream, and the one typed failure."""
 
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Literal
 
@@ -87,32 +88,66 @@ class FailureKind(StrEnum):
     BUDGET = "BUDGET"
 
 
-_SENTENCES = {
-    FailureKind.RATE_LIMIT: "The model is asked too much at the moment.",
-    FailureKind.TIMEOUT: "The model did not answer in time.",
-    FailureKind.SERVER_ERROR: "The model failed to answer.",
+class Trouble(StrEnum):
+    """What went wrong, where its kind says too little to whoever waits for the answer."""
+
+    UNREACHABLE = "UNREACHABLE"
+    BROKE_OFF = "BROKE_OFF"
+    REFUSED = "REFUSED"
+    UNKNOWN_MODEL = "UNKNOWN_MODEL"
+    COOLING_DOWN = "COOLING_DOWN"
+    NOBODY_FITS = "NOBODY_FITS"
+
+
+_SENTENCES: Final[dict[StrEnum, str]] = {
+    FailureKind.RATE_LIMIT: "The model is asked too much at the moment{status}.",
+    FailureKind.TIMEOUT: "The model did not answer in time{status}.",
+    FailureKind.SERVER_ERROR: "The model's provider failed to answer{status}.",
     FailureKind.CONTEXT_WINDOW: "The conversation is too long for the model.",
     FailureKind.CONTENT_POLICY: "The model's provider refused this content.",
-    FailureKind.AUTH: "The model's provider refused the credentials or the model's name.",
+    FailureKind.AUTH: "The model's provider refused the credentials{status}.",
     FailureKind.BUDGET: "The account at the model's provider has no credit left.",
+    Trouble.UNREACHABLE: "The model's provider cannot be reached.",
+    Trouble.BROKE_OFF: "The connection to the model's provider broke off, or what came was no answer.",
+    Trouble.REFUSED: "The model's provider refused the question as it was put{status}.",
+    Trouble.UNKNOWN_MODEL: "The model's provider does not know the model, or does not let this key use it{status}.",
+    Trouble.COOLING_DOWN: "The model failed too often and is left alone for a while.",
+    Trouble.NOBODY_FITS: "No model that may be asked can answer this.",
 }
 
 
 class ProviderFailed(Unavailable):
-    """A model call failed. The sentence depends on the kind only, so it never holds a prompt, a key or a host.
+    """A model call failed. The sentence holds nothing that the provider wrote but a number, so never a prompt, a key or a host.
 
-    `status` is the HTTP status, where there was one; `retry_after_ms` is what the provider asked for, where it did; `usage` is what
-    an answer that had been accepted used before it broke.
+    `status` is the HTTP status, where there was one; `retry_after_ms` is what the provider asked for, where it did, or how long nobody
+    may be asked; `usage` is what an answer that had been accepted used before it broke; `trouble` tells more than the kind.
     """
 
     def __init__(
-        self, kind: FailureKind, *, status: int | None = None, retry_after_ms: int | None = None, usage: Usage | None = None
+        self,
+        kind: FailureKind,
+        *,
+        status: int | None = None,
+        retry_after_ms: int | None = None,
+        usage: Usage | None = None,
+        trouble: Trouble | None = None,
     ) -> None:
-        super().__init__(_SENTENCES[kind])
+        told = "" if status is None else f" (HTTP status {status})"
+        super().__init__(_SENTENCES[trouble or kind].format(status=told) + _when(retry_after_ms))
         self.kind = kind
         self.status = status
         self.retry_after_ms = retry_after_ms
         self.usage = usage
+        self.trouble = trouble
+
+
+def _when(wait_ms: int | None) -> str:
+    """Say from when on to ask again, as a time: the sentence is kept, and read later."""
+    if wait_ms is None:
+        return ""
+    # Whole seconds, and never too soon.
+    again = datetime.now(UTC) + timedelta(milliseconds=wait_ms, microseconds=999_999)
+    return f" Ask again from {again:%Y-%m-%dT%H:%M:%SZ} on."
 
 
 def estimated_usage(request: ModelRequest, *, output_bytes: int, reasoning_bytes: int = 0) -> Usage:

@@ -39,6 +39,7 @@ from inference.models import (
     ReasoningDelta,
     StopReason,
     TextDelta,
+    Trouble,
     Usage,
 )
 from settings import Settings
@@ -125,7 +126,7 @@ def script_of(request: ModelRequest) -> Script:
         given: dict[str, Any] = dict(word.split("=", 1) for word in shlex.split(rest[0] if rest else ""))
         return msgspec.convert(given, Script, strict=False)
     except ValueError:  # of shlex, of dict, and of msgspec; its text would repeat the message
-        raise ProviderFailed(FailureKind.SERVER_ERROR, status=400) from None
+        raise ProviderFailed(FailureKind.SERVER_ERROR, status=400, trouble=Trouble.REFUSED) from None
 
 
 async def _pause(milliseconds: float) -> None:

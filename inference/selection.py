@@ -10,7 +10,7 @@ import msgspec
 
 from inference.candidates import LIVE, Choice, Need, hindered, in_words, misfit, ordered
 from inference.deployments import Deployment, Policy
-from inference.models import FailureKind, ProviderFailed, Usage
+from inference.models import FailureKind, ProviderFailed, Trouble, Usage
 from inference.standings import Booking, Hindrance, Standing, Standings, is_question_s_fault
 from inference.stickiness import Stickiness
 
@@ -27,9 +27,10 @@ class NobodyFits(ProviderFailed):
     """No deployment that the policy allows can ever answer this: too long, not able, or in another region."""
 
     def __init__(self, misfits: Sequence[tuple[Deployment, str]], *, too_long: bool) -> None:
-        super().__init__(FailureKind.CONTEXT_WINDOW if too_long else FailureKind.SERVER_ERROR)
-        if not too_long:
-            self.message = "No model that may be asked can answer this."
+        if too_long:
+            super().__init__(FailureKind.CONTEXT_WINDOW)
+        else:
+            super().__init__(FailureKind.SERVER_ERROR, trouble=Trouble.NOBODY_FITS)
         self.misfits = tuple(misfits)
 
 
@@ -149,5 +150,6 @@ class Selection:
 
 def _nobody(bookings: Sequence[Booking]) -> ProviderFailed:
     soonest = min(bookings, key=lambda one: one.wait_ms)
-    kind = _KIND_OF.get(soonest.hindrance or Hindrance.COOLDOWN, FailureKind.SERVER_ERROR)
-    return ProviderFailed(kind, retry_after_ms=soonest.wait_ms)
+    if (kind := _KIND_OF.get(soonest.hindrance or Hindrance.COOLDOWN)) is not None:
+        return ProviderFailed(kind, retry_after_ms=soonest.wait_ms)
+    return ProviderFailed(FailureKind.SERVER_ERROR, retry_after_ms=soonest.wait_ms, trouble=Trouble.COOLING_DOWN)

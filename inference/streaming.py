@@ -24,6 +24,7 @@ from inference.models import (
     ReasoningDelta,
     StopReason,
     TextDelta,
+    Trouble,
     Usage,
     estimated_usage,
 )
@@ -75,7 +76,7 @@ class Answer(ABC):
     def end(self, request: ModelRequest) -> tuple[Usage, Finished]:
         """The last two events; a stream that ended without a word of goodbye was cut."""
         if self.stop is None and not self.is_done:
-            raise ProviderFailed(FailureKind.SERVER_ERROR)
+            raise ProviderFailed(FailureKind.SERVER_ERROR, trouble=Trouble.BROKE_OFF)
         return self.used(request), Finished(self.stop or StopReason.END_TURN)
 
 

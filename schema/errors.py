@@ -15,12 +15,29 @@ class ErrorCode(enum.Enum):
     VALIDATION = strawberry.enum_value("VALIDATION", description="An input breaks a rule.")
     NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or not for you.")
     PERMISSION_DENIED = strawberry.enum_value("PERMISSION_DENIED", description="Your role or key does not allow it.")
-    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="Too much in too short a time.")
+    RATE_LIMITED = strawberry.enum_value("RATE_LIMITED", description="Too much in too short a time, for us or for the model's provider.")
     CONFLICT = strawberry.enum_value("CONFLICT", description="It changed meanwhile, or the name is taken.")
     IDEMPOTENCY_MISMATCH = strawberry.enum_value("IDEMPOTENCY_MISMATCH", description="The idempotency key was used with another input.")
     RUN_IN_PROGRESS = strawberry.enum_value("RUN_IN_PROGRESS", description="The chat is being answered already.")
-    MODEL_UNAVAILABLE = strawberry.enum_value("MODEL_UNAVAILABLE", description="The model did not answer.")
+    MODEL_UNAVAILABLE = strawberry.enum_value(
+        "MODEL_UNAVAILABLE",
+        description="The model cannot be asked: no key, no place for it, none that fits, or its provider does not know it.",
+    )
+    MODEL_COOLING_DOWN = strawberry.enum_value(
+        "MODEL_COOLING_DOWN", description="The model failed too often and is left alone for a while; the message says until when."
+    )
     CREDENTIAL_INVALID = strawberry.enum_value("CREDENTIAL_INVALID", description="The provider does not take the key.")
+    PROVIDER_UNREACHABLE = strawberry.enum_value("PROVIDER_UNREACHABLE", description="The model's provider cannot be reached.")
+    PROVIDER_TIMEOUT = strawberry.enum_value("PROVIDER_TIMEOUT", description="The model did not answer in time, or fell silent.")
+    PROVIDER_FAILED = strawberry.enum_value(
+        "PROVIDER_FAILED", description="The model's provider had a fault of its own, or broke the answer off."
+    )
+    PROVIDER_REFUSED = strawberry.enum_value(
+        "PROVIDER_REFUSED", description="The model's provider refused the question as it was put; the same would be refused again."
+    )
+    PROVIDER_CREDIT_SPENT = strawberry.enum_value(
+        "PROVIDER_CREDIT_SPENT", description="The account at the model's provider has no credit left."
+    )
     CONTEXT_OVERFLOW = strawberry.enum_value("CONTEXT_OVERFLOW", description="The conversation is longer than the model can read.")
     CONTENT_BLOCKED = strawberry.enum_value("CONTENT_BLOCKED", description="The model's provider refused the content.")
     INTERNAL = strawberry.enum_value("INTERNAL", description="Something failed on our side.")

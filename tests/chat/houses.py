@@ -23,7 +23,7 @@ subscription ($runId: ID!) {{
     ... on PartCompleted {{ part {{ ... on TextPart {{ id text incomplete }} }} }}
     ... on UsageTick {{ {USAGE} }}
     ... on RunFinished {{ run {{
-      id status error {{ code }} {USAGE}
+      id status error {{ code message }} {USAGE}
       route {{ {ROUTE} attempts {{ {ATTEMPT} }} }} outputs {{ status parts {{ ... on TextPart {{ text incomplete }} }} }}
     }} }}
   }}

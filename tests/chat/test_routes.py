@@ -1,5 +1,8 @@
 """Runs are routed by their policy through a real worker; each change is told in the log, and each attempt is counted once."""
 
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
@@ -136,15 +139,58 @@ async def test_what_broke_off_is_not_told_to_the_next_model(house: House) -> Non
 async def test_a_run_that_nobody_can_answer_fails_with_all_that_was_tried(house: House) -> None:
     house.plan("a", Fault(status=503))
     heard = await house.hear(await house.policy("a", maxRetries=2))
-    assert (heard.end["status"], heard.end["error"]["code"]) == ("FAILED", "MODEL_UNAVAILABLE")
+    assert (heard.end["status"], heard.end["error"]["code"]) == ("FAILED", "PROVIDER_FAILED")
     assert [one["failure"] for one in heard.end["route"]["attempts"]] == ["SERVER_ERROR"] * 3
     assert [one["reason"] for one in heard.end["route"]["attempts"][1:]] == ["It is asked again."] * 2
     assert len(told(heard, "RouteChanged")) == 2
 
 
+WRITTEN = b'{"error": {"message": "key sk-secret of host models.internal"}}'
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "said"),
+    [
+        pytest.param(Fault(status=503), "PROVIDER_FAILED", "failed to answer (HTTP status 503).", id="a fault of the provider's"),
+        pytest.param(Fault(cut_at=3), "PROVIDER_FAILED", "broke off", id="a connection that breaks"),
+        pytest.param(Fault(malformed_at=0), "PROVIDER_FAILED", "or what came was no answer.", id="nonsense"),
+        pytest.param(Fault(refuse=FailureKind.TIMEOUT), "PROVIDER_TIMEOUT", "did not answer in time", id="a timeout"),
+        pytest.param(Fault(status=400), "PROVIDER_REFUSED", "refused the question as it was put (HTTP status 400).", id="a bad question"),
+        pytest.param(Fault(status=401), "CREDENTIAL_INVALID", "refused the credentials (HTTP status 401).", id="a wrong key"),
+        pytest.param(Fault(status=404), "MODEL_UNAVAILABLE", "does not know the model", id="a model that is not there"),
+        pytest.param(Fault(status=402), "PROVIDER_CREDIT_SPENT", "has no credit left.", id="an empty account"),
+        pytest.param(Fault(status=429), "RATE_LIMITED", "asked too much at the moment (HTTP status 429).", id="too many questions"),
+        pytest.param(Fault(refuse=FailureKind.CONTEXT_WINDOW), "CONTEXT_OVERFLOW", "too long for the model.", id="too long"),
+        pytest.param(Fault(refuse=FailureKind.CONTENT_POLICY), "CONTENT_BLOCKED", "refused this content.", id="content"),
+    ],
+)
+async def test_a_run_says_what_happened_and_nothing_that_the_provider_wrote(house: House, fault: Fault, code: str, said: str) -> None:
+    house.plan("a", fault if fault.status is None else replace(fault, body=WRITTEN))
+    heard = await house.hear(await house.policy("a", maxRetries=0))
+    error = heard.end["error"]
+    assert (heard.end["status"], error["code"]) == ("FAILED", code)
+    assert said in error["message"]
+    assert [one["message"] for one in heard.end["route"]["attempts"]] == [error["message"]]
+    assert not any(word in error["message"] for word in ("secret", "internal", house.server.base_url.removeprefix("http://")))
+
+
+async def test_a_model_that_is_left_alone_says_until_when_and_is_not_asked(house: House) -> None:
+    house.plan("a", Fault(status=429, retry_after="300"), WELL)
+    policy_id = await house.policy("a", maxRetries=0)
+    began = datetime.now(UTC)
+    refused_once = (await house.hear(policy_id)).end["error"]
+    heard = await house.hear(policy_id)
+    assert [refused_once["code"], heard.end["error"]["code"]] == ["RATE_LIMITED", "MODEL_COOLING_DOWN"]
+    for error in (refused_once, heard.end["error"]):
+        (again,) = re.findall(r" Ask again from (\S+Z) on\.$", error["message"])
+        assert timedelta(0) <= datetime.fromisoformat(again) - began - timedelta(minutes=5) < timedelta(minutes=1)
+    assert house.server.count(house.name("a")) == 1
+
+
 async def test_a_region_that_is_not_allowed_is_not_asked(house: House) -> None:
     heard = await house.hear(await house.policy("a", allowedRegions=["us"]))
     assert (heard.end["status"], heard.end["route"]) == ("FAILED", None)
+    assert heard.end["error"] == {"code": "MODEL_UNAVAILABLE", "message": "No model that may be asked can answer this."}
     assert told(heard, "RunStarted")[0]["route"] is None
     assert house.server.count(house.name("a")) == 0
 

@@ -1,6 +1,7 @@
 """What every provider of the registry promises; a new one needs a rig here and nothing else."""
 
 import asyncio
+import socket
 import traceback
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -9,7 +10,7 @@ from typing import Protocol
 import pytest
 
 from inference.deployments import CredentialOwner, Deployment
-from inference.models import FailureKind, Finished, ModelRequest, ProviderFailed, ReasoningDelta, StopReason, TextDelta, Usage
+from inference.models import FailureKind, Finished, ModelRequest, ProviderFailed, ReasoningDelta, StopReason, TextDelta, Trouble, Usage
 from inference.providers import PROVIDERS, Provider, Providers
 from tests.inference.conftest import KEY, Make, asking, deployment_at, until_failure
 from tests.inference.fault_server import WORDS, Fault, FaultServer
@@ -230,6 +231,16 @@ async def test_a_connection_cut_in_mid_answer_is_a_server_error(wire: str, provi
     with pytest.raises(ProviderFailed) as caught:
         await anext(stream)
     assert caught.value.kind is FailureKind.SERVER_ERROR
+
+
+@pytest.mark.parametrize("wire", SPOKEN)
+async def test_an_endpoint_where_nobody_listens_cannot_be_reached(wire: str, providers: Providers, fault_server: FaultServer) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        nowhere = deployment_at(fault_server, wire, base_url=f"http://127.0.0.1:{deaf.getsockname()[1]}/v1")
+        _, failed = await until_failure(providers.of(nowhere).stream(asking("x")))
+    assert (failed.kind, failed.trouble) == (FailureKind.SERVER_ERROR, Trouble.UNREACHABLE)
+    assert failed.message == "The model's provider cannot be reached."
 
 
 @pytest.mark.parametrize("fault", [Fault(hang_before_headers=True), Fault(hang_at=0)], ids=["before headers", "after them"])
