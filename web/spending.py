@@ -1,7 +1,9 @@
 """What an operation did cost: its measure with the sizes of the lists that came, instead of those that might have come."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import chain
+from operator import itemgetter
 from typing import Any, Final
 
 MOST_SHAPES: Final = 64
@@ -25,6 +27,7 @@ class Shares:
         self._included: set[Shares] = set()
         self._split: dict[tuple[str, ...], tuple[int, list[Share]]] = {}
         self.varies = False
+        self.costs_nothing = True
 
     def __iter__(self) -> "Iterator[Share]":
         return iter(self._shares)
@@ -41,6 +44,7 @@ class Shares:
         """Add a field."""
         self._shares[share] = None
         self.varies |= share.varies
+        self.costs_nothing &= not share.cost
 
     def include(self, other: "Shares") -> None:
         """Add the fields of a fragment."""
@@ -48,27 +52,34 @@ class Shares:
             self._included.add(other)
             self._shares.update(dict.fromkeys(other))
             self.varies |= other.varies
+            self.costs_nothing &= other.costs_nothing
 
-    def spent(self, value: Any) -> int:
-        """What the fields cost on this object; one that is missing in it was selected for another type."""
-        if value is None:
+    def spent(self, values: Iterable[Any]) -> int:
+        """What the fields cost on these objects together, level by level; a field that is missing in one was selected for another type."""
+        if self.costs_nothing:
             return 0
-        keys = tuple(value)
+        objects = list(filter(None, values))
+        shapes = set(map(tuple, objects))
+        if len(shapes) == 1:
+            return self._spent_alike(shapes.pop(), objects)
+        return sum([self._spent_alike(keys, [one for one in objects if tuple(one) == keys]) for keys in shapes])
+
+    def _spent_alike(self, keys: tuple[str, ...], objects: Sequence[Any]) -> int:
         if (split := self._split.get(keys)) is None:
             if len(self._split) >= MOST_SHAPES:
                 self._split.clear()
-            split = self._split[keys] = self._split_of(value)
+            split = self._split[keys] = self._split_of(keys)
         cost, varying = split
-        return cost + sum([share.spent(value[share.key]) for share in varying]) if varying else cost
+        return cost * len(objects) + sum([share.spent(list(map(itemgetter(share.key), objects))) for share in varying])
 
-    def _split_of(self, value: Any) -> "tuple[int, list[Share]]":
+    def _split_of(self, keys: tuple[str, ...]) -> "tuple[int, list[Share]]":
         """Return what objects with these fields cost in any case, and the fields that must be looked at."""
-        here = [share for share in self._shares if share.key in value]
-        return sum(share.cost for share in here if not share.varies), [share for share in here if share.varies]
+        here = [share for share in self._shares if share.key in keys]
+        return sum(share.cost for share in here if not share.varies), [share for share in here if share.varies and share.cost]
 
     def of(self, cost: int, data: Any) -> int:
         """What is left of an operation's measured cost with this outcome; all of it where nothing came of it."""
-        return cost if data is None or not self.varies else max(1, min(cost, self.spent(data)))
+        return cost if data is None or not self.varies else max(1, min(cost, self.spent((data,))))
 
 
 class Share:
@@ -87,16 +98,17 @@ class Share:
         self._beside = sum(share.cost for share in self._inside if share.sizing is not Sizing.ROWS)
         self.varies = sizing is not Sizing.ONE or self._inside.varies
 
-    def spent(self, value: Any) -> int:
-        """What the field cost, now that its value is known."""
-        if value is None:
-            return self._own
+    def spent(self, values: Sequence[Any]) -> int:
+        """What the field cost on several objects, now that its values are known."""
+        found = [value for value in values if value is not None]
         if self.sizing is Sizing.ROWS:
-            return self._own * len(value) + sum(map(self._inside.spent, value))
+            nothing = len(values) - len(found)
+            return self._own * (nothing + sum(map(len, found))) + self._inside.spent(chain.from_iterable(found))
+        own = self._own * len(values)
         if self.sizing is Sizing.LIST:
-            return self._own + self._each * len(value) + sum(map(self._inside.spent, value))
+            return own + self._each * sum(map(len, found)) + self._inside.spent(chain.from_iterable(found))
         if self.sizing is Sizing.PAGE:
-            rows = [value.get(share.key) or () for share in self._rows]
-            count = max(map(len, rows))
-            return self._own + count * (self._each + self._beside) + sum(map(Share.spent, self._rows, rows))
-        return self._own + self._each + self._inside.spent(value)
+            rows = [[page.get(share.key) or () for page in found] for share in self._rows]
+            count = sum(map(max, zip(*(map(len, one) for one in rows), strict=True))) if len(rows) > 1 else sum(map(len, rows[0]))
+            return own + count * (self._each + self._beside) + sum(map(Share.spent, self._rows, rows))
+        return own + self._each * len(found) + self._inside.spent(found)
