@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from valkey.asyncio import Valkey
 
@@ -25,6 +26,11 @@ from web.works import Process, open_works
 STACK = "PENNY_TEST_STACK"
 TEMPLATE = "penny_template"
 _started: list[tuple[Stack, Path]] = []
+# What one run finds all find, and no test is timed: this machine may be doing something else.
+hypothesis.settings.register_profile(
+    "penny", derandomize=True, deadline=None, database=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("penny")
 
 
 def pytest_configure(config: pytest.Config) -> None:
