@@ -55,7 +55,8 @@ class RunReader:
     """Tells one reader a run: every event after `after`, old and new, without gap or duplicate, until the run has finished.
 
     What the log no longer holds is told by one `RunSnapshot`, whose messages are as they were saved with its `seq`; what comes
-    after goes on from there. `seen.sight` is asked in every silence and, by `chat.sights`, every few seconds.
+    after goes on from there. Where `after` turns out to lie beyond the end, a snapshot tells the end.
+    `seen.sight` is asked in every silence and, by `chat.sights`, every few seconds.
     """
 
     def __init__(  # noqa: PLR0913 - what is read, by whom and how
@@ -90,7 +91,7 @@ class RunReader:
                     tolds, more = await self._next(follower, news)
                     if not tolds or not tolds[0].follows(follower.last):
                         known = await self._state()
-                        if known.finished and follower.last >= known.last_seq:
+                        if known.finished and follower.last == known.last_seq:
                             return
                         tolds, more = await self._filled(follower, tolds, known, more=more)
                 except OUTAGES:
@@ -168,6 +169,8 @@ class RunReader:
 
     async def _filled(self, follower: Follower, tolds: list[Told], known: RunState, *, more: bool) -> tuple[list[Told], bool]:
         """Fill what the log lacks before what it has, or find that nothing is lacking."""
+        if known.finished and follower.last > known.last_seq:
+            return await self._ended(), False
         if known.position is not None and follower.last == 0 and not tolds:
             return [Told(RunQueued(seq=1, at=known.created_at, position=known.position))], False
         if not tolds and known.last_seq > follower.last and not _is_long_over(known):
@@ -198,6 +201,13 @@ class RunReader:
         reason = await self._reason(known, slow=slow, later=later)
         snapshot = Told(RunSnapshot(seq=saved.last_seq, at=at, reason=reason, outputs=saved.outputs))
         return [snapshot, *(told for told in tolds if told.event.seq > saved.last_seq)]
+
+    async def _ended(self) -> list[Told]:
+        """Tell how the run ended to who asked for what follows an event that it never had."""
+        saved = await self._saved()
+        at = saved.finished_at or time.time()
+        snapshot = RunSnapshot(seq=saved.last_seq - 1, at=at, reason="RESUME_BEYOND_END", outputs=saved.outputs)
+        return [Told(snapshot), Told(RunFinished(seq=saved.last_seq, at=at, status=saved.status))]
 
     async def _reason(self, known: RunState, *, slow: bool, later: bool) -> str:
         if slow:

@@ -122,6 +122,9 @@ class SnapshotReason(enum.Enum):
     RESUME_BEFORE_WINDOW = strawberry.enum_value(
         "RESUME_BEFORE_WINDOW", description="The log no longer has the events that were asked for."
     )
+    RESUME_BEYOND_END = strawberry.enum_value(
+        "RESUME_BEYOND_END", description="The run ended before the event after which you asked to be told: it never had that one."
+    )
     GAP = strawberry.enum_value("GAP", description="The log was lost or never written.")
     SLOW_CONSUMER = strawberry.enum_value(
         "SLOW_CONSUMER", description="You read so slowly that the log went on without the events that you lack."
@@ -176,7 +179,11 @@ async def _run_events(
     info: Info,
     run_id: Annotated[strawberry.ID, strawberry.argument(description="The run.")],
     after: Annotated[
-        Seq | None, strawberry.argument(description="The last `seq` you saw; without it, the run is told from the beginning.")
+        Seq | None,
+        strawberry.argument(
+            description="The last `seq` you saw; without it, the run is told from the beginning. After `RunFinished` there is nothing "
+            "to tell, and the subscription completes at once; what lies beyond it is answered by a `RunSnapshot` and `RunFinished`."
+        ),
     ] = None,
     coalesce_ms: Annotated[
         int,

@@ -1,5 +1,6 @@
 """Runs through the endpoint: listed, followed, stopped, and what they say of themselves."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -90,6 +91,32 @@ async def test_a_run_that_fails_says_why_and_keeps_what_was_said(api: Api) -> No
     assert heard.end["error"] == {"code": "RATE_LIMITED", "message": "The model is asked too much at the moment."}
     assert heard.end["outputs"] == [{"status": "FAILED", "parts": [{"text": heard.text}]}]
     assert len(heard.text.split()) == 3
+
+
+async def test_who_asks_for_what_lies_beyond_the_end_is_told_the_end(api: Api) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=3")
+    heard = await hear(ada, run_id)
+    last = heard.seqs[-1]
+    assert (await hear(ada, run_id, after=last)).events == []
+    for beyond in (last + 1, 10**6):
+        late = await hear(ada, run_id, after=beyond)
+        assert (late.types, late.seqs) == (["RunSnapshot", "RunFinished"], [last - 1, last])
+        (output,) = late.events[0]["outputs"]
+        assert (late.events[0]["reason"], output["parts"]) == ("RESUME_BEYOND_END", [{"text": heard.text}])
+        assert late.end == heard.end
+
+
+async def test_a_run_that_ends_before_the_event_that_was_asked_for_tells_its_end(api: Api) -> None:
+    ada = await api.sign_up()
+    chat_id = await new_chat(ada)
+    run_id = await ask(ada, chat_id, "!script tokens=2000 delay_ms=10")
+    ahead = asyncio.create_task(hear(ada, run_id, after=10**6))
+    await hear(ada, run_id, until=8)
+    await done(ada, "runCancel", runId=run_id)
+    late = await ahead
+    assert late.types == ["RunSnapshot", "RunFinished"]
+    assert (late.events[0]["reason"], late.end["status"]) == ("RESUME_BEYOND_END", "CANCELLED")
 
 
 async def test_runs_are_listed_page_by_page_the_newest_first(api: Api, process: Process) -> None:
