@@ -258,6 +258,12 @@ class Settings:
     run_sweep_seconds: float = setting(
         "How often a worker looks for runs that nobody works on, in seconds.", default=2.0, minimum=0.05, maximum=600
     )
+    run_cancel_seconds: float = setting(
+        "How long the worker of a cancelled run may show no sign of life before another one ends the run, in seconds.",
+        default=1.0,
+        minimum=0.05,
+        maximum=600,
+    )
     run_steer_seconds: float = setting(
         "How long a steered answer may go on to the end of its sentence, in seconds.", default=1.0, minimum=0, maximum=60
     )

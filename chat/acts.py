@@ -17,12 +17,13 @@ from settings import Settings
 
 @dataclass(frozen=True)
 class Act:
-    """One transaction of a viewer."""
+    """One transaction of a viewer; `key_life` and `cancel_patience` are what the settings say of idempotency keys and of stopping runs."""
 
     scope: Writing
     cipher: TenantCipher
     viewer: Viewer
     key_life: timedelta
+    cancel_patience: timedelta
 
     @property
     def tenant_id(self) -> UUID:
@@ -45,10 +46,11 @@ class Acts:
         self._scopes = scopes
         self._keyring = keyring
         self._key_life = timedelta(hours=settings.idempotency_hours)
+        self._cancel_patience = timedelta(seconds=settings.run_cancel_seconds)
 
     @contextlib.asynccontextmanager
     async def begun(self, viewer: Viewer) -> AsyncIterator[Act]:
         """Do something for a viewer; it counts when the block ends well."""
         cipher = await self._keyring.cipher(viewer.tenant_id)  # before the scope: it may need a connection of its own
         async with self._scopes.writing(viewer.tenant_id) as scope:
-            yield Act(scope, cipher, viewer, self._key_life)
+            yield Act(scope, cipher, viewer, self._key_life, self._cancel_patience)

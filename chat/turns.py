@@ -70,7 +70,7 @@ async def take_turn(act: Act, chat_id: UUID, busy: Busy = Busy.REJECT) -> Turn:
 
 async def ask_to_stop(act: Act, run: Row, how: Stop) -> Stopped | None:
     """Note that a run should stop, and end it where nobody has begun it; None when it had ended before."""
-    asked = await runs.ask_to_stop(act.scope, act.tenant_id, run["id"], steer=how is Stop.STEER)
+    asked = await runs.ask_to_stop(act.scope, act.tenant_id, run["id"], steer=how is Stop.STEER, patience=act.cancel_patience)
     if asked is None:
         return None
     if asked["status"] != "QUEUED":

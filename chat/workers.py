@@ -77,6 +77,7 @@ class Worker:
         self._room = asyncio.Event()
         self._room.set()
         self._stopping = asyncio.Event()
+        self._doubting = asyncio.Event()
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then claim nothing more, let answers finish, and hand the rest over."""
@@ -117,9 +118,12 @@ class Worker:
                     self._start(tenant_id, run_id)
 
     async def _sweep(self) -> None:
-        """Find runs whose hint was lost, and runs whose worker was."""
+        """Find runs whose hint was lost, and runs whose worker was; sooner where one is in doubt."""
         while True:
-            await asyncio.sleep(self._settings.run_sweep_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.run_sweep_seconds):
+                    await self._doubting.wait()
+            self._doubting.clear()
             if not self._room.is_set():
                 continue
             async with self._system.reading() as scope:
@@ -133,6 +137,9 @@ class Worker:
                 answer.stop(how)
             elif run_id in self._tasks:
                 self._stops[run_id] = how
+            elif how is Stop.CANCEL:
+                # Whoever makes it has heard the same, unless it is lost: then the run is free soon.
+                asyncio.get_running_loop().call_later(self._settings.run_cancel_seconds, self._doubting.set)
 
     def _start(self, tenant_id: UUID, run_id: UUID) -> None:
         if run_id in self._tasks:

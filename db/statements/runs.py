@@ -136,18 +136,24 @@ async def has_ended(scope: Reading, tenant_id: UUID, run_id: UUID, *, epoch: int
     return bool(await scope.value(statement, tenant_id, run_id, epoch))
 
 
-async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: bool) -> Row | None:
-    """Note that an open run should stop, at a clean point where it is steered; None when it is over already."""
+async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: bool, patience: timedelta) -> Row | None:
+    """Note that an open run should stop, at a clean point where it is steered; None when it is over already.
+
+    The worker of one that is cancelled owns it for so long at most unless it shows a sign of life, so that a lost one is not waited for.
+    """
     return await scope.row(
         f"""
         UPDATE penny.runs SET
             cancel_requested_at = CASE WHEN $3 THEN cancel_requested_at ELSE coalesce(cancel_requested_at, now()) END,
-            steer_requested_at = CASE WHEN $3 THEN coalesce(steer_requested_at, now()) ELSE steer_requested_at END
+            steer_requested_at = CASE WHEN $3 THEN coalesce(steer_requested_at, now()) ELSE steer_requested_at END,
+            lease_until = CASE WHEN $3 OR cancel_requested_at IS NOT NULL THEN lease_until
+                ELSE least(lease_until, now() + $4::interval) END
         WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *
         """,  # noqa: S608 - a constant
         tenant_id,
         run_id,
         steer,
+        patience,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from valkey.asyncio import Valkey
 
+from tests.api.people import soon
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat, say, talk
 from tests.inference.fault_server import Fault, FaultServer
@@ -18,7 +19,7 @@ async def test_a_model_that_fails_in_mid_answer_leaves_a_failed_run_with_what_wa
     ada = await api.sign_up()
     heard = await talk(ada, "!script tokens=50 fail_at=10 kind=SERVER_ERROR")
     assert heard.end["status"] == "FAILED"
-    assert heard.end["error"]["code"] == "MODEL_UNAVAILABLE"
+    assert heard.end["error"]["code"] == "PROVIDER_FAILED"
     assert heard.text.split() == [f"word{number}" for number in range(10)]
     assert heard.end["outputs"] == [{"status": "FAILED", "parts": [{"text": heard.text}]}]
 
@@ -94,6 +95,34 @@ async def test_a_killed_worker_s_answer_is_continued_where_it_was(lonely: dict[s
     assert 0 < second["output_tokens"] < 300, "the second one is billed for the rest"
     for name in ("input_tokens", "output_tokens", "reasoning_tokens"):
         assert run[name] == first[name] + second[name]
+
+
+async def test_a_run_whose_worker_is_lost_is_cancelled_without_waiting_for_its_lease(lonely: dict[str, str], lonely_rows: Rows) -> None:
+    """Leases and sweeps are so long that only the wish to stop can have ended it; what was said is kept, and billed once."""
+    lonely |= {"PENNY_RUN_LEASE_SECONDS": "600", "PENNY_RUN_SWEEP_SECONDS": "600"}
+    async with running_web(lonely) as (url, _), Api(url) as api:
+        ada = await api.sign_up()
+        async with running(lonely, "worker") as worker:
+            run_id = await ask(ada, await new_chat(ada), "!script tokens=2000 delay_ms=10")
+            before = await hear(ada, run_id, until=8)
+            worker.send_signal(signal.SIGKILL)
+            await worker.wait()
+        async with running(lonely, "worker"), Valkey.from_url(lonely["PENNY_VALKEY_URL"]) as valkey:
+            channel = f"{lonely['PENNY_VALKEY_PREFIX']}:stops"
+
+            async def listens() -> None:
+                if not dict(await valkey.pubsub_numsub(channel))[channel.encode()]:
+                    raise LookupError
+
+            await soon(listens)
+            payload = (await ada.data(CANCEL, id=run_id))["runCancel"]
+            assert payload["run"]["status"] == "RUNNING"
+            async with asyncio.timeout(60):
+                rest = await hear(ada, run_id, after=before.seqs[-1])
+    assert before.seqs + rest.seqs == list(range(1, rest.seqs[-1] + 1))
+    assert (rest.end["status"], rest.end["stopReason"], rest.end["error"]) == ("CANCELLED", "USER_CANCEL", None)
+    assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": before.text + rest.text}]}]
+    assert [row["outcome"] for row in await lonely_rows("SELECT outcome FROM penny.run_steps ORDER BY step")] == ["LOST", "ENDED"]
 
 
 async def test_a_model_that_cannot_go_on_leaves_what_was_said(lonely: dict[str, str]) -> None:
