@@ -40,6 +40,7 @@ class Code(StrEnum):
         "Too much in too short a time. Wait for `retryAfterMs`, which `Retry-After` rounds up; `bucket` says whose limit it was.",
     )
     SUBSCRIPTION_LIMIT = "SUBSCRIPTION_LIMIT", "429", "Too many subscriptions are open. Complete one first."
+    CONNECTION_LIMIT = "CONNECTION_LIMIT", "429", "Too many connections of one address are open. Close one first."
     CURSOR_EXPIRED = "CURSOR_EXPIRED", "200", "What happened behind the cursor is not told again. Load anew, and follow without it."
     COST_LIMIT = "COST_LIMIT", "422", "The operation costs more than any may: `requested` of `maximum`. Ask for less at once. Nothing ran."
     DEPTH_LIMIT = "DEPTH_LIMIT", "400 or 422", "The document or the body is nested too deeply. Nothing ran."

@@ -536,6 +536,13 @@ class Settings:
         minimum=1,
         maximum=10**7,
     )
+    http_address_connections: int = setting(
+        "Most connections of one network address (IPv6: /64) that a web process has open, whatever they are for; one more is refused with "
+        "429. Those of `trusted_proxies` are not counted.",
+        default=4000,
+        minimum=1,
+        maximum=10**7,
+    )
     socket_anonymous_seconds: float = setting(
         "How long a WebSocket without a credential stays open on which no operation runs, in seconds.",
         default=60.0,
@@ -544,6 +551,16 @@ class Settings:
     )
     socket_max_message_bytes: int = setting(
         "Largest WebSocket message of a client, in bytes.", default=262_144, minimum=1024, maximum=16_777_216
+    )
+    socket_frames: int = setting(
+        "Most frames that a client may send at once on a WebSocket, pings and pieces of messages among them; whoever sends more is closed "
+        "with 1013.",
+        default=500,
+        minimum=10,
+        maximum=1_000_000,
+    )
+    socket_frames_per_second: int = setting(
+        "How many frames more a client may send each second on a WebSocket.", default=100, minimum=1, maximum=1_000_000
     )
     socket_init_seconds: float = setting("Longest wait for `connection_init`, in seconds.", default=5.0, minimum=0.1, maximum=60)
     socket_flush_ms: float = setting(

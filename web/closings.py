@@ -24,8 +24,8 @@ MEANINGS: Final = {
     GONE: "The client answers no pings, nobody is signed in and asks anything, or something failed on our side. Come again.",
     1009: "A message is longer than `PENNY_SOCKET_MAX_MESSAGE_BYTES`.",
     RESTART: "The process stops. Come again: another one answers.",
-    TRY_LATER: "The credential cannot be checked now, the client reads too slowly, or its address has too many connections. Come again "
-    "in a moment.",
+    TRY_LATER: "The credential cannot be checked now, the client reads too slowly or sends too many frames, or its address has too many "
+    "connections. Come again in a moment.",
     MALFORMED: "What was sent is no message of graphql-transport-ws.",
     UNAUTHORIZED: "Nobody is signed in, or the credential was ended; the reason is its code. Sign in again.",
     FORBIDDEN: "The token has run out, or its permissions have changed. Come again with a new one.",

@@ -1,9 +1,11 @@
 """uvicorn's HTTP protocol with bounds: a request must arrive and its answer be read in time, and its head has a largest size."""
 
 import asyncio
+import resource
+import sys
 from collections.abc import Collection
 from secrets import token_hex
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeGuard, cast
 
 import orjson
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -11,16 +13,31 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from errors import Code
 from settings import Settings
 from web.answers import refusal
+from web.crowds import Crowds
 from web.headers import of_api
 
 SWEEP_SECONDS: Final = 1.0
+SPARE_FILES: Final = 256
+"""Open files that a process keeps for its own servers: whoever fills it with connections must not cut it off from its database."""
+Client = tuple[str, int] | None
 _CLOSED: Final = b"HTTP/1.1 %d %b\r\n%bcontent-type: application/json; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
 
 
+class Looked:
+    """A connection that is looked at now and then."""
+
+    def look(self, now: float) -> None:
+        """Cut off a client that is late."""
+        raise NotImplementedError
+
+
 class Watch:
-    """Cuts off what is late, with one timer for all connections of a process: what a request costs does not grow."""
+    """Cuts off what is late, with one timer for all connections of a process, and counts them: what a request costs does not grow."""
 
     def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.most = _most_connections()
+        self._crowds = Crowds(settings.http_address_connections)
         self.request_seconds = settings.http_request_seconds
         self.head_bytes = settings.http_max_head_bytes
         self.slowest = settings.http_slowest_bytes_per_second
@@ -35,11 +52,39 @@ class Watch:
     def _sweep(self, loop: asyncio.AbstractEventLoop, connections: Collection[Any]) -> None:
         now = loop.time()
         for connection in list(connections):
-            if isinstance(connection, BoundedProtocol):
+            if isinstance(connection, Looked):
                 connection.look(now)
         self._timer = None
         if connections:
             self.begin(loop, connections)
+
+    def read_by(self, now: float, transport: asyncio.Transport) -> float:
+        """When a client that is not too slow has read what was written."""
+        return now + self.request_seconds + transport.get_write_buffer_size() / self.slowest
+
+    def enter(self, client: Client) -> None:
+        """Count a connection."""
+        if self._counts(client):
+            self._crowds.enter(client[0])
+
+    def leave(self, client: Client) -> None:
+        """Count a connection no longer."""
+        if self._counts(client):
+            self._crowds.leave(client[0])
+
+    def has_room(self, client: Client) -> bool:
+        """Whether one more may come from there."""
+        return not self._counts(client) or self._crowds.has_room(client[0])
+
+    def _counts(self, client: Client) -> TypeGuard[tuple[str, int]]:
+        """Whether a connection is of one client: through a proxy that is trusted, and through a unix socket, come many."""
+        return client is not None and client[0] not in self.settings.trusted_proxies
+
+
+def _most_connections() -> int:
+    """How many connections a process can hold beside the files that it needs for itself."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return sys.maxsize if files == resource.RLIM_INFINITY else max(1, files - SPARE_FILES)
 
 
 class Watched(Protocol):
@@ -51,7 +96,7 @@ class Watched(Protocol):
         """End what would not end by itself: the server stops."""
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(HttpToolsProtocol, Looked):
     """Lets nobody hold a connection who says or reads nothing, or does so drop by drop: neither uvicorn nor httptools limits that.
 
     `due` is when a request must have arrived whole, in the loop's time; None while the server is at work. `read_due` is when what was
@@ -69,8 +114,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._watch = cast("Watched", self.app).watch
         self.due = self.loop.time() + self._watch.request_seconds
         self._watch.begin(self.loop, self.connections)
+        if len(self.connections) > self._watch.most:
+            self._close(503, b"Service Unavailable", Code.UNAVAILABLE, "This process has as many connections as it can hold.")
+        elif not self._watch.has_room(self.client):
+            most = self._watch.settings.http_address_connections
+            self._close(
+                429, b"Too Many Requests", Code.CONNECTION_LIMIT, f"An address has at most {most:,} connections at once in a process."
+            )
+        self._watch.enter(self.client)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._watch.leave(self.client)
         # uvicorn tells only the request that came last, and one that was pipelined is not the one that runs.
         if (running := self._running) is not None and not running.response_complete:
             running.disconnected = True
@@ -86,6 +140,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._running is not None and not self._running.response_complete:
             self.transport.close()
         else:
+            self._watch.leave(self.client)  # from here on the socket is what is counted
             super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
@@ -104,19 +159,15 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self.due is not None and self.due < now:
             (self.transport.abort if self.transport.is_closing() else self.transport.close)()
         elif self.due is None and self.transport.is_closing():
-            self.due = self._read_by(now)
+            self.due = self._watch.read_by(now, self.transport)
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.read_due = self._read_by(self.loop.time())
+        self.read_due = self._watch.read_by(self.loop.time(), self.transport)
 
     def resume_writing(self) -> None:
         super().resume_writing()
         self.read_due = None
-
-    def _read_by(self, now: float) -> float:
-        """When a client that is not too slow has read what was written."""
-        return now + self._watch.request_seconds + self.transport.get_write_buffer_size() / self._watch.slowest
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -1,4 +1,4 @@
-"""How many sockets and event streams come from one network address to this process."""
+"""How many connections come from one network address to this process."""
 
 import contextlib
 from collections import Counter
@@ -7,15 +7,14 @@ from http import HTTPStatus
 
 from auth.throttle import place_of
 from errors import Code
-from settings import Settings
 from web.requests import BadRequest
 
 
 class Crowds:
-    """Counts the long-lived connections of each address: nobody needs an account to hold one, so nothing else bounds them."""
+    """Counts connections of each address, at most so many: nobody needs an account to hold one, so nothing else bounds them."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._most = settings.address_max_connections
+    def __init__(self, most: int) -> None:
+        self._most = most
         self._open: Counter[str] = Counter()
 
     def has_room(self, address: str) -> bool:
@@ -31,11 +30,19 @@ class Crowds:
     @contextlib.contextmanager
     def one_more(self, address: str) -> Iterator[None]:
         """Count a connection while it is open."""
-        place = place_of(address)
-        self._open[place] += 1
+        self.enter(address)
         try:
             yield
         finally:
-            self._open[place] -= 1
-            if not self._open[place]:
-                del self._open[place]
+            self.leave(address)
+
+    def enter(self, address: str) -> None:
+        """Count one more."""
+        self._open[place_of(address)] += 1
+
+    def leave(self, address: str) -> None:
+        """Count one that was counted no longer."""
+        place = place_of(address)
+        self._open[place] -= 1
+        if not self._open[place]:
+            del self._open[place]

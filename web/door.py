@@ -53,7 +53,7 @@ class Door:
         self.documents, self.compiler = self._open.documents, self._open.compiler
         self.schema = self.documents.schema
         self.subscribers = Subscribers(settings)
-        self.crowds = Crowds(settings)
+        self.crowds = Crowds(settings.address_max_connections)
         self.opened: Process | None = None
 
     @property

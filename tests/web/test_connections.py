@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import resource
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ from tests.running import Api, running_web
 from tests.web.test_socket_crowds import running as tasks
 from tests.web.test_socket_crowds import serving
 from tests.web.wires import Noting
+from web import connections
 from web.connections import BoundedProtocol, Watch
 from web.front import Front
 from web.works import Process
@@ -87,15 +90,73 @@ async def test_a_head_beyond_the_limit_is_refused_before_it_ends(strict: str) ->
     assert refused(answer) == (b"431", "HEAD_LIMIT")
 
 
+class From(Noting):
+    """A transport of a client at an address; None for a unix socket."""
+
+    def __init__(self, address: str | None) -> None:
+        super().__init__()
+        self._address = address
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return (self._address, 50_000) if name == "peername" and self._address else default
+
+
+def made(watch: Watch, state: ServerState, app: Any = None, address: str | None = "192.0.2.1") -> tuple[BoundedProtocol, From]:
+    """A connection that has just been made."""
+    config = uvicorn.Config(Front(app, app, watch, lambda: None), lifespan="off", log_config=None, proxy_headers=False)
+    protocol, transport = BoundedProtocol(config, state, {}), From(address)
+    protocol.connection_made(transport)
+    return protocol, transport
+
+
+async def test_an_address_has_only_so_many_connections_of_any_kind(settings: Settings) -> None:
+    bounds = dataclasses.replace(settings, http_address_connections=2, trusted_proxies=("192.0.2.9",))
+    watch, state = Watch(bounds), ServerState()
+    crowd = [made(watch, state) for _ in range(3)]
+    others = [made(watch, state, address=address) for address in ("192.0.2.2", None, None, None, *["192.0.2.9"] * 3)]
+    assert [transport.closing for _, transport in crowd] == [False, False, True]
+    assert refused(b"".join(crowd[-1][1].writes)) == (b"429", "CONNECTION_LIMIT")
+    assert not any(transport.closing for _, transport in others)
+    for protocol, _ in crowd[1:]:
+        protocol.connection_lost(None)
+    crowd[1:] = [made(watch, state) for _ in range(2)]
+    assert [transport.closing for _, transport in crowd] == [False, False, True], "those that are gone count no longer"
+    for protocol, _ in [*crowd, *others]:
+        protocol.connection_lost(None)
+    assert not watch._crowds._open
+
+
+async def test_a_process_keeps_files_for_its_own_servers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for files, most in ((1024, 1024 - connections.SPARE_FILES), (resource.RLIM_INFINITY, sys.maxsize)):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, files=files: (files, files))
+        assert Watch(settings).most == most
+    watch, state = Watch(settings), ServerState()
+    watch.most = 2
+    crowd = [made(watch, state, address=f"192.0.2.{number}") for number in range(3)]
+    assert [transport.closing for _, transport in crowd] == [False, False, True]
+    assert refused(b"".join(crowd[-1][1].writes)) == (b"503", "UNAVAILABLE")
+    for protocol, _ in crowd:
+        protocol.connection_lost(None)
+
+
+async def test_a_socket_counts_as_a_connection_until_it_is_gone(environment: dict[str, str]) -> None:
+    async with running_web(environment | {"PENNY_HTTP_ADDRESS_CONNECTIONS": "2"}) as (url, _), aiohttp.ClientSession() as session:
+        async with (
+            session.ws_connect(f"{url}/graphql", protocols=["graphql-transport-ws"]),
+            session.ws_connect(f"{url}/graphql", protocols=["graphql-transport-ws"]),
+        ):
+            assert refused(await heard(url)) == (b"429", "CONNECTION_LIMIT")
+        async with asyncio.timeout(20):
+            while b" 429 " in await heard(url, HEAD + b"connection: close\r\ncontent-length: 2\r\n\r\n{}"):
+                pass
+
+
 async def test_what_follows_a_body_in_chunks_is_bounded_as_a_head_is(settings: Settings) -> None:
     async def reading(_: Any, receive: Any, __: Any) -> None:
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    watch = Watch(dataclasses.replace(settings, http_max_head_bytes=4096))
-    config = uvicorn.Config(Front(reading, reading, watch, lambda: None), lifespan="off", log_config=None, proxy_headers=False)
-    protocol, transport = BoundedProtocol(config, ServerState(), {}), Noting()
-    protocol.connection_made(transport)
+    protocol, transport = made(Watch(dataclasses.replace(settings, http_max_head_bytes=4096)), ServerState(), reading)
     try:
         for piece in (HEAD, b"transfer-encoding: chunked\r\n\r\n1\r\n{\r\n0\r\nx-more: ", *([b"a" * 1000] * 5)):
             protocol.data_received(piece)

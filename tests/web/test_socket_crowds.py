@@ -44,7 +44,7 @@ async def serving(settings: Settings, process: Process, ws: Any = SIDE_DOOR) -> 
     config = uvicorn.Config(
         Front(graphql, graphql, Watch(settings), sockets.drain),
         port=port, http=BoundedProtocol, ws=ws, lifespan="off", log_config=None, log_level="critical", proxy_headers=False,
-        ws_per_message_deflate=False,
+        ws_per_message_deflate=False, ws_max_size=settings.socket_max_message_bytes,
     )  # fmt: skip
     server = uvicorn.Server(config)
     config.load()
@@ -200,7 +200,7 @@ async def test_pings_of_a_client_that_does_not_read_are_not_all_answered(api: Ap
     ada = await api.sign_up()
     assert ada.token
     flood = (b"\x89\xfd" + bytes(4) + b"p" * 125) * 1000
-    async with serving(settings, process) as (port, sockets):
+    async with serving(dataclasses.replace(settings, socket_frames=1_000_000), process) as (port, sockets):
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         try:
             for said, answer in steps_of(ada.token, "")[:2]:
@@ -251,9 +251,9 @@ async def test_operations_that_are_too_many_for_a_socket_are_paid_for_and_refuse
     paid: list[int] = []
     charge = RateLimits.charge
 
-    async def noted(rates: RateLimits, viewer: Any, address: str, points: int) -> Any:
+    async def noted(rates: RateLimits, viewer: Any, address: str, points: int, **more: Any) -> Any:
         paid.append(points)
-        return await charge(rates, viewer, address, points)
+        return await charge(rates, viewer, address, points, **more)
 
     monkeypatch.setattr(RateLimits, "charge", noted)
     async with serving(dataclasses.replace(settings, socket_max_subscriptions=1), process) as (port, sockets), talking(port) as socket:
@@ -300,8 +300,8 @@ async def test_an_address_has_only_so_many_connections(api: Api, settings: Setti
             assert await said(socket) == {"type": "connection_ack"}
 
 
-def test_addresses_of_one_subscriber_are_counted_together(settings: Settings) -> None:
-    crowds = Crowds(dataclasses.replace(settings, address_max_connections=1))
+def test_addresses_of_one_subscriber_are_counted_together() -> None:
+    crowds = Crowds(1)
     with crowds.one_more("2001:db8:1:1::1"):
         assert [crowds.has_room(f"2001:db8:1:{place}") for place in ("1::2", "2::1")] == [False, True]
     assert crowds.has_room("2001:db8:1:1::2")
