@@ -26,7 +26,7 @@ MESSAGE: Final = "MESSAGE"
 STEPS: Final = 16
 # Rows are looked up by the words that weigh at least this share of the heaviest; the others only count for what those find.
 RARE: Final = 1 / 2
-# What is found has words of at least this share of the whole weight.
+# What is found has words of at least this share of the whole weight; where nothing has, of the weight of what has most.
 LEAST_SHARE: Final = 1 / 2
 
 
@@ -76,10 +76,11 @@ class Question:
 
 
 class Place(NamedTuple):
-    """Where in the results a page begins: behind this score and row. Later pages weigh words as the first one did."""
+    """Where in the results a page begins: behind this score and row. Later pages weigh words as the first one did, and ask for as much."""
 
     score: int
     id: UUID
+    lowest: int
     weights: tuple[int, ...]
 
 
@@ -92,10 +93,14 @@ class Hit(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A part of what was found, the words that were looked for, what each of them weighs, and the best score that there could be."""
+    """A part of what was found, the words that were looked for, what each of them weighs, and the best score that there could be.
+
+    What has the words has at least the score `lowest`.
+    """
 
     hits: list[Hit]
     words: Sequence[str]
+    lowest: int
     weights: tuple[int, ...]
     best: int
 
@@ -114,7 +119,11 @@ class _Asked(NamedTuple):
 
 
 class Search:
-    """Finds what a viewer may read. Rare words weigh more than common ones; what has not half of the weight is left out."""
+    """Finds what a viewer may read. Rare words weigh more than common ones; what has not half of the weight is left out.
+
+    Where nothing has half of it, as when a word is misspelt that weighs most because nobody wrote it, all that has half as much as the
+    best is found: the score says how little that is.
+    """
 
     def __init__(self, *, embedder: Embedder | None, settings: Settings) -> None:
         self._embedder = embedder
@@ -126,7 +135,7 @@ class Search:
         """Return hits beyond a place, the best first and of equal ones the newest; none for a text without words."""
         asked = _Asked(viewer, cipher, question, self._words(question.text))
         if not asked.words:
-            return Found([], asked.words, (), 1)
+            return Found([], asked.words, 0, (), 1)
         if question.semantic:
             return await self._find_near(reads, asked, place, limit)
         async with reads.reading(viewer.tenant_id) as scope:
@@ -136,35 +145,46 @@ class Search:
         """Find what has the words."""
         versions = asked.hashed_words()
         weights = await self._weights(scope, asked.viewer, versions) if place is None else place.weights
-        rare = [number for number, weight in enumerate(weights) if weight >= max(weights) * RARE]
-        rows = await terms.find(
-            scope,
-            asked.viewer.tenant_id,
-            asked.viewer.user_id,
-            rare=[found[number] for found in versions for number in rare],
-            weights={term: weight for found in versions for term, weight in zip(found, weights, strict=True)},
-            lowest=math.ceil(sum(weights) * LEAST_SHARE),
-            messages=MESSAGE in asked.question.kinds,
-            titles=CHAT in asked.question.kinds,
-            beyond=None if place is None else (place.score, place.id),
-            limit=limit,
-            **asked.question.filters,
-        )
-        hits = [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
-        return Found(hits, asked.words, weights, sum(weights))
+        half = math.ceil(sum(weights) * LEAST_SHARE)
+
+        async def having(lowest: int) -> list[Hit]:
+            # Without one of the heavy words there is half of the weight hardly ever, and rows of common words are many.
+            heavy = max(weights) * RARE if lowest == half else 0
+            rare = [number for number, weight in enumerate(weights) if weight >= heavy]
+            rows = await terms.find(
+                scope,
+                asked.viewer.tenant_id,
+                asked.viewer.user_id,
+                rare=[found[number] for found in versions for number in rare],
+                weights={term: weight for found in versions for term, weight in zip(found, weights, strict=True)},
+                lowest=lowest,
+                messages=MESSAGE in asked.question.kinds,
+                titles=CHAT in asked.question.kinds,
+                beyond=None if place is None else (place.score, place.id),
+                limit=limit,
+                **asked.question.filters,
+            )
+            return [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
+
+        lowest = half if place is None else place.lowest
+        hits = await having(lowest)
+        if not hits and place is None and len(weights) > 1 and (hits := await having(1)):
+            lowest = math.ceil(hits[0].score * LEAST_SHARE)
+            hits = [hit for hit in hits if hit.score >= lowest]
+        return Found(hits, asked.words, lowest, weights, sum(weights))
 
     async def _find_near(self, reads: Reads, asked: _Asked, place: Place | None, limit: int) -> Found:
         """Find what has the words or is near in meaning: the best of both, fused by their ranks, and of that the part beyond the place."""
         if self._embedder is None:
             raise SemanticSearchIsOff
         (vector,) = await self._embedder.embed([asked.question.text])
-        start = None if place is None else Place(terms.HIGHEST_SCORE, LAST_ID, place.weights)
+        start = None if place is None else place._replace(score=terms.HIGHEST_SCORE, id=LAST_ID)
         async with reads.reading(asked.viewer.tenant_id) as scope:
             named = await self._look_up(scope, asked, start, self._settings.search_candidates)
             near = await self._near(scope, asked, vector) if MESSAGE in asked.question.kinds else []
         hits = fused(named.hits, near)
         beyond = [hit for hit in hits if place is None or (hit.score, hit.id) < (place.score, place.id)]
-        return Found(beyond[:limit], asked.words, named.weights, _of_ranks(0, 0))
+        return Found(beyond[:limit], asked.words, named.lowest, named.weights, _of_ranks(0, 0))
 
     async def _near(self, scope: Reading, asked: _Asked, vector: Sequence[float]) -> list[Hit]:
         """Find the messages nearest to a vector, the nearest first."""

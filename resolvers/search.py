@@ -17,13 +17,13 @@ async def page(operation: Operation, arguments: PageArguments, question: Questio
     cipher = await operation.works.keyring.cipher(operation.tenant_id)
     cursors = Cursors(cipher, "search", operation.viewer.user_id, question.fingerprint)
     start = arguments.start(cursors)
-    place = None if start is None else Place(start[0], start[1], start[2:])
+    place = None if start is None else Place(start[0], start[1], start[2], start[3:])
     found = await operation.works.search.find(operation.reads, operation.viewer, cipher, question, place=place, limit=arguments.limit)
     hits, words = found.hits[: arguments.size], frozenset(found.words)
     rows = await _rows(operation, hits)
     return Page(
         [{"hit": hit, "row": rows[hit.id], "score": hit.score / found.best, "words": words} for hit in hits if hit.id in rows],
-        lambda row: cursors.write([row["hit"].score, row["hit"].id, *found.weights]),
+        lambda row: cursors.write([row["hit"].score, row["hit"].id, found.lowest, *found.weights]),
         has_next=len(found.hits) > arguments.size,
         has_previous=arguments.after is not None,
     )

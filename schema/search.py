@@ -134,5 +134,6 @@ class Query:
         scopes=["chats:read"],
         cost=5,
         multipliers=["first"],
-        description="Find chats and messages that you may read by words in them, the best first and of equal ones the newest.",
+        description="Find chats and messages that you may read by words in them, the best first and of equal ones the newest. What has at "
+        "least half of what was looked for is found, rare words counting more; where nothing has, what comes nearest to it.",
     )

@@ -111,6 +111,23 @@ async def test_more_and_rarer_words_come_first_and_of_equals_the_newest(api: Api
     assert [text.removeprefix("Well, ") for text in await texts(ada, "apples")] == ["apples once more", "apples again", "apples and pears"]
 
 
+async def test_words_that_nobody_wrote_do_not_empty_a_search(api: Api) -> None:
+    """A misspelt word weighs most, for nobody has it: the rest is found all the same, and the score says that something is lacking."""
+    ada = await api.sign_up()
+    for text in ("kubernetes upgrades", "gardening", "kubernetes and terraform", "nothing of the kind"):
+        await said(ada, text)
+    edges = (await found(ada, "kubernetes misspeldt"))["edges"]
+    assert [edge["highlights"][0]["text"].removeprefix("Well, ") for edge in edges] == ["kubernetes and terraform", "kubernetes upgrades"]
+    assert all(0 < edge["score"] < 0.5 for edge in edges)
+    assert [text.removeprefix("Well, ") for text in await texts(ada, "kubernetes terraform misspeldt wordz")] == [
+        "kubernetes and terraform"
+    ]
+    assert await texts(ada, "misspeldt wordz") == []
+    first = await found(ada, "kubernetes misspeldt", first=1)
+    rest = await found(ada, "kubernetes misspeldt", first=9, after=first["pageInfo"]["endCursor"])
+    assert [edge["node"]["id"] for page in (first, rest) for edge in page["edges"]] == [edge["node"]["id"] for edge in edges]
+
+
 async def test_results_are_read_page_by_page_while_others_write(api: Api) -> None:
     ada = await api.sign_up()
     ids = [(await said(ada, f"paging number {number}"))[1] for number in range(5)]
