@@ -20,7 +20,7 @@ from chat.acts import Acts
 from chat.asides import Aside, Ask, Way
 from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
-from chat.contexts import BYTES_PER_TOKEN, Heard, Window, read_branch, room_among, tokens_of, usual_room, window_of
+from chat.contexts import BYTES_PER_TOKEN, Heard, Window, in_short, read_branch, room_among, tokens_of, usual_room, window_of
 from chat.locks import speakable
 from chat.records import Said
 from chat.routes import Kind
@@ -188,8 +188,8 @@ class Summaries:
             await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
             return
         before = sum(tokens_of(said.text) for one in old if (said := one.said) is not None)
-        before += 0 if window.summary is None else tokens_of(window.summary.text)
-        part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(text)))
+        before += 0 if window.summary is None else tokens_of(in_short(window.summary.text))
+        part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(in_short(text))))
         await self._keep(cipher, wanted, [part], "COMPLETE")
 
     async def _summary(self, job: JobRun, wanted: Compacting, window: Window, old: tuple[Heard, ...]) -> str:

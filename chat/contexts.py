@@ -63,7 +63,7 @@ class Window(NamedTuple):
     @property
     def before(self) -> tuple[ModelMessage, ...]:
         """What comes before the messages."""
-        return self.told if self.summary is None else (*self.told, ModelMessage("system", _IN_SHORT + self.summary.text))
+        return self.told if self.summary is None else (*self.told, ModelMessage("system", in_short(self.summary.text)))
 
     @property
     def system_tokens(self) -> int:
@@ -167,6 +167,11 @@ def check_fits(text: str, before: Sequence[ModelMessage], *, limit: int) -> int:
     if needed > limit:
         raise ContextOverflow(limit_tokens=max(0, limit), requested_tokens=needed)
     return needed
+
+
+def in_short(summary: str) -> str:
+    """Return a summary as a model is given it."""
+    return _IN_SHORT + summary
 
 
 def tokens_of(text: str) -> int:

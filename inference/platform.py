@@ -82,8 +82,12 @@ def platform_offering(catalogue: Catalogue, settings: Settings, environment: Map
         places.append(_embeddings(_named(models, EMBEDDING_MODEL)))
     if len({place.id for place in places}) != len(places):
         raise CatalogueIsWrong(f"{settings.models_file}: two deployments have the same key.")
+    providers = {**catalogue.providers, provider.id: provider}
+    for place in places:
+        # The operator's own key is there, or none is wanted.
+        providers[place.provider_id] = msgspec.structs.replace(providers[place.provider_id], needs_key=False)
     return Offering(
-        providers={**catalogue.providers, provider.id: provider},
+        providers=providers,
         models=models,
         places={place.id: place for place in places},
         default_model_id=own.id,

@@ -34,6 +34,29 @@ async def by_ids(operation: Operation, ids: Sequence[UUID | None], needed: objec
     return [None if one is None or (model := models.get(one)) is None else model_row(model) for one in ids]
 
 
+async def answering(operation: Operation, rows: Sequence[Row], *, run: str) -> list[Row | None]:
+    """Find the model that answers: the chosen one, or else the one whose deployment was asked last; `run` is the column of the run's id."""
+    if not can_read_models(operation.viewer):
+        return [None] * len(rows)
+    found = await operation.questions.attempts_by_run.of(frozenset(["deployment_id"])).load_many(
+        [row[run] if row["model_id"] is None else None for row in rows]
+    )
+    places = (await offering(operation)).places
+    asked = [places.get(attempts[-1]["deployment_id"]) if attempts else None for attempts in found]
+    ids = [row["model_id"] or (None if place is None else place.model_id) for row, place in zip(rows, asked, strict=True)]
+    return await by_ids(operation, ids)
+
+
+async def of_runs(operation: Operation, rows: Sequence[Row], needed: object) -> list[Row | None]:  # noqa: ARG001 - a batch's arguments
+    """Find the model that answers each run."""
+    return await answering(operation, rows, run="id")
+
+
+async def of_messages(operation: Operation, rows: Sequence[Row], needed: object) -> list[Row | None]:  # noqa: ARG001 - a batch's arguments
+    """Find the model that wrote each message, or writes it."""
+    return await answering(operation, rows, run="run_id")
+
+
 async def providers_by_ids(operation: Operation, ids: Sequence[UUID], needed: object = None) -> list[Row | None]:  # noqa: ARG001 - a link's
     """Find providers."""
     if not can_read_models(operation.viewer):

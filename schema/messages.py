@@ -13,6 +13,7 @@ from chat.drafts import Draft
 from chat.exchanges import Sent
 from chat.turns import Busy
 from db.scopes import Row
+from errors import Invalid
 from events.facts import MessageCompleted, MessageCreated, RunCancelled, RunQueued
 from loaders.pages import Page
 from resolvers import messages, models, users
@@ -175,8 +176,11 @@ class Message(Node):
     run: Annotated["Run", strawberry.lazy("schema.runs")] | None = link(
         "run_by_id", column="run_id", description="The run that makes or made it; null for what a person wrote."
     )
-    model: Annotated["Model", strawberry.lazy("schema.models")] | None = visible(
-        models.by_ids, column="model_id", description="The model that was chosen to answer; null where none was, and for a person's words."
+    model: Annotated["Model", strawberry.lazy("schema.models")] | None = batch(
+        models.of_messages,
+        needs=["run_id", "model_id"],
+        description="The model that was chosen to answer, or else the one that was asked, by default or by a policy; null until then, "
+        "for a person's words, and where it is gone or you may not see models.",
     )
     preferred: bool = column("preferred", description="Whether somebody preferred this answer to its siblings.")
     revision: int = column("revision", description="Counts the edits that were made of it, for `expectedRevision`.")
@@ -197,13 +201,15 @@ def texts_of(parts: Sequence[PartInput]) -> list[str]:
 
 
 MODEL_IDS: Final = (
-    "The models that answer side by side, each in an answer of its own; the chat goes on from the first one's. Without them, the default "
-    "one answers. At most 4 unless the operator says otherwise."
+    "The models that answer side by side, each in an answer of its own; the chat goes on from the first one's. Without this, the default "
+    "one answers. At least one, and at most 4 unless the operator says otherwise."
 )
 
 
 def models_of(ids: Sequence[strawberry.ID] | None) -> list[UUID]:
-    """Read the ids of models."""
+    """Read the ids of models; raises `Invalid` for a list of none, which would be answered by none."""
+    if ids is not None and not ids:
+        raise Invalid("Choose a model, or leave `modelIds` out.", path=("modelIds",), constraint="min_items=1")
     return [local_id(one, "Model", path=["modelIds"]) for one in ids or ()]
 
 

@@ -84,7 +84,11 @@ class Provider(Node):
     name: str = column("name", description="Its name for people.")
     custom: bool = column("custom", description="Whether it is the tenant's own.")
     endpoint: URL | None = column("endpoint", description="Its address; null for you unless you administer the tenant's models.")
-    needs_key: bool = column("needs_key", description="Whether it is only asked with a key.")
+    needs_key: bool = column(
+        "needs_key",
+        description="Whether you can ask its models only with a key of your own or the tenant's; false where this installation asks "
+        "some of them with its own.",
+    )
     credentials: "Connection[Annotated[ProviderCredential, strawberry.lazy('schema.credentials')]]" = batch(
         _credentials,
         needs=["id"],

@@ -83,8 +83,11 @@ class Run(Node):
     )
     status: RunStatus = column("status", convert=RunStatus, description="Where it is in its life.")
     input: Message = link("message_by_id", column="input_message_id", description="The message that it answers.")
-    model: Annotated["Model", strawberry.lazy("schema.models")] | None = visible(
-        models.by_ids, column="model_id", description="The model that was chosen to answer; null where none was."
+    model: Annotated["Model", strawberry.lazy("schema.models")] | None = batch(
+        models.of_runs,
+        needs=["id", "model_id"],
+        description="The model that was chosen to answer, or else the one that was asked, by default or by a policy; null until then, and "
+        "where it is gone or you may not see models.",
     )
     continues: "Run | None" = link(
         "run_by_id", column="continues_run_id", description="The run whose answer this one's goes on from; null for one from the beginning."

@@ -99,10 +99,12 @@ async def test_whatever_has_an_id_is_found_by_it(api: Api) -> None:
 
 async def test_everybody_sees_models_and_administrators_see_providers(api: Api, process: Process) -> None:
     owner = await api.sign_up()
-    providers = "{ providers(first: 100) { totalCount nodes { key name custom } } }"
+    providers = "{ providers(first: 100) { totalCount nodes { key name custom needsKey } } }"
     shown = (await owner.data(providers))["providers"]
     assert {"openai", "anthropic", "google", "mistral", "groq", "platform", "embedded"} <= {one["key"] for one in shown["nodes"]}
     assert shown["totalCount"] == len(shown["nodes"])
+    # This installation asks some of its models with its own key, or with none.
+    assert {one["key"] for one in shown["nodes"] if not one["needsKey"]} == {"platform", "embedded"}
     viewer = await member(owner, process, "viewer")
     assert (await models_of(viewer))["totalCount"] == 2
     assert await code_of(viewer, providers) == "PERMISSION_DENIED"

@@ -13,7 +13,7 @@ RUN = """
     query ($id: ID!) {
       node(id: $id) { ... on Run {
         id status stopReason lastSeq firstTokenMs background createdAt startedAt finishedAt error { code message }
-        chat { id } createdBy { ... on User { id } } input { role } outputs { role status }
+        chat { id } createdBy { ... on User { id } } model { key } input { role model { key } } outputs { role status model { key } }
         usage { inputTokens outputTokens cacheReadTokens cacheWriteTokens reasoningTokens estimated }
       } }
     }"""
@@ -51,7 +51,10 @@ async def test_a_run_says_how_it_went(api: Api) -> None:
     assert (run["status"], run["stopReason"], run["error"]) == ("COMPLETED", "END_TURN", None)
     assert (run["chat"], run["background"]) == ({"id": chat_id}, True)
     assert run["createdBy"] == {"id": (await me(ada))["viewer"]["user"]["id"]}
-    assert (run["input"], run["outputs"]) == ({"role": "USER"}, [{"role": "ASSISTANT", "status": "COMPLETE"}])
+    # Nobody chose a model: the one by default is told all the same.
+    default = {"key": "platform/scripted"}
+    assert (run["model"], run["input"]) == (default, {"role": "USER", "model": None})
+    assert run["outputs"] == [{"role": "ASSISTANT", "status": "COMPLETE", "model": default}]
     assert run["lastSeq"] == heard.seqs[-1]
     assert run["createdAt"] <= run["startedAt"] <= run["finishedAt"]
     assert run["firstTokenMs"] >= 0

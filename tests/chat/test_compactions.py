@@ -85,6 +85,24 @@ async def test_a_summary_is_written_and_stands_for_what_it_covers(talking: Api) 
     assert given == len(told.split())
 
 
+async def test_what_a_summary_saves_is_what_the_context_has_less(lonely: dict[str, str]) -> None:
+    given = {
+        "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_CONTEXT_KEEP_MESSAGES": str(KEEP), "PENNY_CONTEXT_COMPACT_PERCENT": "100",
+        "PENNY_CONTEXT_SUMMARY_TOKENS": "20",
+    }  # fmt: skip
+    async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+        ada = await api.sign_up()
+        chat_id = await conversation(ada)
+        for _ in range(2):  # the second summary stands for the first one too
+            before = (await chat_of(ada, chat_id))["context"]["usedTokens"]
+            await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+            chat, summary = await summarised(ada, chat_id)
+            saved = summary["parts"][0]["tokensSaved"]
+            assert (before - chat["context"]["usedTokens"], saved > 0) == (saved, True)
+            for question in QUESTIONS:
+                await answered(ada, chat_id, question)
+
+
 async def test_short_chats_and_busy_ones_are_not_compacted(talking: Api) -> None:
     chat_id = await new_chat(talking)
     assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"

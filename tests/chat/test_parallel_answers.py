@@ -40,5 +40,6 @@ async def test_several_models_answer_side_by_side(lonely: dict[str, str], tmp_pa
         assert words(await page(ada, chat_id, first=9))[2:] == ["next", "next"]
         assert len((await branches_of(ada, chat_id))["nodes"]) == 3
         too_many = [*chosen, models["embedded/wordllama"]]
-        error = await refused(ada, "messageSend", chatId=chat_id, content=[{"text": "x"}], modelIds=too_many, idempotencyKey=uuid4().hex)
-        assert (error["__typename"], error["path"]) == ("ValidationError", ["modelIds"])
+        for wrong in (too_many, []):
+            error = await refused(ada, "messageSend", chatId=chat_id, content=[{"text": "x"}], modelIds=wrong, idempotencyKey=uuid4().hex)
+            assert (error["__typename"], error["path"]) == ("ValidationError", ["modelIds"])
