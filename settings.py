@@ -519,6 +519,19 @@ class Settings:
         minimum=1000,
         maximum=10_000_000,
     )
+    graphql_cached_answer_seconds: int = setting(
+        "Longest that an answer to a query which is marked `@cached` is kept, in seconds; 0 keeps none.",
+        default=60,
+        minimum=0,
+        maximum=3600,
+    )
+    graphql_cached_answers: int = setting("Most answers that a process keeps.", default=10_000, minimum=1, maximum=10_000_000)
+    graphql_cached_answer_bytes: int = setting(
+        "Most that the answers take which a process keeps, in bytes; one that takes more than an eighth of it is not kept.",
+        default=67_108_864,
+        minimum=65_536,
+        maximum=1_099_511_627_776,
+    )
     socket_max_subscriptions: int = setting("Most subscriptions of one WebSocket.", default=20, minimum=1, maximum=10_000)
     principal_max_subscriptions: int = setting(
         "Most subscriptions of one person in a web process, over all their API keys and connections.",

@@ -185,6 +185,8 @@ class Transaction(Generic[S]):
             _open_scope.reset(self._token)
         if error is not None:
             tell_if_away(error, connection)
+        elif issubclass(self._kind, Writing):
+            await self._tell()
 
     async def _begun(self) -> Connection:
         """Return a connection in this transaction: one that lingers, or a new one, with the COMMIT of another that is due before it."""
@@ -227,7 +229,10 @@ class Transaction(Generic[S]):
             connection.lingers = self._begin
         elif await connection.execute("COMMIT") != "COMMIT":
             raise ScopeWasUndone("A statement had failed in this scope, so PostgreSQL undid all of it.")
-        elif self._committed is not None and isinstance(self._scope, Writing):
+
+    async def _tell(self) -> None:
+        """Tell of the facts that were committed."""
+        if self._committed is not None and isinstance(self._scope, Writing):
             for tenant_id in self._scope.told:
                 self._committed(tenant_id)
 
@@ -256,10 +261,12 @@ class ToldTransaction(Transaction[Writing]):
         self._tenant_id = tenant_id
         self._position: int | None = None
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        await super().__aexit__(kind, error, traceback)
-        if error is None:
+    async def _tell(self) -> None:
+        """Tell up to where was written before anybody hears that there is something to read."""
+        try:
             await self._written.tell(self._tenant_id, self._position)
+        finally:
+            await super()._tell()
 
     async def _finish(self, connection: Connection, error: BaseException | None) -> None:
         await super()._finish(connection, error)

@@ -8,6 +8,7 @@ import structlog
 from valkey.asyncio import Valkey
 from valkey.exceptions import ValkeyError
 
+from events.rounds import Rounds
 from events.wires import Wire
 from settings import Settings
 
@@ -34,8 +35,7 @@ class WrittenPositions:
         self._prefix = f"{settings.valkey_prefix}:written"
         self._lag_seconds = settings.database_replica_lag_seconds
         self._believed_from = 0.0
-        self._asking: asyncio.Task[None] | None = None
-        self._next: dict[UUID, asyncio.Future[int | None]] = {}
+        self._rounds: Rounds[UUID, int | None] = Rounds(self._positions, unknown=None, name="positions")
 
     async def tell(self, tenant_id: UUID | None, position: int | None) -> None:
         """Let everybody know. Where that cannot be done, wait until no replica that may be read is without it."""
@@ -48,36 +48,13 @@ class WrittenPositions:
         await asyncio.sleep(self._lag_seconds * CLOCKS)
 
     async def of(self, tenant_id: UUID) -> int | None:
-        """Return up to where this tenant has written lately, 0 where it has not, None while nobody can know.
-
-        Those who ask while Valkey is being asked share the next question: an answer must not be older than who asks for it.
-        """
-        if (answer := self._next.get(tenant_id)) is None:
-            answer = self._next[tenant_id] = asyncio.get_running_loop().create_future()
-        if self._asking is None:
-            self._asking = asyncio.create_task(self._ask(), name="positions")
-        return await asyncio.shield(answer)
+        """Return up to where this tenant has written lately, 0 where it has not, None while nobody can know."""
+        return await self._rounds.of(tenant_id)
 
     async def close(self) -> None:
         """Give the connection up."""
-        if self._asking is not None:
-            self._asking.cancel()
-            await asyncio.gather(self._asking, return_exceptions=True)
+        await self._rounds.close()
         await self._wire.close()
-
-    async def _ask(self) -> None:
-        """Answer those who wait, and those who came meanwhile."""
-        asked: dict[UUID, asyncio.Future[int | None]] = {}
-        try:
-            while self._next:
-                asked, self._next = self._next, {}
-                for answer, position in zip(asked.values(), await self._positions(list(asked)), strict=True):
-                    answer.set_result(position)
-        finally:
-            self._asking = None
-            for answer in (*asked.values(), *self._next.values()):
-                if not answer.done():  # the process stops
-                    answer.set_result(None)
 
     async def _positions(self, tenant_ids: list[UUID]) -> list[int | None]:
         now = asyncio.get_running_loop().time

@@ -1,7 +1,7 @@
 """Turns documents into operations, and says which ones it leaves to graphql-core."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
@@ -36,7 +36,8 @@ MOST_SWITCHES: Final = 32
 class Compiler:
     """Compiles the operations of one schema and remembers them by a key of the caller's, such as the document's hash.
 
-    `trace` is called around each batch and each plain resolver. `encode` writes JSON. `refer` is called with the reason when an
+    `trace` is called around each batch and each plain resolver. `encode` writes JSON. Directives of operations that are `passed` say
+    nothing of how one runs, as they would to graphql-core. `refer` is called with the reason when an
     operation that was compiled is run by graphql-core all the same. All plans together hold at most `most_fields` fields.
     """
 
@@ -50,6 +51,7 @@ class Compiler:
         most_operations: int = MOST_OPERATIONS,
         most_fields: int = MOST_FIELDS,
         refer: Callable[[str], None] | None = None,
+        passed: Collection[str] = (),
     ) -> None:
         self.schema: GraphQLSchema = schema._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
         self._strawberry = schema
@@ -59,6 +61,7 @@ class Compiler:
         self._most_operations = most_operations
         self._plans = Plans(most_fields)
         self._refer = refer or _nobody
+        self._passed = frozenset(passed)
         self._kept: OrderedDict[tuple[str, str | None], Operation | str] = OrderedDict()
 
     def compile(self, document: DocumentNode, operation: OperationDefinitionNode) -> Operation:
@@ -68,8 +71,8 @@ class Compiler:
         fragments = {node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)}
         if any(fragment.variable_definitions for fragment in fragments.values()):
             raise Uncompilable("fragment variables")
-        if operation.directives:
-            raise Uncompilable(f"@{operation.directives[0].name.value}")
+        if unknown := [one.name.value for one in operation.directives or () if one.name.value not in self._passed]:
+            raise Uncompilable(f"@{unknown[0]}")
         switches: set[str] = set()
         for node in _nodes(operation, fragments):
             if isinstance(node, FieldNode) and node.name.value in _INTROSPECTION:

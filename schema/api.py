@@ -7,6 +7,7 @@ import strawberry
 
 from auth.rates import Charge
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.fields import computed, query
 from settings import Settings
 
@@ -38,6 +39,10 @@ class ApiLimits:
     @computed(description="Largest page of a connection, in rows.")
     def max_page_size(self) -> int:
         return self.settings.graphql_max_page
+
+    @computed(description="Longest that the answer to a query which is marked `@cached` is kept, in seconds; 0 where none is.")
+    def max_cached_seconds(self) -> int:
+        return self.settings.graphql_cached_answer_seconds
 
     @computed(description="Most operations at once on one WebSocket.")
     def max_subscriptions_per_connection(self) -> int:
@@ -104,10 +109,13 @@ def _api_info(operation: Operation, _: object) -> ApiInfo:
 
 @strawberry.type
 class Query:
-    api_info: ApiInfo = query(_api_info, description="What the API says of itself; needs no sign-in.", public=True)
+    api_info: ApiInfo = query(
+        _api_info, description="What the API says of itself; needs no sign-in.", public=True, kept_for=KeptFor.STANDING
+    )
     rate_limit: RateLimit = query(
         _rate_limit,
         description="What you may still ask. Without a sign-in it is your address that counts. Every answer's `extensions.cost` says what "
         "the operation was charged and what it did cost.",
         public=True,
+        kept_for=KeptFor.NOBODY,
     )

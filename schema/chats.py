@@ -19,6 +19,7 @@ from resolvers import assistants, chats, messages, usages, users
 from resolvers.operations import Operation
 from schema.assistants import Assistant
 from schema.branches import Branch, branches_of_chats
+from schema.caching import KeptFor
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.contexts import ContextWindow, context_of_chat
 from schema.errors import Payload
@@ -155,7 +156,11 @@ class Chat(Node):
         "when it has ended.",
     )
     context: ContextWindow = query(
-        context_of_chat, scopes=["chats:read"], cost=20, description="What a model would be given for the next answer."
+        context_of_chat,
+        scopes=["chats:read"],
+        cost=20,
+        kept_for=KeptFor.NOBODY,
+        description="What a model would be given for the next answer.",
     )
     revision: int = column("revision", description="Counts its changes, for `expectedRevision`; messages do not count.")
     viewer_can: list[str] = batch(

@@ -7,6 +7,7 @@ import strawberry
 from execution import Column
 from loaders.pages import Page, PageArguments
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.fields import attribute, batch, column, nested
 
 T = TypeVar("T")
@@ -49,7 +50,9 @@ class Connection(Generic[T]):
     edges: list[Edge[T]] = nested(Column("edges", attribute=True, carried=True), description="The rows of the page, each with its cursor.")
     nodes: list[T] = nested(Column("rows", attribute=True, carried=True), description="The rows of the page.")
     page_info: PageInfo = nested(Column(), description="What lies before and after the page.")
-    total_count: int | None = batch(_total_counts, description="How many rows the whole list has; null where counting them would be slow.")
+    total_count: int | None = batch(
+        _total_counts, kept_for=KeptFor.STANDING, description="How many rows the whole list has; null where counting them would be slow."
+    )
 
 
 First = Annotated[

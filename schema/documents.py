@@ -16,6 +16,7 @@ from gateway.manifests import ManifestDraft
 from loaders.pages import Page
 from resolvers import documents
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload, user_error
 from schema.fields import Columns, Info, attribute, batch, column, mutation, query
@@ -77,6 +78,7 @@ class DocumentManifest(Node):
         documents.faults,
         needs=["id"],
         cost=100,
+        kept_for=KeptFor.NOBODY,
         description="What of it the API does not answer any more, and why: a sentence for each document; empty as it should be. Each "
         "document that the process has not judged before is paid for as an unknown one, by default with 10 points, beside the operation.",
     )
@@ -173,6 +175,7 @@ class Query:
     document_cost: DocumentCost = query(
         _cost,
         public=True,
+        kept_for=KeptFor.NOBODY,
         description="What a document would cost, before it is sent. It is read as if it came unknown, and that is paid for: by default "
         "10 points beside those of the operation that asks.",
     )

@@ -9,6 +9,7 @@ import strawberry
 from db.scopes import Row
 from resolvers import estimates, models
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.fields import batch, column, query
 from schema.links import visible
 from schema.models import Model, ModelPrice
@@ -68,5 +69,9 @@ async def _estimate(operation: Operation, _: object, input: Input) -> CostEstima
 @strawberry.type
 class Query:
     estimate_run: CostEstimate = query(
-        _estimate, scopes=["models:read"], cost=20, description="What an answer would use and cost, before it is asked for."
+        _estimate,
+        scopes=["models:read"],
+        cost=20,
+        kept_for=KeptFor.NOBODY,
+        description="What an answer would use and cost, before it is asked for.",
     )

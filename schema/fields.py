@@ -19,6 +19,7 @@ from events.facts import Fact
 from execution import Batch, Column, batched, read, read_nested
 from execution.declarations import METADATA
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.errors import Payload, user_error
 from schema.event_types import EventType, types_of
 
@@ -113,18 +114,20 @@ def attribute(name: str, *, description: str, convert: Callable[[Any], Any] | No
 
 def nested(column: Column, *, description: str) -> Any:
     """Declare a field of objects that the object's source holds already."""
-    return strawberry.field(resolver=read_nested(column), description=description, metadata={METADATA: column})
+    metadata = {METADATA: column, **KeptFor.STANDING.metadata}
+    return strawberry.field(resolver=read_nested(column), description=description, metadata=metadata)
 
 
 def _read(declared: Column, description: str) -> Any:
-    return strawberry.field(resolver=read(declared), description=description, metadata={METADATA: declared})
+    metadata = {METADATA: declared, **KeptFor.STANDING.metadata}
+    return strawberry.field(resolver=read(declared), description=description, metadata=metadata)
 
 
 def computed(*, description: str) -> Callable[[Method], Method]:
     """Declare a field that is computed from the object alone by the method below."""
 
     def declare(method: Method) -> Method:
-        return cast("Method", strawberry.field(method, description=description))
+        return cast("Method", strawberry.field(method, description=description, metadata=KeptFor.STANDING.metadata))
 
     return declare
 
@@ -138,17 +141,20 @@ def batch(  # noqa: PLR0913 - all that is said of a field
     cost: int = 1,
     multipliers: Sequence[str] = (),
     common: bool = False,
+    kept_for: KeptFor | None = None,
 ) -> Any:
     """Declare a field that is found for all objects of a level at once.
 
     `load(operation, sources, needed, **arguments)` returns a value for each source; one that is an exception fails alone. It reads
     the columns `needs` of its sources (None: all), and what it returns must have the columns `needed` (None: all). Without `scopes`
     whoever sees the object sees the field; with an empty list any member does. A `common` field looks at no viewer: one answer serves
-    all who are told of the same event.
+    all who are told of the same event. To whom it may be given again, `kept_for` says; else it is a `common` one's standing.
     """
     declared = Batch.of(load, needs, guard=None if scopes is None else Permission(scopes).check, common=common)
     directives = _directives(scopes or (), cost=cost, multipliers=multipliers, public=scopes is None)
-    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata={METADATA: declared})
+    kept = kept_for if kept_for is not None else KeptFor.STANDING if common else KeptFor.CREDENTIAL
+    metadata = {METADATA: declared, **kept.metadata}
+    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata=metadata)
 
 
 def query(  # noqa: PLR0913 - all that is said of a field
@@ -159,15 +165,17 @@ def query(  # noqa: PLR0913 - all that is said of a field
     public: bool = False,
     cost: int = 1,
     multipliers: Sequence[str] = (),
+    kept_for: KeptFor = KeptFor.CREDENTIAL,
 ) -> Any:
     """Declare a field that is found for one object at a time, as is right for a root field: `resolver(operation, source, **arguments)`.
 
     A resolver with a parameter `needed` is told the columns that are read of what it finds, as `batch` tells it.
-    `multipliers` are arguments whose size multiplies the cost.
+    `multipliers` are arguments whose size multiplies the cost. `kept_for` says to whom an answer may be given again.
     """
     declared = Batch.of(_one_by_one(resolver), None, guard=Permission(scopes, public=public).check)
     directives = _directives(scopes, cost=cost, multipliers=multipliers, public=public)
-    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata={METADATA: declared})
+    metadata = {METADATA: declared, **kept_for.metadata}
+    return strawberry.field(resolver=batched(declared), description=description, directives=directives, metadata=metadata)
 
 
 def _one_by_one(resolver: Callable[..., Any]) -> Callable[..., Any]:

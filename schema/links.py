@@ -11,6 +11,7 @@ from execution import Batch, batched
 from execution.declarations import METADATA
 from loaders.known import KnownRow
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 
 Find = Callable[[Operation, Sequence[Any], frozenset[str] | None], Awaitable[list[Row | None]]]
 
@@ -48,5 +49,5 @@ def visible(find: Find, *, column: str, description: str) -> Any:
 
 def _linked(follow: Callable[..., Any], said: Link, description: str, *, common: bool) -> Any:
     declared = Batch.of(follow, [said.column], common=common)
-    metadata = {METADATA: declared, "link": said}
+    metadata = {METADATA: declared, "link": said, **(KeptFor.STANDING if common else KeptFor.CREDENTIAL).metadata}
     return strawberry.field(resolver=batched(declared), description=description, metadata=metadata)

@@ -14,6 +14,7 @@ from inference.deployments import Capability
 from loaders.pages import Page
 from resolvers import credentials, deployments, models
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.connections import After, Connection, First, asked
 from schema.fields import Columns, batch, column, name_of
 from schema.links import visible
@@ -254,5 +255,9 @@ class Query:
         _models, scopes=["models:read"], multipliers=["first"], description="The models that you can ask, by their keys."
     )
     providers: Connection[Provider] = batch(
-        _providers, scopes=["models:admin"], multipliers=["first"], description="Who runs models, by their keys."
+        _providers,
+        scopes=["models:admin"],
+        multipliers=["first"],
+        kept_for=KeptFor.STANDING,
+        description="Who runs models, by their keys.",
     )

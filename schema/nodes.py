@@ -9,6 +9,7 @@ import strawberry
 from execution import Column, read
 from execution.declarations import METADATA
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.fields import Columns
 from schema.ids import ids_of
 
@@ -33,7 +34,9 @@ class Node:
             _KINDS[cls.__name__] = cls
 
     id: strawberry.ID = strawberry.field(
-        resolver=read(_id_of), description="Global id; opaque, and unique over all types.", metadata={METADATA: _id_of}
+        resolver=read(_id_of),
+        description="Global id; opaque, and unique over all types.",
+        metadata={METADATA: _id_of, **KeptFor.STANDING.metadata},
     )
 
     @classmethod

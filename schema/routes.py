@@ -16,6 +16,7 @@ from inference.offers import ModelIsUnavailable
 from resolvers import forecasts, models, policies
 from resolvers.batches import each
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.errors import UserError, shown_as
 from schema.fields import batch, column, nested, query
 from schema.ids import local_id
@@ -131,4 +132,5 @@ class Query:
         scopes=["models:read"],
         description="Who would answer a question now, and why. Nothing is asked.",
         cost=10,
+        kept_for=KeptFor.NOBODY,
     )

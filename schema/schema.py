@@ -40,6 +40,7 @@ from schema import (
     tenants,
     viewers,
 )
+from schema.caching import cached
 from schema.errors import ALL_ERRORS
 from schema.nodes import kinds
 from schema.scalars import SCALARS
@@ -99,6 +100,7 @@ def build_schema(settings: Settings | None = None) -> strawberry.Schema:
             "Mutation", MUTATIONS, "Everything that can be changed. What a user can act on comes back in the payload's `errors`."
         ),
         subscription=merged("Subscription", SUBSCRIPTIONS, "Everything that can be listened to."),
+        directives=[cached],
         types=[*kinds().values(), *ALL_ERRORS, *run_events.EVENTS.values()],
         config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=settings is not None and not settings.introspection),
     )

@@ -16,6 +16,7 @@ from events.facts import ChatShareCreated, ChatShareRevoked
 from loaders.pages import Page
 from resolvers import shares, users
 from resolvers.operations import Operation
+from schema.caching import KeptFor
 from schema.connections import After, Before, Connection, First, Last, asked
 from schema.errors import Payload
 from schema.fields import Columns, Idempotent, Info, attribute, batch, column, mutation, name_of, query
@@ -196,6 +197,7 @@ class Query:
         _shared_chat,
         public=True,
         cost=5,
+        kept_for=KeptFor.NOBODY,
         description="What a link shows of a chat; needs no sign-in where the link is for anyone. A link that ended is not found.",
     )
 

@@ -15,6 +15,7 @@ from events.facts import TenantUpdated
 from resolvers import api_keys, invitations, members, roles, tenants
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
+from schema.caching import KeptFor
 from schema.connections import After, Connection, First, asked
 from schema.errors import Payload
 from schema.fields import Columns, Info, column, mutation, query
@@ -77,7 +78,11 @@ class Tenant(Node):
     region: str = column("region", description="Where its data lives.")
     created_at: datetime = column("created_at", description="When it was made.")
     members: Connection[TenantMembership] = query(
-        _members, scopes=["members:read"], multipliers=["first"], description="Its members, in the order in which they joined."
+        _members,
+        scopes=["members:read"],
+        multipliers=["first"],
+        kept_for=KeptFor.STANDING,
+        description="Its members, in the order in which they joined.",
     )
     invitations: Connection[Invitation] = query(
         _invitations,
@@ -85,7 +90,9 @@ class Tenant(Node):
         multipliers=["first"],
         description="Invitations that were neither accepted nor revoked, the newest first; expired ones are among them.",
     )
-    roles: list[TenantRole] = query(_roles, scopes=["members:read"], description="Its roles, the built-in ones first.")
+    roles: list[TenantRole] = query(
+        _roles, scopes=["members:read"], kept_for=KeptFor.STANDING, description="Its roles, the built-in ones first."
+    )
     api_keys: Connection[ApiKey] = query(
         _api_keys,
         scopes=["keys:admin"],
@@ -95,6 +102,7 @@ class Tenant(Node):
     settings: JSON = query(
         _settings,
         scopes=["tenant:read"],
+        kept_for=KeptFor.STANDING,
         description="Its settings, by name, as far as they differ from the defaults. `trustedDocumentsOnly`: members without `api:admin` "
         "send nothing but documents of published manifests. `automaticDocuments`: clients may register documents by themselves. "
         "`schemaClosed`: to its members the schema is not told, neither by introspection nor by suggestions.",
@@ -112,7 +120,7 @@ async def _tenant(operation: Operation, _: object) -> Tenant:
 
 @strawberry.type
 class Query:
-    tenant: Tenant = query(_tenant, description="The tenant that your session or key is for.")
+    tenant: Tenant = query(_tenant, kept_for=KeptFor.STANDING, description="The tenant that your session or key is for.")
 
 
 @strawberry.input(description="What to change of the tenant; what is left out stays as it is.")

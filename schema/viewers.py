@@ -9,6 +9,7 @@ from errors import Code, Unauthenticated
 from resolvers import api_keys, sessions, tenants, users
 from resolvers.operations import Operation
 from schema.api_keys import ApiKey
+from schema.caching import KeptFor
 from schema.connections import After, Connection, First, asked
 from schema.fields import computed, query
 from schema.members import TenantMembership
@@ -45,7 +46,10 @@ class Viewer:
     principal: Principal = query(_principal, description="Who acts: the person who signed in, or in whose name the API key acts.")
     user: User | None = query(_user, description="The person.")
     tenants: Connection[TenantMembership] = query(
-        _tenants, multipliers=["first"], description="Your memberships in all tenants, in the order in which you joined."
+        _tenants,
+        multipliers=["first"],
+        kept_for=KeptFor.NOBODY,
+        description="Your memberships in all tenants, in the order in which you joined.",
     )
 
     @computed(description="The scopes that you have in this tenant, such as `chats:write`, in alphabetical order.")

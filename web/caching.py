@@ -1,4 +1,4 @@
-"""What may be kept of an answer: that of a GET by a document's id, by whoever asked, until it is asked for again (RFC 9111)."""
+"""What is said of keeping an answer: that of a GET by a document's id, by whoever asked, until it is asked for again (RFC 9111)."""
 
 import hashlib
 from typing import Final
@@ -9,9 +9,20 @@ from web.requests import Headers
 VARY: Final = b"Accept, Accept-Encoding, Authorization, Cookie, Origin"
 
 
-def tag_of(content: bytes) -> str:
-    """Make the entity tag of an answer; weak, for it may go out packed."""
-    return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
+def tag_of(data: bytes) -> str:
+    """Make the entity tag of an answer from its data; weak, for it may go out packed, and says beside its data what it cost this time."""
+    return f'W/"{hashlib.sha256(data).hexdigest()[:32]}"'
+
+
+def is_asked_anew(cache_control: str | None) -> bool:
+    """Whether the client wants no answer that anybody kept (RFC 9111, section 5.2.1.4)."""
+    return cache_control is not None and "no-cache" in {one.strip().lower() for one in cache_control.split(",")}
+
+
+def kept(status: str, age: int | None) -> Headers:
+    """Say what became of an answer that PENNY itself may keep (RFC 9211), and how old it is where it was kept."""
+    headers = [(b"cache-status", f"penny; {status}".encode())]
+    return headers if age is None else [*headers, (b"age", b"%d" % age)]
 
 
 def is_held(if_none_match: str | None, tag: str) -> bool:

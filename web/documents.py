@@ -21,6 +21,7 @@ from graphql import (
 from errors import Code
 from settings import Settings
 from web.costs import Measures, Refused, check, check_variables
+from web.keeping import Keeping, TtlIsWritten
 from web.overlaps import crowded
 from web.shelves import Origin, Shelves
 from web.spending import Shares
@@ -48,7 +49,7 @@ class _Kept:
 
     def __init__(self, document: DocumentNode) -> None:
         self.document = document
-        self.operations: dict[str | None, tuple[OperationDefinitionNode, Measures]] = {}
+        self.operations: dict[str | None, tuple[OperationDefinitionNode, Measures, Keeping | None]] = {}
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Prepared:
     operation: OperationDefinitionNode
     cost: int
     shares: Shares
+    keeping: Keeping | None = None
 
     @property
     def kind(self) -> OperationType:
@@ -74,13 +76,14 @@ class Documents:
         self.settings = settings
         # Whether what is wrong is told with suggestions, and the schema when it is asked for.
         self.is_open = is_open and settings.introspection
-        self._rules = specified_rules if self.is_open else (*specified_rules, NoSchemaIntrospectionCustomRule)
+        rules = (*specified_rules, TtlIsWritten)
+        self._rules = rules if self.is_open else (*rules, NoSchemaIntrospectionCustomRule)
         self.shelves: Shelves[_Kept] = Shelves(documents=settings.graphql_cached_documents, characters=settings.graphql_cached_characters)
 
     def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any], origin: Origin = Origin.MEMBER) -> Prepared:
         """Make a document ready; raises `DocumentIsBad`."""
         kept = self._document(text, origin)
-        operation, measures = self._operation(kept, operation_name)
+        operation, measures, keeping = self._operation(text, kept, operation_name)
         try:
             check_variables(variables, self.settings)
             measure = measures.of(variables)
@@ -91,7 +94,7 @@ class Documents:
             error = GraphQLError(str(refused), extensions={"code": refused.code, **refused.numbers})
             raise DocumentIsBad([error], status=422) from refused
         self.shelves.keep(text, kept, origin)
-        return Prepared(text, kept.document, operation, measure.cost, measures.shares)
+        return Prepared(text, kept.document, operation, measure.cost, measures.shares, keeping)
 
     def examined(self, text: str) -> DocumentNode:
         """Parse and validate a document; raises `DocumentIsBad`."""
@@ -99,19 +102,21 @@ class Documents:
 
     def read(self, text: str, operation_name: str | None) -> tuple[OperationDefinitionNode, Measures]:
         """Find an operation of a document, and what measures it; raises `DocumentIsBad`, and keeps nothing that was not kept before."""
-        return self._operation(self._document(text, Origin.ANYBODY), operation_name)
+        operation, measures, _ = self._operation(text, self._document(text, Origin.ANYBODY), operation_name)
+        return operation, measures
 
     def keeps(self, text: str) -> bool:
         """Whether a document is kept."""
         return text in self.shelves
 
-    def _operation(self, kept: _Kept, name: str | None) -> tuple[OperationDefinitionNode, Measures]:
+    def _operation(self, text: str, kept: _Kept, name: str | None) -> tuple[OperationDefinitionNode, Measures, Keeping | None]:
         if (known := kept.operations.get(name)) is not None:
             return known
         operation = get_operation_ast(kept.document, name)
         if operation is None:
             raise DocumentIsBad([GraphQLError(UNNAMED, extensions={"code": Code.BAD_USER_INPUT})], status=422)
-        known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation)
+        keeping = Keeping.of(self.schema, text, kept.document, operation)
+        known = kept.operations[name] = operation, Measures(self.schema, kept.document, operation), keeping
         return known
 
     def _document(self, text: str, origin: Origin) -> _Kept:

@@ -13,6 +13,7 @@ from errors import Code, RateLimited, Unauthenticated
 from execution import Compiler, Uncompilable
 from execution import Operation as CompiledOperation
 from resolvers.operations import Caller, Operation
+from schema.caching import CACHED
 from settings import Settings
 from web import persisted
 from web.callers import known_viewer, viewer_of_token
@@ -39,6 +40,7 @@ class Desk:
             most_operations=settings.graphql_cached_documents,
             most_fields=settings.graphql_planned_fields,
             refer=_count_fallback,
+            passed=[CACHED],
         )
         self.documents.shelves.forgotten = self.compiler.forget
 
@@ -134,11 +136,26 @@ class Door:
 
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         """Run a query or a mutation to its end, and give back what it did not cost."""
-        result = await self._executed(prepared, operation, variables)
+        running = self._changing if prepared.kind is OperationType.MUTATION else self._executed
+        result = await running(prepared, operation, variables)
         if (charge := operation.charge) is not None:
-            self.process.works.rates.refund(charge, prepared.shares.of(charge.requested, result.data))
-            result.extensions = {**(result.extensions or {}), "cost": {"requested": charge.requested, "actual": charge.cost}}
+            self.settle(operation, result, prepared.shares.of(charge.requested, result.data))
         return result
+
+    def settle(self, operation: Operation, result: ExecutionResult, cost: int) -> None:
+        """Give back what an operation did not cost, and say in its result what it did."""
+        if (charge := operation.charge) is not None:
+            self.process.works.rates.refund(charge, cost)
+            result.extensions = {**(result.extensions or {}), "cost": {"requested": charge.requested, "actual": charge.cost}}
+
+    async def _changing(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
+        """Run a mutation. Whatever became of it, nobody is given what was kept before it once it is answered."""
+        before = operation.credential
+        try:
+            return await self._executed(prepared, operation, variables)
+        finally:
+            for tenant_id in {one.tenant_id for one in (before, operation.credential) if one is not None}:
+                await self.process.versions.renew(tenant_id)
 
     async def _executed(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         if (compiled := await self._planned(prepared, operation, variables)) is not None:

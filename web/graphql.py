@@ -14,7 +14,7 @@ from auth.viewers import Viewer
 from errors import Code, PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller, Operation
 from web.answers import answer, refusal, refused
-from web.caching import is_held, lasting, tag_of
+from web.caching import is_asked_anew, is_held, kept, lasting
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie
 from web.compression import packed, takes_gzip
 from web.credentials import Credential
@@ -23,6 +23,7 @@ from web.door import Door
 from web.event_streams import COMPLETE, EventStream, event
 from web.headers import Cors, of_api, rate_limit, rate_limited
 from web.negotiation import Media, accepted
+from web.repeats import Repeats
 from web.requests import METHODS, SAFE_METHODS, Asked, BadRequest, Headers, Receive, Send, read
 from web.sockets import Sockets
 from web.timing import UNTIMED, Timing
@@ -50,6 +51,7 @@ class GraphQLApp:
     def __init__(self, door: Door, sockets: Sockets) -> None:
         self._door = door
         self._sockets = sockets
+        self.repeats = Repeats(door)
         self._cors = Cors(door.settings)
         self._always = [*of_api(door.settings), (b"vary", b"Accept, Accept-Encoding, Origin")]
 
@@ -58,7 +60,7 @@ class GraphQLApp:
             await self._sockets.serve(scope, receive, send)
             return
         headers = headers_of(scope)
-        request = Request(self._door, scope, headers, accepted(headers.get("accept", "")))
+        request = Request(self._door, self.repeats, scope, headers, accepted(headers.get("accept", "")))
         if scope["method"] == "OPTIONS":
             await self._preflight(request, send)
         elif _is_for_people(scope, headers) and self._door.settings.graphiql:
@@ -120,8 +122,9 @@ class Follow(NamedTuple):
 class Request:
     """One HTTP request on its way: `more` are the headers that its answer needs."""
 
-    def __init__(self, door: Door, scope: Any, headers: Mapping[str, str], wanted: Media | None) -> None:
+    def __init__(self, door: Door, repeats: Repeats, scope: Any, headers: Mapping[str, str], wanted: Media | None) -> None:
         self._door = door
+        self._repeats = repeats
         self._scope = scope
         self.headers = headers
         self.caller: Caller = caller_of(scope, headers, door.settings)
@@ -130,7 +133,7 @@ class Request:
         self.media = wanted or Media.JSON
         self.more: Headers = []
         self.token: str | None = None
-        self.lasts = False
+        self._tag: str | None = None
         self.timing = Timing() if door.settings.server_timing else UNTIMED
 
     async def answered(self, receive: Receive) -> tuple[int, Any]:
@@ -149,20 +152,23 @@ class Request:
                 self._tell_charge(operation)
                 self._door.crowds.check(self.caller.address)
                 return HTTPStatus.OK, Follow(prepared, operation, asked.variables)
-            result = await self._ran(prepared, operation, asked.variables)
-            is_kept = asked.named is not None and self._reads and self.media is not Media.EVENTS
-            self.lasts = is_kept and not result.errors
+            may_last = asked.named is not None and self._reads and self.media is not Media.EVENTS
+            result = await self._ran(prepared, operation, asked.variables, may_last=may_last)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is answered in the API's own form
             return self._refused(error)
         return self._status(result), answer(result, self.caller.request_id)
 
     def revalidated(self, status: int, content: bytes) -> tuple[int, bytes]:
         """Let the client keep an answer that may last, and send it nothing that it holds already."""
-        if not self.lasts:
+        if self._tag is None:
             return status, content
-        tag = tag_of(content)
-        self._set(lasting(tag, is_public=self.token is None))
-        return (HTTPStatus.NOT_MODIFIED, b"") if is_held(self.headers.get("if-none-match"), tag) else (status, content)
+        self._set(lasting(self._tag, is_public=self.token is None))
+        return (HTTPStatus.NOT_MODIFIED, b"") if is_held(self.headers.get("if-none-match"), self._tag) else (status, content)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether the client may keep the answer."""
+        return self._tag is not None
 
     def _check_accept(self) -> None:
         if self._wanted is None:
@@ -184,15 +190,27 @@ class Request:
         self.timing.passed("admission")
         return prepared, operation
 
-    async def _ran(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
+    async def _ran(self, prepared: Prepared, operation: Operation, variables: dict[str, Any], *, may_last: bool = False) -> ExecutionResult:
         # For this request alone: the server gives each one a task, and so a context, of its own.
         structlog.contextvars.bind_contextvars(request_id=self.caller.request_id)
-        result = await self._door.run(prepared, operation, variables)
+        if may_last:
+            result = await self._repeated(prepared, operation, variables)
+        else:
+            result = await self._door.run(prepared, operation, variables)
         self.timing.passed("execution")
         self._tell_charge(operation)  # less by now: what it did not cost was given back
         if operation.session_cookie is not None:
             self._set([(b"set-cookie", set_cookie(self._door.settings, operation.session_cookie).encode())])
         return result
+
+    async def _repeated(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
+        """Answer what may have been answered before."""
+        anew = is_asked_anew(self.headers.get("cache-control"))
+        repeat = await self._repeats.answer(prepared, operation, variables, anew=anew)
+        self._tag = repeat.tag
+        if repeat.status is not None:
+            self._set(kept(repeat.status, repeat.age))
+        return repeat.result
 
     def _tell_charge(self, operation: Operation) -> None:
         if operation.charge is not None:

@@ -27,8 +27,8 @@ SHARE_POLICY: Final = (
 )
 # Pages of ours need none of a browser's powers but to copy what is shown.
 PERMISSIONS: Final = b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()"
-ALLOWED_HEADERS: Final = b"authorization, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
-EXPOSED_HEADERS: Final = b"etag, ratelimit, ratelimit-policy, retry-after, server-timing, x-request-id"
+ALLOWED_HEADERS: Final = b"authorization, cache-control, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
+EXPOSED_HEADERS: Final = b"age, cache-status, etag, ratelimit, ratelimit-policy, retry-after, server-timing, x-request-id"
 PREFLIGHT_SECONDS: Final = 7200
 """How long a browser may keep what a preflight answered; Chromium's own most."""
 API_POLICY: Final = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

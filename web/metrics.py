@@ -17,3 +17,9 @@ FALLBACKS: Final = _METER.create_counter(
 DOCUMENTS: Final = _METER.create_counter(
     "penny.graphql.documents", unit="{request}", description="Ids of documents that this process had to look up, by what came of it."
 )
+KEPT_ANSWERS: Final = _METER.create_counter(
+    "penny.graphql.cached_answers",
+    unit="{request}",
+    description="Requests for queries that are marked `@cached`, by outcome: `hit`, `shared` (made for another who asked at the same "
+    "time), `miss`, or `bypass` with the reason why nothing could be kept.",
+)

@@ -72,6 +72,7 @@ from events.pruning import Pruning
 from events.revocations import Revocations
 from events.tails import Tails
 from events.valkey import OUTAGES, open_valkey
+from events.versions import Versions
 from gateway.automatic import AutomaticDocuments
 from gateway.judging import Judge
 from gateway.manifests import Manifests
@@ -114,6 +115,7 @@ class Process:
     queue: RunQueue
     embedder: LazyEmbedder | None
     store: ObjectStore
+    versions: Versions
 
 
 @contextlib.asynccontextmanager
@@ -138,8 +140,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
         if settings.database_replica_url:
             written = WrittenPositions(valkey, settings)
             closing.push_async_callback(written.close)
-        hints = Hints(valkey, settings)
-        closing.push_async_callback(hints.close)
+        versions, hints = _open_versions(valkey, settings, closing)
         scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
         system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
         feeds = Feeds(scopes=scopes, system=system, tails=tails, hints=hints, settings=settings)
@@ -216,7 +217,15 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             manifests=Manifests(scopes=scopes, revocations=revocations, registry=registry, judge=judge, settings=settings),
         )  # fmt: skip
         await warm(pool)
-        yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store)
+        yield Process(works, system, valkey, blocking, revocations, mail_queue, queue, embedder, store, versions)
+
+
+def _open_versions(valkey: Valkey, settings: Settings, closing: contextlib.AsyncExitStack) -> tuple[Versions, Hints]:
+    versions = Versions(valkey, settings)
+    closing.push_async_callback(versions.close)
+    hints = Hints(valkey, versions, settings)
+    closing.push_async_callback(hints.close)
+    return versions, hints
 
 
 def _open_passwords(settings: Settings, closing: contextlib.AsyncExitStack) -> Passwords:

@@ -143,6 +143,22 @@ async def test_the_furthest_position_counts_in_whatever_order_writers_tell(world
     assert await world.read(world.me) == ("old", False), "no replica has replayed that much"
 
 
+async def test_a_position_is_told_before_the_facts_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever hears of a change, or keeps what was made after it, must not read it from a replica that lacks it."""
+    told: list[str] = []
+    scopes = TenantScopes(world.scopes.pool, acquire_seconds=2, written=world.written, committed=lambda _: told.append("facts"))
+
+    async def tell(*_: object) -> None:
+        await asyncio.sleep(0)
+        told.append("position")
+
+    monkeypatch.setattr(world.written, "tell", tell)
+    async with scopes.writing(world.me) as scope:
+        await scope.run(RENAME, world.me, "new")
+        scope.tell(world.me)
+    assert told == ["position", "facts"]
+
+
 async def test_an_operation_sees_what_was_written_before_it_and_asks_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     await world.until_on_replica(world.me)
     asked, of = 0, world.written.of

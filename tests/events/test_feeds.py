@@ -18,6 +18,7 @@ from events.feeds import NIL, Concerns, Feeds, Happened, Place
 from events.hints import Hints
 from events.pruning import MARGIN, Pruning
 from events.tails import Tails
+from events.versions import Versions
 from settings import Settings
 from tests.events.tenants import new_tenant
 from web.works import Process
@@ -36,7 +37,7 @@ async def feeding(process: Process, settings: Settings, *, hints: bool = True) -
     """The feeds of another process, with settings of its own; without hints only its looks find facts."""
     tails = Tails(process.blocking, process.valkey, settings.valkey_prefix)
     prefix = settings.valkey_prefix if hints else uuid4().hex
-    given = Hints(process.valkey, replace(settings, valkey_prefix=prefix))
+    given = Hints(process.valkey, process.versions, replace(settings, valkey_prefix=prefix))
     feeds = Feeds(scopes=process.works.scopes, system=process.system, tails=tails, hints=given, settings=settings)
     try:
         yield feeds
@@ -260,7 +261,9 @@ async def test_facts_come_while_valkey_is_away(process: Process, tenant_id: UUID
     nowhere = Valkey(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
     tails = Tails(nowhere, nowhere, "nowhere")
     quick = replace(settings, event_poll_seconds=0.1)
-    feeds = Feeds(scopes=scopes, system=process.system, tails=tails, hints=Hints(nowhere, settings), settings=quick)
+    feeds = Feeds(
+        scopes=scopes, system=process.system, tails=tails, hints=Hints(nowhere, Versions(nowhere, settings), settings), settings=quick
+    )
     reader = Reader(feeds, tenant_id)
     ids = await written(scopes, tenant_id, 2)
     await reader.hears(2)

@@ -1,0 +1,121 @@
+"""A tenant's version: another one after each change, the same to all who ask, and never one that was there before."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from valkey.asyncio import Valkey
+
+from db.scopes import TenantScopes
+from events.facts import RoleCreated, record
+from events.versions import LIFE_SECONDS, Versions
+from settings import Settings
+from tests.api.people import soon
+from tests.events.tenants import new_tenant
+from web.works import Process
+
+
+@pytest.fixture
+def tenant_id() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+async def two(valkey: Valkey, settings: Settings) -> AsyncIterator[list[Versions]]:
+    """Those of two processes."""
+    made = [Versions(valkey, settings) for _ in range(2)]
+    yield made
+    for one in made:
+        await one.close()
+
+
+async def test_all_who_ask_know_one_version_until_somebody_changes_something(two: list[Versions], tenant_id: UUID) -> None:
+    first = await asyncio.gather(*(one.of(tenant_id) for one in two for _ in range(5)))
+    assert len(set(first)) == 1
+    assert first[0] is not None
+    await two[0].renew(tenant_id)
+    later = await asyncio.gather(*(one.of(tenant_id) for one in two))
+    assert len({*first, *later}) == 2
+    assert later[0] == later[1] != await two[0].of(uuid4())
+
+
+async def test_a_version_that_was_lost_does_not_come_back(two: list[Versions], tenant_id: UUID, valkey: Valkey) -> None:
+    seen = set()
+    for _ in range(5):
+        version = await two[0].of(tenant_id)
+        assert version not in seen
+        assert await two[1].of(tenant_id) == version
+        assert 0 < await valkey.ttl(two[0].key(tenant_id)) <= LIFE_SECONDS
+        seen.add(version)
+        await valkey.delete(two[0].key(tenant_id))
+
+
+async def test_an_old_version_that_a_server_brings_back_is_another_one(two: list[Versions], tenant_id: UUID, valkey: Valkey) -> None:
+    versions, key = two[0], two[0].key(tenant_id)
+    before, stored = await versions.of(tenant_id), await valkey.get(key)
+    assert stored is not None
+    await versions.renew(tenant_id)
+    # As after a restart from a snapshot: the old word is back, and the connection is a new one.
+    await valkey.set(key, stored)
+    assert versions._wire._connection is not None
+    await versions._wire._connection.disconnect(nowait=True)
+
+    async def known() -> bytes:
+        if (version := await versions.of(tenant_id)) is None:
+            raise LookupError("the connection is lost")
+        return version
+
+    assert await soon(known) != before
+
+
+async def test_facts_renew_a_version_before_they_are_told(process: Process, scopes: TenantScopes, two: list[Versions]) -> None:
+    tenant_id = await new_tenant(process)
+    before = await two[0].of(tenant_id)
+    async with scopes.writing(tenant_id) as scope:
+        await record(scope, tenant_id, RoleCreated(role_id=uuid4()))
+
+    async def renewed() -> None:
+        if await two[0].of(tenant_id) == before:
+            raise LookupError("it is the old one")
+
+    await soon(renewed)
+
+
+async def test_a_change_that_nobody_could_be_told_of_is_told_later(
+    two: list[Versions], tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await two[1].of(tenant_id)
+    monkeypatch.setattr("events.versions.AGAIN_SECONDS", 0)
+    tries = 0
+    told = Valkey.set
+
+    async def failing(self: Valkey, *given: Any, **more: Any) -> object:
+        nonlocal tries
+        tries += 1
+        if tries < 4:
+            raise ConnectionError("away")
+        return await told(self, *given, **more)
+
+    monkeypatch.setattr(Valkey, "set", failing)
+    await two[0].renew(tenant_id)
+    assert await two[1].of(tenant_id) == before
+
+    async def renewed() -> None:
+        if await two[1].of(tenant_id) == before:
+            raise LookupError("it is the old one")
+
+    await soon(renewed)
+    assert (tries, two[0]._late) == (4, {})
+
+
+async def test_where_nothing_is_kept_nothing_is_asked(settings: Settings, tenant_id: UUID) -> None:
+    nowhere = Valkey(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
+    versions = Versions(nowhere, replace(settings, graphql_cached_answer_seconds=0))
+    assert await versions.of(tenant_id) is None
+    await versions.renew(tenant_id)
+    assert versions._late == {}
+    await versions.close()
+    await nowhere.aclose()
