@@ -15,6 +15,7 @@ from settings import Settings
 from web.answers import refusal
 from web.crowds import Crowds
 from web.headers import of_api
+from web.whole_answers import EXTENSION, Answers
 
 SWEEP_SECONDS: Final = 1.0
 SPARE_FILES: Final = 256
@@ -133,6 +134,7 @@ class BoundedProtocol(HttpToolsProtocol, Looked):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
+        cast("dict[str, Any]", cycle.scope)["extensions"] = {EXTENSION: Answers(cycle)}
         super()._start_asgi_task(cycle, app)
 
     def handle_websocket_upgrade(self) -> None:

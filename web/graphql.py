@@ -27,6 +27,7 @@ from web.repeats import Repeats
 from web.requests import METHODS, SAFE_METHODS, Asked, BadRequest, Headers, Receive, Send, read
 from web.sockets import Sockets
 from web.timing import UNTIMED, Timing
+from web.whole_answers import EXTENSION, Answers, lines_of
 
 log = structlog.get_logger()
 
@@ -54,6 +55,8 @@ class GraphQLApp:
         self.repeats = Repeats(door)
         self._cors = Cors(door.settings)
         self._always = [*of_api(door.settings), (b"vary", b"Accept, Accept-Encoding, Origin")]
+        self._lasting = [pair for pair in self._always if pair[0] not in LASTING]
+        self._lines, self._lasting_lines = lines_of(self._always), lines_of(self._lasting)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -92,8 +95,7 @@ class GraphQLApp:
         await self._respond(request, send, HTTPStatus.NO_CONTENT, b"", more)
 
     async def _respond(self, request: "Request", send: Send, status: int, content: bytes, more: Headers) -> None:
-        usual = [pair for pair in self._always if pair[0] not in LASTING] if request.lasts else self._always
-        headers = [*usual, *more, (b"x-request-id", request.caller.request_id.encode())]
+        headers = [*more, (b"x-request-id", request.caller.request_id.encode())]
         if content:
             headers.append((b"content-type", _CONTENT_TYPES[request.media]))
         least = self._door.settings.http_compress_bytes
@@ -106,8 +108,12 @@ class GraphQLApp:
             headers.append((b"content-length", b"%d" % len(content)))
         if self._door.settings.server_timing:
             headers.append((b"server-timing", request.timing.header()))
+        if (answers := request.answers) is not None:
+            await answers.send(status, self._lasting_lines if request.lasts else self._lines, headers, content)
+            return
         with suppress(OSError):  # the client went away
-            await send({"type": "http.response.start", "status": int(status), "headers": headers})
+            usual = self._lasting if request.lasts else self._always
+            await send({"type": "http.response.start", "status": int(status), "headers": [*usual, *headers]})
             await send({"type": "http.response.body", "body": content})
 
 
@@ -130,6 +136,7 @@ class Request:
         self.caller: Caller = caller_of(scope, headers, door.settings)
         self._wanted = wanted
         self._reads = scope["method"] in SAFE_METHODS
+        self.answers: Answers | None = scope.get("extensions", {}).get(EXTENSION)
         self.media = wanted or Media.JSON
         self.more: Headers = []
         self.token: str | None = None
