@@ -197,7 +197,14 @@ class ChatCreateInput:
 @strawberry.type(description="The chat that was begun.")
 class ChatCreatePayload(Payload):
     chat: Chat | None = strawberry.field(description="The chat.", default=None)
-    run: Run | None = strawberry.field(description="The run that answers the first message, where there is one.", default=None)
+    run: Run | None = strawberry.field(
+        description="The run that answers the first message, where there is one; the first of several.", default=None
+    )
+    message: Message | None = strawberry.field(description="The first message, where there is one.", default=None)
+    runs: list[Run] | None = strawberry.field(
+        description="All runs that answer the first message, one for each model; `runEvents` tells what they say.", default=None
+    )
+    reused: bool | None = strawberry.field(description="Whether an earlier request with the same key did it.", default=None)
 
 
 @strawberry.input(description="A change to a chat. What is left out stays as it is.")
@@ -280,10 +287,13 @@ async def _create(info: Info, input: Annotated[ChatCreateInput, strawberry.argum
         visibility=name_of(input.visibility),
         metadata=input.metadata,
         assistant_id=None if input.assistant_id is None else local_id(input.assistant_id, "Assistant", path=["assistantId"]),
-        first_message=None if first is None else Draft(texts=texts_of(first.content), model_ids=models_of(first.model_ids)),
+        first_message=None if first is None else Draft(texts=texts_of(first.content), model_ids=models_of(first.model_ids, "firstMessage")),
     )
     sent = await chats.create(info.context, draft, key=input.idempotency_key)
-    return ChatCreatePayload(chat=Chat.of(sent.chat), run=Run.of(sent.runs[0]) if sent.runs else None)
+    begun = [Run(row=run) for run in sent.runs]
+    return ChatCreatePayload(
+        chat=Chat.of(sent.chat), run=begun[0] if begun else None, message=Message.of(sent.message), runs=begun, reused=sent.reused
+    )
 
 
 def _given(field: strawberry.Some[Any] | None) -> Any:

@@ -206,11 +206,12 @@ MODEL_IDS: Final = (
 )
 
 
-def models_of(ids: Sequence[strawberry.ID] | None) -> list[UUID]:
-    """Read the ids of models; raises `Invalid` for a list of none, which would be answered by none."""
+def models_of(ids: Sequence[strawberry.ID] | None, *within: str) -> list[UUID]:
+    """Read the ids of models, `within` an input's fields; raises `Invalid` for a list of none, which would be answered by none."""
+    path = (*within, "modelIds")
     if ids is not None and not ids:
-        raise Invalid("Choose a model, or leave `modelIds` out.", path=("modelIds",), constraint="min_items=1")
-    return [local_id(one, "Model", path=["modelIds"]) for one in ids or ()]
+        raise Invalid("Choose a model, or leave `modelIds` out.", path=path, constraint="min_items=1")
+    return [local_id(one, "Model", path=path) for one in ids or ()]
 
 
 def policy_of(id: strawberry.ID | None) -> UUID | None:

@@ -62,13 +62,15 @@ async def test_a_chat_is_begun_and_found_again(api: Api) -> None:
 
 async def test_a_chat_may_begin_with_a_message(api: Api) -> None:
     ada = await api.sign_up()
-    payload = await done(
-        ada,
-        "chatCreate",
-        "chat { id head { role status } } run { id status chat { id } input { role parts { ... on TextPart { text } } } }",
-        idempotencyKey=key(),
-        firstMessage={"content": [{"text": "!script tokens=3"}]},
+    fields = (
+        "chat { id head { role status } } run { id status chat { id } input { role parts { ... on TextPart { text } } } } "
+        "message { id role } runs { id input { id } } reused"
     )
+    given = {"idempotencyKey": key(), "firstMessage": {"content": [{"text": "!script tokens=3"}]}}
+    payload, again = [await done(ada, "chatCreate", fields, **given) for _ in range(2)]
+    assert (payload["reused"], again["reused"], again["chat"]["id"]) == (False, True, payload["chat"]["id"])
+    assert (payload["message"]["role"], again["message"]) == ("USER", payload["message"])
+    assert payload["runs"] == again["runs"] == [{"id": payload["run"]["id"], "input": {"id": payload["message"]["id"]}}]
     assert payload["run"]["chat"] == {"id": payload["chat"]["id"]}
     assert payload["run"]["input"] == {"role": "USER", "parts": [{"text": "!script tokens=3"}]}
     assert payload["chat"]["head"]["role"] == "ASSISTANT"
@@ -92,6 +94,7 @@ async def test_the_same_key_makes_one_chat(api: Api) -> None:
         ({"title": "x" * 201}, ["title"]),
         ({"metadata": "x" * 16_384}, ["metadata"]),
         ({"firstMessage": {"content": []}}, ["firstMessage", "content"]),
+        ({"firstMessage": {"content": [{"text": "x"}], "modelIds": []}}, ["firstMessage", "modelIds"]),
         ({"firstMessage": {"content": [{"text": "  "}]}}, ["firstMessage", "content"]),
         ({"idempotencyKey": ""}, ["idempotencyKey"]),
         ({"idempotencyKey": "k" * 256}, ["idempotencyKey"]),
