@@ -100,7 +100,11 @@ async def _search(  # noqa: PLR0913 - the arguments of the field
     roots: Sequence[object],  # noqa: ARG001 - a batch's: the query's one root
     needed: Columns | None,  # noqa: ARG001 - what is found is read whole
     query: Annotated[
-        str, strawberry.argument(description="Words in any language, at most 200 characters. Their order, case and accents do not matter.")
+        str,
+        strawberry.argument(
+            description="Words in any language, at most 200 characters. Their order, case and accents do not matter. Of scripts that put "
+            "no spaces between words give two characters or more: one is only found where it stands alone."
+        ),
     ],
     first: Annotated[int, strawberry.argument(description="How many results to return, from 1 to 100.")],
     types: Annotated[list[SearchType] | None, strawberry.argument(description="Only results of these types.")] = None,
