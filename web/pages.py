@@ -7,6 +7,7 @@ from typing import Any, Final
 from litestar import MediaType, Request, Response, get
 from litestar.exceptions import NotFoundException
 from litestar.handlers import HTTPRouteHandler
+from litestar.response import Redirect
 from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
@@ -57,15 +58,20 @@ def share() -> list[HTTPRouteHandler]:
 
 
 def graphiql() -> list[Router | HTTPRouteHandler]:
-    """Make `/graphiql`; a page that says how to build it where it was not built."""
+    """Make `/graphiql`, to which `/` leads; a page that says how to build it where it was not built."""
+
+    @get("/", sync_to_thread=False)
+    def root() -> Redirect:
+        return Redirect("/graphiql", status_code=302)
+
     if (GRAPHIQL / "index.html").exists():
-        return [create_static_files_router("/graphiql", directories=[GRAPHIQL], html_mode=True, name="graphiql")]
+        return [root, create_static_files_router("/graphiql", directories=[GRAPHIQL], html_mode=True, name="graphiql")]
 
     @get("/graphiql", media_type=MediaType.HTML, sync_to_thread=False)
     def missing() -> str:
         return "<!doctype html><title>GraphiQL</title><p>GraphiQL is not built here: run <code>make web/graphiql/dist/index.html</code>."
 
-    return [missing]
+    return [root, missing]
 
 
 def mails(door: Door) -> HTTPRouteHandler:

@@ -162,6 +162,8 @@ async def test_other_methods_are_told_which_there_are(server: Server, method: st
 async def test_a_browser_that_is_pointed_at_the_api_is_shown_graphiql(server: Server) -> None:
     answer = await send(server.url, "GET", accept="text/html,application/xhtml+xml,*/*;q=0.8")
     assert (answer.status, answer.headers["location"]) == (303, "/graphiql")
+    async with aiohttp.ClientSession() as session, session.get(f"{server.url}/", allow_redirects=False) as root:
+        assert (root.status, root.headers["location"]) == (302, "/graphiql")
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
