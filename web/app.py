@@ -39,7 +39,7 @@ def create_app(settings: Settings | None = None) -> Front:
     configure_logs(settings)
     door = Door(settings, build_schema(settings))
     sockets = Sockets(door)
-    handlers: list[Any] = [*pages.health(door), *pages.share()]
+    handlers: list[Any] = [*pages.health(door), *pages.share(), *pages.account()]
     if settings.graphiql:
         handlers += pages.graphiql()
     if settings.is_development:

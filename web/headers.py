@@ -20,11 +20,13 @@ MAILS_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{b64encode(hashlib.sha256(MAILS_STYLE.encode()).digest()).decode()}'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-# Chats hold whatever people and models wrote: not a string of it may become markup or a script.
-SHARE_POLICY: Final = (
+# Chats hold whatever people and models wrote, and links in mails hold tokens: not a string may become markup or a script.
+LINKED_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+# The addresses of links in mails (`auth/mails.py`).
+MAILED: Final = ("/verify", "/reset", "/invitation")
 # Pages of ours need none of a browser's powers but to copy what is shown.
 PERMISSIONS: Final = b"camera=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=(), clipboard-read=()"
 ALLOWED_HEADERS: Final = b"authorization, cache-control, content-type, if-none-match, last-event-id, traceparent, tracestate, x-request-id"
@@ -129,6 +131,6 @@ class Headers:
 def _policy(path: str) -> str:
     if path.startswith("/graphiql"):
         return GRAPHIQL_POLICY
-    if path == "/share" or path.startswith("/share/"):
-        return SHARE_POLICY
+    if path == "/share" or path in MAILED or path.startswith(("/share/", "/account/")):
+        return LINKED_POLICY
     return MAILS_POLICY if path == "/dev/mails" else API_POLICY

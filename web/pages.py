@@ -1,4 +1,4 @@
-"""Pages beside the API: health for machines, links to chats, GraphiQL for developers, and the mails of a development process."""
+"""Pages beside the API: health for machines, pages behind links, GraphiQL for developers, and a development process's mails."""
 
 import html
 from pathlib import Path
@@ -12,12 +12,14 @@ from litestar.router import Router
 from litestar.static_files import create_static_files_router
 
 from web.door import Door
-from web.headers import MAILS_STYLE
+from web.headers import MAILED, MAILS_STYLE
 from web.readiness import Readiness, parts_of
 
 GRAPHIQL: Final = Path(__file__).parent / "graphiql" / "dist"
 SHARE: Final = Path(__file__).parent / "share"
-SHARE_HEADERS: Final = {"x-robots-tag": "noindex, nofollow, noarchive", "cache-control": "no-cache"}
+ACCOUNT: Final = Path(__file__).parent / "account"
+PARTS: Final = ("page.html", "page.css", "page.js")
+LINKED_HEADERS: Final = {"x-robots-tag": "noindex, nofollow, noarchive", "cache-control": "no-cache"}
 # The mails hold links that reset passwords: this machine only, under its own name (a page elsewhere may point a name of its own here).
 LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
@@ -41,20 +43,26 @@ def health(door: Door) -> list[HTTPRouteHandler]:
 
 def share() -> list[HTTPRouteHandler]:
     """Make `/share`, the page behind links to chats; what it shows it reads through the API, by what stands behind the link's `#`."""
-    page, style, script = ((SHARE / name).read_bytes() for name in ("page.html", "page.css", "page.js"))
+    page, style, script = ((SHARE / name).read_bytes() for name in PARTS)
+    return [_served("/share", page, "text/html"), *_parts("/share", style, script)]
 
-    def served(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
-        @get(path, media_type=media_type, sync_to_thread=False, response_headers=SHARE_HEADERS, name=path)
-        def serve() -> bytes:
-            return content
 
-        return serve
+def account() -> list[HTTPRouteHandler]:
+    """Make the pages behind mailed links: each is the same one, and does through the API what its address says."""
+    page, style, script = ((ACCOUNT / name).read_bytes() for name in PARTS)
+    return [*(_served(path, page, "text/html") for path in MAILED), *_parts("/account", style, script)]
 
-    return [
-        served("/share", page, "text/html"),
-        served("/share/page.css", style, "text/css"),
-        served("/share/page.js", script, "text/javascript"),
-    ]
+
+def _parts(folder: str, style: bytes, script: bytes) -> list[HTTPRouteHandler]:
+    return [_served(f"{folder}/page.css", style, "text/css"), _served(f"{folder}/page.js", script, "text/javascript")]
+
+
+def _served(path: str, content: bytes, media_type: str) -> HTTPRouteHandler:
+    @get(path, media_type=media_type, sync_to_thread=False, response_headers=LINKED_HEADERS, name=path)
+    def serve() -> bytes:
+        return content
+
+    return serve
 
 
 def graphiql() -> list[Router | HTTPRouteHandler]:

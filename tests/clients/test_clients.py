@@ -1,4 +1,4 @@
-"""What PENNY's users will use works with it: graphql-ws, Apollo Client 4, GraphiQL and links to chats in Chromium."""
+"""What PENNY's users will use works with it: graphql-ws, Apollo Client 4, and in Chromium GraphiQL and links to chats and in mails."""
 
 import asyncio
 import json
@@ -17,16 +17,17 @@ from cli.demo import sign_up
 from cli.dev import EMAIL, PASSWORD
 from settings import Settings
 from tests.api.manifests import VIEWER, hash_of, publish
-from tests.api.people import done
+from tests.api.people import done, email_of, invited, link_token, membership_id
 from tests.chat.talking import ask, hear, new_chat
 from tests.running import ROOT, Api, Server, running_web
+from web.works import Process
 
 pytestmark = pytest.mark.clients
 
 HERE = Path(__file__).parent
 EXAMPLES = sorted((ROOT / "web" / "graphiql" / "src" / "examples").glob("*.graphql"))
 COOKIE = "penny_session"
-IN_BROWSERS = ("graphiql.mjs", "share.mjs")
+IN_BROWSERS = ("account.mjs", "graphiql.mjs", "share.mjs")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -201,3 +202,54 @@ async def test_a_link_that_shows_nothing_says_so(api: Api, server: Server) -> No
     for token, said in cases:
         seen = await driven("share.mjs", base=server.url, token=token, expect=said)
         assert (seen["articles"], seen["dialogs"]) == ([], [])
+
+
+async def opened(server: Server, path: str, picture: Path, *forms: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Open a link of a mail in a browser and do what it asks for; nothing but the server is spoken to, and nobody is told the token."""
+    seen = await driven("account.mjs", base=server.url, path=path, forms=forms, screenshot=str(picture), **more)
+    assert (seen["problems"], seen["warnings"], seen["leaked"], seen["origins"]) == ([], [], [], [server.url])
+    return seen
+
+
+async def test_an_address_is_confirmed_by_the_link_of_its_mail(api: Api, server: Server, process: Process, tmp_path: Path) -> None:
+    ada = await api.sign_up()
+    email = await email_of(ada)
+    path = f"/verify#token={await link_token(process, email, 'verify')}"
+    seen = await opened(server, path, tmp_path / "verify.png", {"press": "Confirm", "expect": "Your address is confirmed."})
+    assert (seen["title"], seen["address"]) == ("Your e-mail address", f"{server.url}/verify")
+    await opened(
+        server, path, tmp_path / "again.png", {"press": "Confirm", "expect": "This link is not valid any more; ask for a new one."}
+    )
+    lacking = "Something of the link is missing."
+    await opened(server, "/verify", tmp_path / "lacking.png", {"expect": lacking})
+
+
+async def test_a_forgotten_password_is_changed_by_the_link_of_a_mail(api: Api, server: Server, process: Process, tmp_path: Path) -> None:
+    email = await email_of(await api.sign_up())
+    sent = {"fill": {"E-mail address": email}, "press": "Send the mail", "expect": "a mail with a link is on its way."}
+    await opened(server, "/reset", tmp_path / "forgotten.png", sent)
+    path = f"/reset#token={await link_token(process, email, 'reset')}"
+    chosen = {"fill": {"New password": "quite another horse"}, "press": "Set the password", "expect": "This is your password now."}
+    await opened(
+        server, path, tmp_path / "reset.png", {"fill": {"New password": "short"}, "press": "Set the password", "expect": "at least"}, chosen
+    )
+    await done(api, "signIn", "session { id }", email=email, password="quite another horse", transport="BEARER")
+
+
+async def test_an_invitation_is_accepted_by_who_is_new_and_by_who_is_signed_in(
+    api: Api, server: Server, process: Process, tmp_path: Path
+) -> None:
+    owner = await api.sign_up()
+    email, token = await invited(owner, process, "creator")
+    given = {"What others call you": "Bob", "E-mail address": email, "Password": "a long enough one"}
+    joined = "You have joined."
+    path = f"/invitation#token={token}"
+    await opened(server, path, tmp_path / "new.png", {"fill": given, "press": "Sign up and join", "expect": joined})
+    assert await membership_id(owner, email)
+    another = await api.sign_up()
+    email = await email_of(another)
+    _, token = await invited(owner, process, "viewer", email)
+    session = {"name": COOKIE, "value": another.token}
+    asked = {"press": "Join", "expect": joined}
+    await opened(server, f"/invitation#token={token}", tmp_path / "member.png", asked, session=session)
+    assert await membership_id(owner, email)
