@@ -7,7 +7,7 @@ Domain modules subclass a family with a sentence (`class ChatIsArchived(Conflict
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Self
 
 
 class Code(StrEnum):
@@ -70,7 +70,7 @@ class Code(StrEnum):
 class PennyError(Exception):
     """A failure that may be told to the caller; `path` names the input field it is about."""
 
-    code: ClassVar[str] = "INTERNAL"
+    code: str = "INTERNAL"
 
     def __init__(self, message: str, *, path: Sequence[str] = ()) -> None:
         super().__init__(message)

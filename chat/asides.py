@@ -5,17 +5,18 @@ Each call is an attempt of the job that asks, written before it is made and agai
 
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Self
+from typing import Final, Self
 from uuid import UUID
 
 import msgspec
 
+from chat.contexts import BYTES_PER_TOKEN
 from chat.routes import Kind, Work, cost_by, rows_of, usage_in
 from chat.steps import columns_of
 from db.scopes import Row, TenantScopes
 from db.statements import attempts, jobs
 from events.jobs import JobRun, JobWasTaken
-from inference.models import FailureKind, ModelRequest, ProviderFailed, TextDelta
+from inference.models import FailureKind, ModelRequest, ProviderFailed, TextDelta, Trouble
 from inference.offers import ModelIsUnavailable, Models
 from inference.routing import Rerouted, Route, Router
 
@@ -40,6 +41,9 @@ class Aside(msgspec.Struct, frozen=True):
     way: Way
 
 
+# How far a job is at most that has not ended.
+ALMOST: Final = 0.99
+
 Ask = Callable[[JobRun, Aside, ModelRequest], Awaitable[str]]
 """Asks for whoever began the job, where an answer was asked for, and returns what was said; raises `ProviderFailed`."""
 
@@ -48,7 +52,7 @@ class NowhereToAsk(ProviderFailed):
     """The member can ask no model any more, or nobody is behind the wish."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(FailureKind.AUTH)
+        super().__init__(FailureKind.AUTH, trouble=Trouble.NOBODY_FITS)
         self.message = message
 
 
@@ -77,7 +81,7 @@ class Asides:
         # No chat: where its answers stick is theirs.
         route = self._router.route(policy, request, first=1 + max((row["number"] for row in before), default=0))
         try:
-            return await self._heard(route, work)
+            return await self._heard(route, work, job, request.max_output_tokens)
         finally:
             route.leave()
             await self._save(route, work)
@@ -91,18 +95,23 @@ class Asides:
                     cost = cost_by(row, usage)
                     await attempts.close(scope, job.tenant_id, job.id, row["number"], usage=columns_of(usage), cost=cost)
 
-    async def _heard(self, route: Route, work: Work) -> str:
+    async def _heard(self, route: Route, work: Work, job: JobRun, most_tokens: int) -> str:
+        """Hear the answer out. How much it says of the longest one that it may be is the job's progress."""
         said: list[str] = []
+        told = 0
         await route.begin()
         await self._save(route, work)
         async with aclosing(route.events()) as events:
             async for event in events:
                 if isinstance(event, TextDelta):
                     said.append(event.text)
+                    told += len(event.text.encode())
+                    job.progress = min(ALMOST, told / BYTES_PER_TOKEN / most_tokens)
                 elif isinstance(event, Rerouted):
                     await self._save(route, work)
                     if event.restarts:
                         said.clear()
+                        told = 0
         return "".join(said)
 
     async def _save(self, route: Route, work: Work) -> None:

@@ -5,7 +5,7 @@ goes away. It is written by a job, so nobody waits for it: until it is there, th
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
 from chat.contexts import BYTES_PER_TOKEN, Heard, Window, in_short, read_branch, room_among, tokens_of, usual_room, window_of
 from chat.locks import speakable
+from chat.outcomes import ModelFailed
 from chat.records import Said
 from chat.routes import Kind
 from chat.turns import take_turn
@@ -61,6 +62,13 @@ class Compacting(msgspec.Struct):
     limit: int | None = None
 
 
+class Begun(NamedTuple):
+    """A summary that is to be written, and the job that writes it."""
+
+    summary: Row
+    job: Row
+
+
 class Compactions:
     """Begins compactions: for viewers who ask, and by itself when a branch grows long."""
 
@@ -74,7 +82,7 @@ class Compactions:
         self._jobs = jobs
         self._settings = settings
 
-    async def compact(self, viewer: Viewer, chat_id: UUID) -> Row:
+    async def compact(self, viewer: Viewer, chat_id: UUID) -> Begun:
         """Put a summary that is still to be written at the end of a chat's branch; raises `NothingToCompact` and `RunInProgress`."""
         limit = await self._limit(viewer, chat_id)
         async with self._acts.begun(viewer) as act:
@@ -140,7 +148,7 @@ class Compactions:
 
     async def _begin(  # noqa: PLR0913 - what a summary is begun with
         self, scope: Writing, cipher: TenantCipher, chat: Row, branch: list[Row], *, by: Actor, limit: int
-    ) -> Row:
+    ) -> Begun:
         leaf_id = chat["head_message_id"]
         if branch and branch[-1]["role"] == "SUMMARY":
             await self._give_up(scope, cipher, branch[-1], by=by)
@@ -152,8 +160,8 @@ class Compactions:
         await record(scope, chat["tenant_id"], ChatUpdated(chat_id=chat["id"]), by=by)
         way = await _way_of(scope, chat, branch)
         wanted = Compacting(chat=chat["id"], summary=summary.id, leaf=leaf_id, way=way, limit=limit)
-        await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
-        return row
+        job = await self._jobs.add(scope, chat["tenant_id"], KIND, wanted, created_by=by.user_id, key=summary.id.hex)
+        return Begun(row, job)
 
     async def _give_up(self, scope: Writing, cipher: TenantCipher, summary: Row, *, by: Actor) -> None:
         """Let another summary follow one that failed, or whose job was cancelled; raises `NothingToCompact` behind any other."""
@@ -174,7 +182,10 @@ class Summaries:
         self._settings = settings
 
     async def write(self, job: JobRun) -> None:
-        """Do the job; where no model gives a summary, a notice says so, and models are given what they were before."""
+        """Do the job; where no model gives a summary, a notice says so, and models are given what they were before.
+
+        Raises `ModelFailed` then: the job has failed for good.
+        """
         wanted, cipher = job.arguments(Compacting), await self._keyring.cipher(job.tenant_id)
         async with self._scopes.reading(job.tenant_id) as scope:
             branch = await read_branch(scope, job.tenant_id, wanted.chat, wanted.leaf, self._settings)
@@ -186,7 +197,7 @@ class Summaries:
             text = await self._summary(job, wanted, window, old)
         except ProviderFailed as failure:
             await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
-            return
+            raise ModelFailed(failure) from failure
         before = sum(tokens_of(said.text) for one in old if (said := one.said) is not None)
         before += 0 if window.summary is None else tokens_of(in_short(window.summary.text))
         part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(in_short(text))))

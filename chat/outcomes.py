@@ -24,6 +24,14 @@ _ERROR_CODES: Final[dict[StrEnum, str]] = {
 }
 
 
+class ModelFailed(PennyError):
+    """A model was asked in vain for work that nobody waits for; the code says what happened, as that of a run would."""
+
+    def __init__(self, failure: ProviderFailed) -> None:
+        super().__init__(failure.message)
+        self.code = error_code(failure)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a run ended; the message's status follows from the run's."""
@@ -58,4 +66,9 @@ def unavailable(error: PennyError) -> Outcome:
 
 def failed(failure: ProviderFailed) -> Outcome:
     """Say what a model's failure means for the run."""
-    return Outcome("FAILED", "PROVIDER_ERROR", _ERROR_CODES[failure.trouble or failure.kind], failure.message)
+    return Outcome("FAILED", "PROVIDER_ERROR", error_code(failure), failure.message)
+
+
+def error_code(failure: ProviderFailed) -> str:
+    """Name a model's failure as the API does."""
+    return _ERROR_CODES[failure.trouble or failure.kind]

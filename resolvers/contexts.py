@@ -3,7 +3,7 @@
 from typing import NamedTuple
 from uuid import UUID
 
-from chat.compactions import NEVER, compacts_at
+from chat.compactions import NEVER, Begun, compacts_at
 from chat.contexts import Window
 from chat.ideas import Idea
 from db.scopes import Row
@@ -26,6 +26,6 @@ async def of_chat(operation: Operation, chat: Row, model_id: UUID | None) -> Con
     return Context(asked, given.window, None if is_never else compacts_at(given.window.limit, works.settings))
 
 
-async def compact(operation: Operation, chat_id: UUID) -> Row:
+async def compact(operation: Operation, chat_id: UUID) -> Begun:
     """Begin a compaction."""
     return await operation.works.compactions.compact(operation.viewer, chat_id)

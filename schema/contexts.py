@@ -13,6 +13,7 @@ from resolvers.operations import Operation
 from schema.errors import Payload, UserError, shown_as
 from schema.fields import Info, computed, mutation, query
 from schema.ids import local_id
+from schema.jobs import Job, dressed
 from schema.messages import Message
 from schema.models import Model
 
@@ -89,12 +90,16 @@ class ContextCompactPayload(Payload):
         description="A message of the role `SUMMARY`, `PENDING` until the summary is written: models are given the old messages till then.",
         default=None,
     )
+    job: Job | None = strawberry.field(
+        description="The job that writes it: `jobEvents` tells how far it is, and `jobCancel` stops it.", default=None
+    )
 
 
 async def _compact(
     info: Info, input: Annotated[ContextCompactInput, strawberry.argument(description="The chat.")]
 ) -> ContextCompactPayload:
-    return ContextCompactPayload(message=Message.of(await contexts.compact(info.context, local_id(input.chat_id, "Chat", path=["chatId"]))))
+    begun = await contexts.compact(info.context, local_id(input.chat_id, "Chat", path=["chatId"]))
+    return ContextCompactPayload(message=Message.of(begun.summary), job=dressed(begun.job))
 
 
 @strawberry.type

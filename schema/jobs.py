@@ -11,11 +11,13 @@ import strawberry
 
 from db.scopes import Row
 from errors import NotFound
+from loaders.pages import Page
 from resolvers import jobs
 from resolvers.batches import each, wider
 from resolvers.operations import Operation
+from schema.connections import After, Connection, First, asked
 from schema.errors import ErrorCode, Payload
-from schema.fields import Columns, Info, batch, column, mutation, query, subscription
+from schema.fields import Columns, Info, batch, column, mutation, names_of, query, subscription
 from schema.ids import type_and_id
 from schema.nodes import Node, kinds
 from subscriptions.jobs import JobStream
@@ -124,6 +126,16 @@ async def _job_events(info: Info, job_id: Annotated[strawberry.ID, strawberry.ar
     return Following(operation, await JobStream.begin(works.feeds, works.scopes, operation.viewer, asked_id))
 
 
+async def _jobs(
+    operation: Operation,
+    _: object,
+    first: First = None,
+    after: After = None,
+    status: Annotated[list[JobStatus] | None, strawberry.argument(description="Only jobs with one of these statuses.")] = None,
+) -> Page:
+    return await jobs.page(operation, asked(operation, first=first, after=after), statuses=names_of(status), dressed=dressed)
+
+
 class Following(AsyncIterable[Job]):
     """A job for one subscriber, as it goes on."""
 
@@ -141,6 +153,9 @@ class Following(AsyncIterable[Job]):
 @strawberry.type
 class Query:
     job: Job | None = query(_job, description="The job with this id; null when there is none, or none that you may see.")
+    jobs: Connection[Job] = query(
+        _jobs, multipliers=["first"], description="The jobs that you began, the newest first; those that ended long ago are gone."
+    )
 
 
 @strawberry.type
@@ -158,5 +173,7 @@ class Mutation:
 @strawberry.type
 class Subscription:
     job_events: AsyncGenerator[Job, None] = subscription(
-        _job_events, description="A job as it is, and again whenever it is further, until it has ended."
+        _job_events,
+        description="A job as it is, and again whenever it is further, until it has ended. Whenever you come, or come again, the first is "
+        "the job as it is then, so there is no cursor: one that has ended is told once.",
     )

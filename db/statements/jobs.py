@@ -48,6 +48,31 @@ async def by_ids(scope: Reading, tenant_id: UUID, job_ids: Sequence[UUID], colum
     return await scope.rows(_BY_IDS.text(columns), tenant_id, list(job_ids))
 
 
+_PAGE: Final = Projection(
+    """
+    SELECT {columns} FROM penny.jobs
+    WHERE tenant_id = $1 AND created_by = $2 AND ($3::text[] IS NULL OR status = ANY($3)) AND ($4::uuid IS NULL OR id < $4)
+    ORDER BY id DESC LIMIT $5
+    """,
+    Job,
+    always=("id", "kind"),
+)
+
+
+async def page(  # noqa: PLR0913 - the filters of the list
+    scope: Reading,
+    tenant_id: UUID,
+    user_id: UUID,
+    *,
+    statuses: Sequence[str] | None,
+    beyond: UUID | None,
+    limit: int,
+    columns: Columns | None = None,
+) -> list[Row]:
+    """Read a page of the jobs that a user began, the newest first."""
+    return await scope.rows(_PAGE.text(columns), tenant_id, user_id, statuses, beyond, limit)
+
+
 async def due(scope: Reading, kinds: Sequence[str], limit: int) -> list[Row]:
     """Find jobs of any tenant that nobody works on (as `penny_system`), those that are due longest first."""
     return await scope.rows(

@@ -10,6 +10,12 @@ from web.works import Process
 JOB = (
     "query ($id: ID!) { job(id: $id) { __typename id status progress createdAt finishedAt error { code } ... on BackgroundJob { kind } } }"
 )
+JOBS = """
+    query ($first: Int!, $after: String, $status: [JobStatus!]) {
+      jobs(first: $first, after: $after, status: $status) {
+        nodes { id status ... on BackgroundJob { kind } } edges { cursor node { __typename } } pageInfo { hasNextPage endCursor }
+      }
+    }"""
 NODE = "query ($id: ID!) { node(id: $id) { __typename id ... on Job { status } } }"
 
 
@@ -46,6 +52,25 @@ async def test_whoever_began_a_job_and_administrators_see_it_and_nobody_else(api
         assert (await blind.data(JOB, id=job_id))["job"] is None
         assert (await blind.data(NODE, id=job_id))["node"] is None
     assert (await bob.data(JOB, id=(await me(bob))["viewer"]["user"]["id"]))["job"] is None
+
+
+async def test_jobs_are_listed_for_whoever_began_them_the_newest_first(api: Api, process: Process) -> None:
+    owner = await api.sign_up()
+    bob = await member(owner, process, "creator")
+    seer = await viewer_of(bob, process)
+    ids = [await begun(process, seer) for _ in range(3)]
+    await begun(process, seer, by_penny=True)
+    await done(bob, "jobCancel", "job { id }", jobId=ids[1])
+    first = (await bob.data(JOBS, first=2))["jobs"]
+    assert [job["id"] for job in first["nodes"]] == [ids[2], ids[1]]
+    assert first["edges"][0]["node"] == {"__typename": "BackgroundJob"}
+    assert first["pageInfo"]["hasNextPage"] is True
+    rest = (await bob.data(JOBS, first=2, after=first["pageInfo"]["endCursor"]))["jobs"]
+    assert ([job["id"] for job in rest["nodes"]], rest["pageInfo"]["hasNextPage"]) == ([ids[0]], False)
+    assert [job["id"] for job in (await bob.data(JOBS, first=9, status=["CANCELLED"]))["jobs"]["nodes"]] == [ids[1]]
+    assert (await owner.data(JOBS, first=9))["jobs"]["nodes"] == [], "what others began is found by its id"
+    assert await code_of(owner, JOBS, first=9, after=first["pageInfo"]["endCursor"]) == "BAD_USER_INPUT"
+    assert await code_of(api.as_(None), JOBS, first=9) == "UNAUTHENTICATED"
 
 
 async def test_a_job_is_stopped_by_those_who_see_it(api: Api, process: Process) -> None:

@@ -1,5 +1,6 @@
 """A long conversation is summarised where everybody sees it; models are given the summary, and nothing of the tree goes away."""
 
+import asyncio
 from itertools import pairwise
 from typing import Any
 
@@ -21,6 +22,7 @@ CHAT = """
       messages(last: 50) { nodes { id role status parts { __typename
         ... on TextPart { text } ... on NoticePart { kind } ... on SummaryPart { text tokensSaved coversThrough { id } } } } }
     } } }"""
+JOB_EVENTS = "subscription ($id: ID!) { jobEvents(jobId: $id) { id status progress finishedAt error { code message } } }"
 KEEP = 2
 QUESTIONS = [f"Question number {number} about swallows and their long way south" for number in range(4)]
 
@@ -103,6 +105,46 @@ async def test_what_a_summary_saves_is_what_the_context_has_less(lonely: dict[st
                 await answered(ada, chat_id, question)
 
 
+async def followed_job(api: Api, job_id: str, *, then: asyncio.Event | None = None) -> list[Any]:
+    """A job as it goes on, until it has ended; `then` is set when it has come further."""
+    told: list[Any] = []
+    async for payload in api.subscribe(JOB_EVENTS, id=job_id):
+        told.append(payload["data"]["jobEvents"])
+        if then is not None and told[-1]["progress"]:
+            then.set()
+    return told
+
+
+async def test_the_job_of_a_summary_is_found_and_followed_from_whenever_one_comes(lonely: dict[str, str]) -> None:
+    """The model says half of it and waits until that is told; who comes late is told the end."""
+    async with FaultServer() as endpoint:
+        told_of = asyncio.Event()
+        given = {
+            "PENNY_JOB_SWEEP_SECONDS": "0.05", "PENNY_JOB_BEAT_SECONDS": "0.1", "PENNY_CONTEXT_KEEP_MESSAGES": "0",
+            "PENNY_CONTEXT_SUMMARY_TOKENS": "100", "PENNY_MODEL_PROVIDER": "openai", "PENNY_MODEL_BASE_URL": endpoint.base_url,
+            "PENNY_MODEL_NAME": "m",
+        }  # fmt: skip
+        endpoint.plan("m", WELL, WELL, Fault(hang_at=6, hang=told_of))
+        async with running_server({**lonely, **given}) as server, Api(server.url) as api:
+            ada = await api.sign_up()
+            chat_id = await new_chat(ada)
+            for question in QUESTIONS[:2]:
+                await answered(ada, chat_id, question)
+            fields = "job { __typename id status ... on BackgroundJob { kind } } message { id }"
+            begun = await done(ada, "contextCompact", fields, chatId=chat_id)
+            job_id = begun["job"].pop("id")
+            assert begun["job"] == {"__typename": "BackgroundJob", "status": "QUEUED", "kind": "context_compact"}
+            listed = (await ada.data("{ jobs(first: 5) { nodes { __typename id createdAt } } }"))["jobs"]["nodes"]
+            assert [job["id"] for job in listed] == [job_id]
+            told = await followed_job(ada, job_id, then=told_of)
+            late = await followed_job(ada, job_id)
+    assert (told[-1]["status"], told[-1]["progress"], told[-1]["error"]) == ("SUCCEEDED", 1, None)
+    steps = [job["progress"] for job in told if job["progress"] is not None]
+    assert steps == sorted(steps)
+    assert any(0 < step < 1 for step in steps)
+    assert late == [told[-1]]
+
+
 async def test_short_chats_and_busy_ones_are_not_compacted(talking: Api) -> None:
     chat_id = await new_chat(talking)
     assert (await refused(talking, "contextCompact", chatId=chat_id))["code"] == "CONFLICT"
@@ -153,8 +195,10 @@ async def test_a_model_that_gives_no_summary_leaves_a_notice_and_the_context_as_
             for question in QUESTIONS[:2]:
                 assert (await answered(ada, chat_id, question)).end["status"] == "COMPLETED"
             before = await chat_of(ada, chat_id)
-            await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+            job_id = (await done(ada, "contextCompact", "job { id }", chatId=chat_id))["job"]["id"]
             chat, summary = await summarised(ada, chat_id)
+            job = (await followed_job(ada, job_id))[-1]
+    assert (job["status"], job["error"]["code"]) == ("FAILED", "PROVIDER_REFUSED")
     assert (summary["status"], summary["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
     assert chat["context"] == before["context"]
     assert chat["messages"]["nodes"][:-1] == before["messages"]["nodes"]

@@ -196,7 +196,7 @@ async def test_a_summary_behind_a_question_is_no_answer_to_it(unattended: Proces
     works, ada, chat = world.works, world.editors[0], world.chat(0)
     question = next(row for row in world.tree.messages.values() if row["role"] == "USER" and row["depth"] == 4)
     await works.trees.go_to(ada, chat["id"], question["id"], None)
-    summary = await works.compactions.compact(ada, chat["id"])
+    summary = (await works.compactions.compact(ada, chat["id"])).summary
     await world.look()
     before = world.tree
     assert world.tree.messages[summary["id"]]["parent_id"] == question["id"]

@@ -131,8 +131,8 @@ SEED = f"""
     INSERT INTO penny.facts (tenant_id, id, era, xact, at, type, subject_id, details)
         SELECT {made_id(TENANT, number="0")}, {made_id(FACT)}, 1, 100 + n, {AGO},
             CASE WHEN n % 3 = 0 THEN 'RUN_STARTED' ELSE 'CHAT_CREATED' END, {made_id(CHAT)}, '{{}}' FROM {each(20000, 40)};
-    INSERT INTO penny.jobs (tenant_id, id, kind, key, status, due_at)
-        SELECT {made_id(TENANT, number="0")}, {made_id(JOB)}, 'export', n::text,
+    INSERT INTO penny.jobs (tenant_id, id, kind, key, created_by, status, due_at)
+        SELECT {made_id(TENANT, number="0")}, {made_id(JOB)}, 'export', n::text, {made_id(USER, number="n % 2")},
             CASE WHEN n % 500 = 0 THEN 'QUEUED' WHEN n % 500 = 1 THEN 'RUNNING' ELSE 'SUCCEEDED' END, {AGO} FROM {each(3000, 20)};
     INSERT INTO penny.document_manifests (tenant_id, id, client, version, document_count, created_by)
         SELECT {made_id(TENANT, number="0")}, {made_id(MANIFEST)}, 'mobile', n::text, 50, {made_id(USER, number="0")} FROM {each(80, 3)};
@@ -448,6 +448,7 @@ HOT = {
     "a page of a manifest's documents": Hot(
         lambda scope: documents.pages_of_documents(scope, WHALE, [some_id(MANIFEST, 0, 1)], beyond=None, limit=LIMIT), 2100, optional=True
     ),
+    "jobs that somebody began": Hot(lambda scope: jobs.page(scope, WHALE, WHALE_USER, statuses=None, beyond=None, limit=LIMIT), 2 * LIMIT),
     "jobs that are due": Hot(lambda scope: jobs.due(scope, ["export"], LIMIT), LIMIT, system=True),
     **of_columns("id"),
     "a mail that is due": Hot(lambda scope: mails.claim(scope, now=NOW, until=NOW), 4, system=True),

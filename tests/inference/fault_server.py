@@ -39,6 +39,7 @@ class Fault:
     cut_at: int | None = None
     cut: asyncio.Event | None = None  # cut when it is set, so that what was sent has been read; at once without it
     hang_at: int | None = None
+    hang: asyncio.Event | None = None  # go on when it is set; never without it
     malformed_at: int | None = None
     error_at: tuple[int, FailureKind] | None = None
     silent_goodbye: bool = False  # end the body without the stream's ending
@@ -147,7 +148,7 @@ async def _pieces(request: web.Request, speech: Speech, fault: Fault) -> AsyncIt
             await _cut(request, fault)
             return
         if place == fault.hang_at:
-            await asyncio.Event().wait()
+            await (fault.hang or asyncio.Event()).wait()
         if place == fault.malformed_at:
             yield speech.malformed()
             return
