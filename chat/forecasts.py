@@ -1,32 +1,74 @@
 """What would become of a question, said before it is asked."""
 
+from typing import NamedTuple
+from uuid import UUID
+
 from auth.viewers import Viewer
+from chat.contexts import ContextOverflow
 from chat.drafts import check_length, check_texts
 from chat.ideas import Idea, Ideas
 from chat.routes import Taken, taken
 from db.scopes import Reads
 from inference.attempts import Attempt
-from inference.models import ProviderFailed
-from inference.offers import ModelIsUnavailable
+from inference.deployments import Deployment
+from inference.offers import ModelIsUnavailable, Models
 from inference.routing import Router
+from inference.selection import NobodyFits
 from settings import Settings
+
+
+class Candidate(NamedTuple):
+    """A place that could answer, whether it could be asked now, and why or why not."""
+
+    deployment_id: UUID
+    model: str
+    region: str | None
+    available: bool
+    reason: str
+
+    @classmethod
+    def of(cls, deployment: Deployment, *, available: bool, reason: str) -> "Candidate":
+        """A deployment that was considered."""
+        return cls(deployment.id, deployment.model.key, deployment.region, available, reason)
+
+
+class Forecast(NamedTuple):
+    """Who would be asked, None for nobody; why, in words; and all that could be, those first that are preferred."""
+
+    taken: Taken | None
+    reason: str
+    candidates: list[Candidate]
 
 
 class Forecasts:
     """Says who would answer, as things stand now; nothing is asked, booked or written."""
 
-    def __init__(self, *, ideas: Ideas, router: Router, settings: Settings) -> None:
+    def __init__(self, *, ideas: Ideas, models: Models, router: Router, settings: Settings) -> None:
         self._ideas = ideas
+        self._models = models
         self._router = router
         self._settings = settings
 
-    async def route(self, viewer: Viewer, idea: Idea, reads: Reads) -> Taken:
-        """Say who would be asked, and why; raises what saying it would raise, and `ModelIsUnavailable` where nobody could be asked."""
+    async def route(self, viewer: Viewer, idea: Idea, reads: Reads) -> Forecast:
+        """Say who would be asked, and why, or why nobody could be; raises what is wrong with the question itself."""
         check_texts(idea.texts, self._settings)
         check_length(idea.max_output_tokens)
-        prepared = await self._ideas.prepared(viewer, idea, reads)
         try:
+            prepared = await self._ideas.prepared(viewer, idea, reads)
             decision = await self._router.explain(prepared.policy, prepared.given.request(), chat_id=idea.chat_id)
-        except ProviderFailed as failure:
-            raise ModelIsUnavailable(failure.message) from failure
-        return taken(prepared.policy, Attempt.imagined(decision.deployment, decision.reason))
+        except NobodyFits as nobody:
+            return Forecast(None, nobody.message, [Candidate.of(one, available=False, reason=why) for one, why in nobody.misfits])
+        except ContextOverflow as overflow:
+            return Forecast(None, overflow.message, [])
+        except ModelIsUnavailable as unavailable:
+            return Forecast(None, unavailable.message, await self._unasked(viewer, idea))
+        candidates = [Candidate.of(one.deployment, available=one.available, reason=one.reason) for one in decision.considered]
+        who = taken(prepared.policy, Attempt.imagined(decision.deployment, decision.reason))
+        return Forecast(who, decision.reason, candidates)
+
+    async def _unasked(self, viewer: Viewer, idea: Idea) -> list[Candidate]:
+        """Say of the places of the model that was named why nobody is asked there."""
+        if idea.model_id is None or (model := await self._models.find(viewer.tenant_id, viewer.user_id, idea.model_id)) is None:
+            return []
+        found = await self._models.unasked(viewer.tenant_id, viewer.user_id, idea.model_id)
+        return [Candidate(place.id, model.key, place.region, available=False, reason=why) for place, why in found]

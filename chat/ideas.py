@@ -65,14 +65,14 @@ class Ideas:
         policy = await self._models.policy_for(*who, model_id, idea.policy_id)
         return Prepared(model_id, found.model_id, policy, self._given(idea, found, policy.readers))
 
-    async def looked_at(self, viewer: Viewer, idea: Idea, reads: Reads) -> tuple[UUID, Given]:
+    async def looked_at(self, viewer: Viewer, idea: Idea, reads: Reads) -> tuple[Model, Given]:
         """Say what which model would be given, even one that cannot be asked now; raises `NotFound` for one that is not there."""
         who, found = (viewer.tenant_id, viewer.user_id), await self._found(viewer, idea, reads)
         offering = await self._models.offering(*who)
         model_id = found.model_id or offering.default_model_id
         if (model := await self._models.find(*who, model_id)) is None:
             raise NotFound("There is no Model with this id.", path=("model",))
-        return model_id, self._given(idea, found, readers_of(offering, model_id, None) or [model])
+        return model, self._given(idea, found, readers_of(offering, model_id, None) or [model])
 
     async def _found(self, viewer: Viewer, idea: Idea, reads: Reads) -> _Found:
         cipher = await self._keyring.cipher(viewer.tenant_id)

@@ -53,6 +53,16 @@ def misfit(deployment: Deployment, need: Need, policy: Policy) -> str | None:
     return None
 
 
+def misfits(policy: Policy, need: Need) -> list[tuple[Deployment, str]]:
+    """Return the candidates of a policy that can never answer this, each with why."""
+    return [(one, why) for one in policy.candidates if (why := misfit(one, need, policy)) is not None]
+
+
+def cooling(standing: Standing) -> str:
+    """Say for how long a deployment is left alone."""
+    return f"cooling down for {standing.cools_for_ms / 1000:.1f} s"
+
+
 def hindered(booking: Booking) -> str:
     """Say why a deployment may not be asked now."""
     seconds = f"{booking.wait_ms / 1000:.1f} s"

@@ -113,6 +113,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         """As what its health and limits are kept."""
         return standing_of(self.id, self.credential_id)
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether anything may be asked here."""
+        return not (self.drained or self.lacks_key)
+
 
 class StoredRule(msgspec.Struct, frozen=True):
     """After one of these failures, these models are asked."""
@@ -151,7 +156,7 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
 
     def usable(self, model_id: UUID) -> list[Place]:
         """The places of a model that may be chosen."""
-        return [place for place in self.places_of(model_id) if not (place.drained or place.lacks_key)]
+        return [place for place in self.places_of(model_id) if place.is_usable]
 
     def price_of(self, model: OfferedModel, at: datetime) -> Price | None:
         """What a model costs this viewer: in the place that comes first, or with a key of the tenant's where there is none."""

@@ -18,7 +18,7 @@ from events.revocations import Revocations, Revoked
 from inference.attempts import Attempt
 from inference.deployments import Capability, Model, Policy
 from inference.holdings import with_own
-from inference.offerings import OfferedModel, Offering, StoredPolicy
+from inference.offerings import OfferedModel, Offering, Place, StoredPolicy
 from settings import Settings
 
 
@@ -113,6 +113,11 @@ class Models:
             raise ModelIsUnavailable("The model cannot be asked any more.")
         return chosen if policy is not None else msgspec.structs.replace(chosen, max_retries=self._retries)
 
+    async def unasked(self, tenant_id: UUID, user_id: UUID, model_id: UUID) -> list[tuple[Place, str]]:
+        """Return the places of a model where nothing can be asked, each with why."""
+        places = (await self.offering(tenant_id, user_id)).places_of(model_id)
+        return [(place, "it is drained" if place.drained else "nobody's key is there for it") for place in places if not place.is_usable]
+
     @contextlib.asynccontextmanager
     async def changing(self, viewer: Viewer) -> AsyncIterator[tuple[Writing, Offering]]:
         """Change what the tenant can ask, alone: a scope, and all that there is while it is open. Then every process hears of it."""
@@ -163,7 +168,7 @@ def readers_of(offering: Offering, model_id: UUID | None, policy: StoredPolicy |
 def _first(offering: Offering, policy: StoredPolicy | None) -> UUID:
     """The model that is asked where none is named."""
     places = [offering.places[place_id] for place_id in (policy.candidates if policy else ()) if place_id in offering.places]
-    return next((place.model_id for place in places if not (place.drained or place.lacks_key)), offering.default_model_id)
+    return next((place.model_id for place in places if place.is_usable), offering.default_model_id)
 
 
 def check_answers(offering: Offering, model_id: UUID, *, path: Sequence[str]) -> OfferedModel:

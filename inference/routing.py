@@ -16,7 +16,7 @@ import msgspec
 from uuid_utils.compat import uuid7
 
 from inference.attempts import Attempt, Counting, usage_of
-from inference.candidates import TEXT_ONLY, Need, in_words
+from inference.candidates import TEXT_ONLY, Need, cooling, in_words, misfits
 from inference.continuing import Rest, Seam, begun, continued
 from inference.deployments import Capability, Deployment, MidStream, Policy
 from inference.models import NO_USAGE, Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage, estimated_usage
@@ -40,11 +40,20 @@ class Rerouted(msgspec.Struct, frozen=True):
 RouteEvent = TextDelta | ReasoningDelta | Rerouted | Finished
 
 
+class Considered(msgspec.Struct, frozen=True):
+    """A deployment that could be asked, whether it could be now, and what speaks for it or against it."""
+
+    deployment: Deployment
+    available: bool
+    reason: str
+
+
 class Decision(msgspec.Struct, frozen=True):
-    """Who would be asked, and why, in words."""
+    """Who would be asked, and why, in words; and all that were considered, those first that are preferred."""
 
     deployment: Deployment
     reason: str
+    considered: tuple[Considered, ...] = ()
 
 
 class Router:
@@ -84,14 +93,19 @@ class Router:
         self, policy: Policy, request: ModelRequest, *, chat_id: UUID | None = None, capabilities: frozenset[Capability] = TEXT_ONLY
     ) -> Decision:
         """Say who would be asked now, without asking or booking; raises `ProviderFailed` where nobody fits."""
-        choices = await self.selection.choices(policy, Need.of(request, _needed(request, capabilities, policy)), chat_id)
+        need = Need.of(request, _needed(request, capabilities, policy))
+        choices = await self.selection.choices(policy, need, chat_id)
         standings = await self.standings.look([one.deployment.standing_id for one in choices])
-        passed: list[tuple[Deployment, str]] = []
-        for choice, standing in zip(choices, standings, strict=True):
-            if standing.cools_for_ms == 0:
-                return Decision(choice.deployment, in_words(choice.why, passed))
-            passed.append((choice.deployment, f"cooling down for {standing.cools_for_ms / 1000:.1f} s"))
-        return Decision(choices[0].deployment, f"All cool down; it comes first when its pause is over. {choices[0].why}")
+        considered = [
+            Considered(choice.deployment, standing.cools_for_ms == 0, choice.why if standing.cools_for_ms == 0 else cooling(standing))
+            for choice, standing in zip(choices, standings, strict=True)
+        ]
+        every = (*considered, *(Considered(one, available=False, reason=why) for one, why in misfits(policy, need)))
+        for place, one in enumerate(considered):
+            if one.available:
+                passed = [(earlier.deployment, earlier.reason) for earlier in considered[:place]]
+                return Decision(one.deployment, in_words(one.reason, passed), every)
+        return Decision(choices[0].deployment, f"All cool down; it comes first when its pause is over. {choices[0].why}", every)
 
     def note_use(self, deployment: Deployment) -> None:
         """Note that the key of a tenant's or a member's is used, if it is one."""

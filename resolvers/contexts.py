@@ -23,7 +23,7 @@ async def of_chat(operation: Operation, chat: Row, model_id: UUID | None) -> Con
     works, idea = operation.works, Idea(chat_id=chat["id"], leaf_id=chat["head_message_id"], model_id=model_id)
     asked, given = await works.ideas.looked_at(operation.viewer, idea, operation.reads)
     is_never = works.settings.context_compact_percent == NEVER
-    return Context(asked, given.window, None if is_never else compacts_at(given.window.limit, works.settings))
+    return Context(asked.id, given.window, None if is_never else compacts_at(given.window.limit, works.settings))
 
 
 async def compact(operation: Operation, chat_id: UUID) -> Begun:

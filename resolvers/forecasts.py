@@ -9,6 +9,9 @@ from resolvers.operations import Operation
 
 
 async def route(operation: Operation, idea: Idea) -> Row:
-    """Say who would answer."""
-    taken = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea), operation.reads)
-    return {**msgspec.structs.asdict(taken), "attempts": []}
+    """Say who would answer, or why nobody would."""
+    forecast = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea), operation.reads)
+    nobody = {"policy_id": idea.policy_id, "deployment_id": None, "model": None, "region": None, "credential_owner": None}
+    taken = nobody if forecast.taken is None else msgspec.structs.asdict(forecast.taken)
+    candidates = [candidate._asdict() for candidate in forecast.candidates]
+    return {**taken, "reason": forecast.reason, "attempts": [], "candidates": candidates}

@@ -112,7 +112,7 @@ def kept_until(operation: Operation, runs: Sequence[Row], needed: object) -> lis
 async def routes(operation: Operation, runs: Sequence[Row], needed: object) -> list[Row | None]:  # noqa: ARG001 - a batch's arguments
     """Tell how each run was routed, by its last attempt; None before the first."""
     found = await operation.questions.attempts_by_run.load_many([run["id"] for run in runs])
-    return [{**attempts[-1], "attempts": attempts} if attempts else None for attempts in found]
+    return [{**attempts[-1], "attempts": attempts, "candidates": []} if attempts else None for attempts in found]
 
 
 async def cancel(operation: Operation, id: UUID) -> tuple[Row, bool]:

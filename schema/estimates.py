@@ -57,6 +57,10 @@ class CostEstimate:
     )
     price: ModelPrice | None = batch(_prices, needs=["price"], description="The price that the expected cost follows from.")
     model: Model = visible(models.by_ids, column="model_id", description="The model that would be asked first.")
+    unavailable: str | None = column(
+        "unavailable",
+        description="Why the model cannot be asked now, in words: the estimate is of what it would cost with a key; else null.",
+    )
 
 
 Input = Annotated[RunEstimateInput, strawberry.argument(description="What you might say.")]

@@ -80,6 +80,21 @@ shown_as(
 )
 
 
+@strawberry.type(description="A place that could answer a question.")
+class RouteCandidate:
+    __source__: ClassVar[str] = "row"
+
+    row: strawberry.Private[Any]
+
+    deployment: ModelDeployment | None = visible(
+        models.deployments_by_ids, column="deployment_id", description="The place; null where you may not see models."
+    )
+    model: str = column("model", description="The key of its model.")
+    region: str | None = column("region", description="Where it runs.")
+    available: bool = column("available", description="Whether it could be asked now.")
+    reason: str = column("reason", description="What speaks for it, or why it cannot be asked, in words.")
+
+
 @strawberry.type(description="Who answers a run, and why.")
 class RouteDecision:
     __source__: ClassVar[str] = "row"
@@ -94,12 +109,19 @@ class RouteDecision:
     chosen: ModelDeployment | None = visible(
         models.deployments_by_ids,
         column="deployment_id",
-        description="Who was chosen last; null where it is gone, or you may not see models.",
+        description="Who was chosen last; null where it is gone, nobody could be, or you may not see models.",
     )
-    model: str = column("model", description="The key of the model that was chosen.")
+    model: str | None = column("model", description="The key of the model that was chosen; null where nobody could be (`explainRoute`).")
     region: str | None = column("region", description="Where it runs.")
-    credential_owner: CredentialOwner = column("credential_owner", convert=CredentialOwner, description="Whose key pays.")
-    reason: str = column("reason", description="Why it was chosen, in words, and who was passed over.")
+    credential_owner: CredentialOwner | None = column(
+        "credential_owner", convert=CredentialOwner, description="Whose key pays; null where nobody could be chosen."
+    )
+    reason: str = column("reason", description="Why it was chosen, in words, and who was passed over; or why nobody could be.")
+    candidates: list[RouteCandidate] = nested(
+        Column("candidates"),
+        description="All places that could be asked, those first that are preferred, each with what speaks for it or against it: told by "
+        "`explainRoute`, and empty elsewhere.",
+    )
     attempts: list[RouteAttempt] = nested(Column("attempts"), description="All that was tried so far, in order.")
 
 
@@ -130,7 +152,7 @@ class Query:
     explain_route: RouteDecision = query(
         _explain,
         scopes=["models:read"],
-        description="Who would answer a question now, and why. Nothing is asked.",
+        description="Who would answer a question now, and why, or why nobody could. Nothing is asked.",
         cost=10,
         kept_for=KeptFor.NOBODY,
     )

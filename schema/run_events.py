@@ -55,7 +55,7 @@ class RunQueued(RunEvent):
 
 
 def _decision(taken: Taken) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(taken), "attempts": []}
+    return {**msgspec.structs.asdict(taken), "attempts": [], "candidates": []}
 
 
 async def _next_deployments(operation: Operation, following: Sequence[Taken], needed: object) -> list[Row | None]:  # noqa: ARG001 - a link's

@@ -209,7 +209,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             estimates=Estimates(ideas=ideas, settings=settings),
             policies=RoutingPolicies(models, settings),
             router=router,
-            forecasts=Forecasts(ideas=ideas, router=router, settings=settings),
+            forecasts=Forecasts(ideas=ideas, models=models, router=router, settings=settings),
             search=Search(embedder=embedder, settings=settings),
             tenant_changes=TenantChanges(scopes=scopes, revocations=revocations),
             documents=registry,

@@ -18,7 +18,7 @@ from web.works import Process
 ESTIMATE = """
     query ($input: RunEstimateInput!) { estimateRun(input: $input) {
       inputTokens expectedOutputTokens maxOutputTokens maxCost { amount currency } expectedCost { amount currency } price { version }
-      model { key } } }"""
+      model { key } unavailable } }"""
 
 
 async def estimated(api: Api, text: str = "Hello there", **given: Any) -> Any:
@@ -36,6 +36,18 @@ async def test_an_answer_is_estimated_by_the_price_of_its_model(api: Api) -> Non
     # A token for each byte, and the longest answer.
     assert estimate["maxCost"] == {"amount": "0.010808", "currency": "EUR"}
     assert estimate["price"]["version"].startswith("tenant/")
+
+
+async def test_a_model_that_nobody_has_a_key_for_is_estimated_and_said_to_lack_one(api: Api) -> None:
+    owner = await api.sign_up()
+    model = await model_named(owner, "openai/gpt-5")
+    estimate = await estimated(owner, "x" * 400, modelId=model["id"], maxOutputTokens=500)
+    assert estimate["unavailable"] == "GPT-5 cannot be asked: it is drained, or nobody's key is there for it."
+    assert (estimate["model"], estimate["inputTokens"], estimate["price"]) == (
+        {"key": "openai/gpt-5"}, 104, {"version": model["price"]["version"]},
+    )  # fmt: skip
+    assert Decimal(estimate["expectedCost"]["amount"]) > 0
+    assert (await estimated(owner))["unavailable"] is None
 
 
 async def test_what_was_said_before_is_read_again(api: Api) -> None:
@@ -87,12 +99,6 @@ async def test_only_who_reads_a_chat_has_it_estimated(api: Api, process: Process
 async def test_what_could_not_be_said_is_not_estimated(api: Api, given: dict[str, Any], code: str) -> None:
     owner = await api.sign_up()
     assert await code_of(owner, ESTIMATE, input={"content": [{"text": "Hi"}]} | given) == code
-
-
-async def test_a_model_without_a_key_is_not_estimated(api: Api) -> None:
-    owner = await api.sign_up()
-    gpt = await model_named(owner, "openai/gpt-5")
-    assert await code_of(owner, ESTIMATE, input={"content": [{"text": "Hi"}], "modelId": gpt["id"]}) == "MODEL_UNAVAILABLE"
 
 
 def test_the_highest_cost_is_the_dearest_class_at_the_dearest_place() -> None:

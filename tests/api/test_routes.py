@@ -14,7 +14,10 @@ DEPLOYMENT = f"""
     }}"""
 EXPLAIN = """
     query ($input: RunEstimateInput!) {
-      explainRoute(input: $input) { model region reason credentialOwner policy { id } chosen { id } attempts { number } }
+      explainRoute(input: $input) {
+        model region reason credentialOwner policy { id } chosen { id } attempts { number }
+        candidates { deployment { id } model region available reason }
+      }
     }"""
 
 
@@ -52,7 +55,10 @@ async def test_a_route_is_explained_without_asking_anybody(api: Api) -> None:
     deployment_id = await own_deployment(ada)
     said: dict[str, Any] = {
         "model": "platform/scripted", "region": None, "reason": "It is the only one that fits.", "credentialOwner": "PLATFORM",
-        "policy": None, "chosen": {"id": deployment_id}, "attempts": [],
+        "policy": None, "chosen": {"id": deployment_id}, "attempts": [], "candidates": [{
+            "deployment": {"id": deployment_id}, "model": "platform/scripted", "region": None, "available": True,
+            "reason": "It is the only one that fits.",
+        }],
     }  # fmt: skip
     assert await explained(ada) == said
     chat_id = await new_chat(ada)
@@ -61,10 +67,13 @@ async def test_a_route_is_explained_without_asking_anybody(api: Api) -> None:
     assert (await ada.data(DEPLOYMENT, id=deployment_id))["node"]["stats"]["requests"] == 1
 
 
-async def test_a_model_that_nobody_has_a_key_for_has_no_route(api: Api) -> None:
+async def test_a_model_that_nobody_has_a_key_for_has_no_route_and_it_is_said_why(api: Api) -> None:
     ada = await api.sign_up()
     model_id = (await model_named(ada, "openai/gpt-5"))["id"]
-    assert await code_of(ada, EXPLAIN, input={"content": [{"text": "x"}], "modelId": model_id}) == "MODEL_UNAVAILABLE"
+    assert await explained(ada, modelId=model_id) == {
+        "model": None, "region": None, "reason": "GPT-5 cannot be asked: it is drained, or nobody's key is there for it.",
+        "credentialOwner": None, "policy": None, "chosen": None, "attempts": [], "candidates": [],
+    }  # fmt: skip
 
 
 async def test_a_message_of_another_chat_is_not_found(api: Api) -> None:

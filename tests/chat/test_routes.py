@@ -12,6 +12,7 @@ import pytest
 from inference.models import FailureKind
 from stack.addresses import Addresses
 from tests.api.people import done, refused
+from tests.api.test_routes import explained
 from tests.chat.houses import EVENTS, House
 from tests.chat.talking import Heard, ask, hear, new_chat, say
 from tests.db.databases import connected
@@ -249,3 +250,37 @@ async def test_without_a_policy_the_platform_s_own_model_answers(house: House) -
         heard.events.append(payload["data"]["runEvents"])
     assert heard.end["route"]["model"] == "platform/scripted"
     assert heard.end["route"]["credentialOwner"] == "PLATFORM"
+
+
+async def test_of_each_place_it_is_said_why_it_cannot_answer(house: House) -> None:
+    """One is in a region that is not allowed, one left alone after a failure; a question may be too long for all, or a key lacking."""
+    policy_id = await house.policy("a", "b", allowedRegions=["us"])
+    decision = await explained(house.api, modelId=house.models["b"], routingPolicyId=policy_id)
+    assert (decision["model"], decision["chosen"], decision["candidates"]) == (
+        "acme/b",
+        {"id": house.deployments["b"]},
+        [candidate(house, "b", "us", "It is the only one that fits.", available=True)],
+    )
+    nowhere = await house.policy("a", allowedRegions=["mars"])
+    decision = await explained(house.api, modelId=house.models["a"], routingPolicyId=nowhere)
+    assert (decision["chosen"], decision["policy"], decision["reason"]) == (
+        None, {"id": nowhere}, "No model that may be asked can answer this.",
+    )  # fmt: skip
+    assert decision["candidates"] == [candidate(house, "a", "eu", "not in an allowed region")]
+    decision = await explained(house.api, modelId=house.models["a"], content=[{"text": "x" * 40_000}])
+    assert (decision["chosen"], decision["candidates"]) == (None, [])
+    assert re.fullmatch(r"The message takes about 10,\d+ tokens, and [\d,]+ can be read beside an answer.", decision["reason"])
+    house.plan("a", Fault(status=429, retry_after="300"))
+    await house.hear(await house.policy("a", maxRetries=0))
+    decision = await explained(house.api, modelId=house.models["a"])
+    (cooled,) = decision["candidates"]
+    assert (cooled["available"], cooled["reason"].startswith("cooling down for ")) == (False, True)
+    assert decision["reason"].startswith("All cool down;")
+    await done(house.api, "deploymentDrain", deploymentId=house.deployments["a"])
+    decision = await explained(house.api, modelId=house.models["a"])
+    assert (decision["chosen"], decision["candidates"]) == (None, [candidate(house, "a", "eu", "it is drained")])
+
+
+def candidate(house: House, letter: str, region: str, reason: str, *, available: bool = False) -> dict[str, Any]:
+    deployment = {"id": house.deployments[letter]}
+    return {"deployment": deployment, "model": f"acme/{letter}", "region": region, "available": available, "reason": reason}
