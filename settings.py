@@ -57,7 +57,10 @@ class Settings:
     log_level: str = setting("Least severity that is logged.", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("`json` for machines, `console` for people.", default="json", choices=("json", "console"))
     graphiql: bool = setting("Serve GraphiQL at `/graphiql`.", default=True)
-    introspection: bool = setting("Answer introspection queries.", default=True)
+    introspection: bool = setting(
+        "Answer introspection queries, and say what of the schema a mistaken document missed; without it only where the mistake is.",
+        default=True,
+    )
 
     database_url: Secret = setting("PostgreSQL address as the role `penny_app`: web and worker.")
     database_system_url: Secret = setting("PostgreSQL address as the role `penny_system`: sign-in, keys, sweeps.")
@@ -436,6 +439,7 @@ class Settings:
     graphql_max_cost: int = setting(
         "Most points a document may cost, before any resolver runs.", default=20_000, minimum=1, maximum=100_000_000
     )
+    graphql_max_directives: int = setting("Most directives at one place of a document.", default=5, minimum=1, maximum=1000)
     graphql_max_mutations: int = setting("Most mutations of one operation.", default=5, minimum=1, maximum=1000)
     graphql_max_page: int = setting("Largest page of a connection.", default=100, minimum=1, maximum=10_000)
     rate_limit_principal_points: int = setting(

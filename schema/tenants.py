@@ -105,7 +105,7 @@ class Tenant(Node):
         kept_for=KeptFor.STANDING,
         description="Its settings, by name, as far as they differ from the defaults. `trustedDocumentsOnly`: members without `api:admin` "
         "send nothing but documents of published manifests. `automaticDocuments`: clients may register documents by themselves. "
-        "`schemaClosed`: to its members the schema is not told, neither by introspection nor by suggestions.",
+        "`schemaClosed`: to its members the schema is not told, neither by introspection nor by what is said of mistakes.",
     )
     revision: int = column("revision", description="Counts its changes.")
 

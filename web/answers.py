@@ -36,7 +36,7 @@ def refused(error: PennyError) -> dict[str, Any]:
 
 def safe_error(error: GraphQLError, request_id: str) -> dict[str, Any]:
     """Show an error: our own in their words, a document's mistakes as they are, the rest masked and logged."""
-    cause = _cause(error)
+    cause = cause_of(error)
     shown: dict[str, Any] = {"message": error.message}
     if error.locations:
         shown["locations"] = [{"line": place.line, "column": place.column} for place in error.locations]
@@ -84,10 +84,10 @@ def _extensions(error: PennyError) -> dict[str, Any]:
 
 def is_outage(result: ExecutionResult) -> bool:
     """Whether something of a result is missing because a server was away."""
-    return any(isinstance(_cause(error), Unavailable) for error in result.errors or ())
+    return any(isinstance(cause_of(error), Unavailable) for error in result.errors or ())
 
 
-def _cause(error: GraphQLError) -> BaseException | None:
+def cause_of(error: GraphQLError) -> BaseException | None:
     """Find what was raised first; a GraphQLError all the way down is a mistake of the document or its variables."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):

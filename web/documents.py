@@ -21,12 +21,15 @@ from graphql import (
 from errors import Code
 from settings import Settings
 from web.costs import Measures, Refused, check, check_variables
+from web.directives import most_directives
 from web.keeping import Keeping, TtlIsWritten
 from web.overlaps import crowded
 from web.shelves import Origin, Shelves
 from web.spending import Shares
+from web.veils import veiled
 
 MOST_ERRORS: Final = 10
+RULES: Final = (*specified_rules, TtlIsWritten)
 TOO_DEEP: Final = "The document is nested too deeply."
 UNNAMED: Final = "Name one of the document's operations in `operationName`."
 
@@ -74,10 +77,8 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, settings: Settings, *, is_open: bool = True) -> None:
         self.schema = schema
         self.settings = settings
-        # Whether what is wrong is told with suggestions, and the schema when it is asked for.
+        # Whether the schema is told: when it is asked for, and in what is said of mistakes.
         self.is_open = is_open and settings.introspection
-        rules = (*specified_rules, TtlIsWritten)
-        self._rules = rules if self.is_open else (*rules, NoSchemaIntrospectionCustomRule)
         self.shelves: Shelves[_Kept] = Shelves(documents=settings.graphql_cached_documents, characters=settings.graphql_cached_characters)
 
     def prepare(self, text: str, operation_name: str | None, variables: Mapping[str, Any], origin: Origin = Origin.MEMBER) -> Prepared:
@@ -130,10 +131,19 @@ class Documents:
             raise _too_deep(400) from None
         if crowded(document):
             raise DocumentIsBad([GraphQLError("Too many fields overlap.", extensions={"code": Code.COST_LIMIT})], status=422)
-        errors = validate(self.schema, document, self._rules, max_errors=MOST_ERRORS, hide_suggestions=not self.is_open)
-        if errors:
+        if "@" in text and (count := most_directives(document)) > (most := self.settings.graphql_max_directives):
+            extensions = {"code": Code.COST_LIMIT, "requested": count, "maximum": most}
+            raise DocumentIsBad([GraphQLError("There are too many directives at one place.", extensions=extensions)], status=422)
+        if errors := self._mistakes(document):
             raise DocumentIsBad([_coded(error, Code.GRAPHQL_VALIDATION_FAILED) for error in errors], status=422)
         return _Kept(document)
+
+    def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
+        """Validate a document. Of a schema that is closed nothing is told, and so no more than one mistake looked for."""
+        if self.is_open:
+            return validate(self.schema, document, RULES, max_errors=MOST_ERRORS)
+        errors = validate(self.schema, document, (*RULES, NoSchemaIntrospectionCustomRule), max_errors=1, hide_suggestions=True)
+        return veiled(self.schema, document, errors[0]) if errors else []
 
 
 def _coded(error: GraphQLError, code: Code) -> GraphQLError:

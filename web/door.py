@@ -24,6 +24,7 @@ from web.requests import Asked, BadRequest
 from web.shelves import Origin
 from web.subscribers import Subscribers
 from web.subscriptions import Subscription
+from web.veils import veiled_result
 from web.works import Process
 
 ANY_KIND: Final = frozenset(OperationType)
@@ -137,7 +138,7 @@ class Door:
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         """Run a query or a mutation to its end, and give back what it did not cost."""
         running = self._changing if prepared.kind is OperationType.MUTATION else self._executed
-        result = await running(prepared, operation, variables)
+        result = self._shown(await running(prepared, operation, variables), operation)
         if (charge := operation.charge) is not None:
             self.settle(operation, result, prepared.shares.of(charge.requested, result.data))
         return result
@@ -156,6 +157,12 @@ class Door:
         finally:
             for tenant_id in {one.tenant_id for one in (before, operation.credential) if one is not None}:
                 await self.process.versions.renew(tenant_id)
+
+    def _shown(self, result: ExecutionResult, operation: Operation) -> ExecutionResult:
+        """Say no more of the schema than the caller's tenant lets be seen."""
+        if result.errors and not self._desk(operation).documents.is_open:
+            result.errors = veiled_result(result.errors)
+        return result
 
     async def _executed(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         if (compiled := await self._planned(prepared, operation, variables)) is not None:
@@ -195,7 +202,7 @@ class Door:
             hide_suggestions=not self._desk(operation).documents.is_open,
         )  # fmt: skip
         if isinstance(executor, list):
-            return ExecutionResult(data=None, errors=executor)
+            return self._shown(ExecutionResult(data=None, errors=executor), operation)
         begun = create_source_event_stream(executor)
         source = begun if isinstance(begun, ExecutionResult | AsyncIterable) else await begun
         if isinstance(source, ExecutionResult):
