@@ -18,7 +18,7 @@ GRAPHIQL := web/graphiql/dist/index.html
 
 include tools.mk
 
-.PHONY: help run test reference chaos mutants check schema migration sizes bench clients fmt environment lock
+.PHONY: help run test reference chaos siege mutants check schema migration sizes bench clients fmt environment lock
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ reference: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Run the tests that operati
 
 chaos: $(ENVIRONMENT) ## Kill the worker of each of a hundred answers and more, and web processes beside; CHAOS and PENNY_CHAOS_SEED choose how many and when.
 	@PENNY_CHAOS=$(or $(CHAOS),120) $(PYTHON) -m pytest -n 0 -s tests/chat/test_chaos.py tests/chat/test_outages.py
+
+siege: $(ENVIRONMENT) ## Let ten thousand connect and say nothing, in eight ways, and print what they cost; SIEGE says how many.
+	@PENNY_SIEGE=$(or $(SIEGE),10000) $(PYTHON) -m pytest -n 0 -s tests/web/test_sieges.py
 
 mutants: $(ENVIRONMENT) ## Break the compiler on purpose, in each way that is known, and print which trial noticed it.
 	@$(PYTHON) -m tests.execution.mutants

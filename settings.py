@@ -473,7 +473,10 @@ class Settings:
         "What each process grants of a bucket by itself while Valkey does not answer, in percent.", default=10, minimum=1, maximum=100
     )
     graphql_unknown_points: int = setting(
-        "Points for reading a document that the process does not know yet, whatever becomes of it.", default=10, minimum=0, maximum=100_000
+        "Points for each thousand characters of a document that the process does not know yet, for reading it, whatever becomes of it.",
+        default=10,
+        minimum=0,
+        maximum=100_000,
     )
     execution: str = setting(
         "How operations run: as `compiled` plans, or by graphql-core alone as `reference`, to compare the two.",

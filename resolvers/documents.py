@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from math import ceil
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +18,7 @@ from loaders.documents import DocumentsKey, DocumentsPage
 from loaders.pages import Cursors, Page, PageArguments, page_of
 from resolvers.batches import each
 from resolvers.operations import Operation
+from settings import Settings
 
 
 async def cost(operation: Operation, text: str, operation_name: str | None, variables: Mapping[str, Any]) -> Appraised:
@@ -24,15 +26,24 @@ async def cost(operation: Operation, text: str, operation_name: str | None, vari
     works = operation.works
     assert works.judge is not None, "a process that serves knows the schema"
     if works.judge.reads(text):
-        await _pay(operation, 1)
+        await _pay(operation, reading_points(text, works.settings))
     # An operation may ask after several: others get their turn in between.
     await asyncio.sleep(0)
     return works.judge.appraise(text, operation_name, variables)
 
 
-async def _pay(operation: Operation, count: int) -> None:
+def reading_points(text: str, settings: Settings) -> int:
+    """What it costs to read a document that the process does not know: as much for each thousand characters as a short one costs."""
+    return settings.graphql_unknown_points * max(1, ceil(len(text) / 1000))
+
+
+async def _pay_each(operation: Operation, count: int) -> None:
     """Pay for so many documents that are read anew."""
-    if points := count * operation.works.settings.graphql_unknown_points:
+    await _pay(operation, count * operation.works.settings.graphql_unknown_points)
+
+
+async def _pay(operation: Operation, points: int) -> None:
+    if points:
         await operation.works.rates.charge(operation.credential, operation.caller.address, points)
 
 
@@ -92,7 +103,7 @@ async def calls(operation: Operation, rows: Sequence[Row], needed: object) -> li
 async def faults(operation: Operation, manifests: Sequence[Row], needed: object) -> list[list[str]]:  # noqa: ARG001 - a batch's arguments
     """Say what of each manifest the schema does not answer any more; what the process does not know is paid for as if it had been sent."""
     ids = [row["id"] for row in manifests]
-    return await operation.works.manifests.faults(operation.tenant_id, ids, pay=partial(_pay, operation))
+    return await operation.works.manifests.faults(operation.tenant_id, ids, pay=partial(_pay_each, operation))
 
 
 async def publish(operation: Operation, draft: ManifestDraft) -> Published:

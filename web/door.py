@@ -12,6 +12,7 @@ from auth.viewers import Viewer
 from errors import Code, RateLimited, Unauthenticated
 from execution import Compiler, Uncompilable
 from execution import Operation as CompiledOperation
+from resolvers.documents import reading_points
 from resolvers.operations import Caller, Operation
 from schema.caching import CACHED
 from settings import Settings
@@ -103,8 +104,8 @@ class Door:
     async def _text(self, asked: Asked, operation: Operation) -> str:
         """Find the document. One that is not known yet is paid for before it is looked up or read, whatever becomes of it."""
         text = persisted.known(asked, operation)
-        if self.settings.graphql_unknown_points and (text is None or not self._desk(operation).documents.keeps(text)):
-            await self._charge(operation, self.settings.graphql_unknown_points)
+        if text is None or not self._desk(operation).documents.keeps(text):
+            await self._charge_reading(operation, asked.query if text is None else text)
         return await persisted.found(asked, operation) if text is None else text
 
     async def _charge(self, operation: Operation, points: int, *, stranger: str = STRANGER) -> Charge:
@@ -113,6 +114,10 @@ class Door:
         except RateLimited as refused:
             THROTTLED.add(1, {"bucket": refused.bucket})
             raise
+
+    async def _charge_reading(self, operation: Operation, text: str) -> None:
+        if points := reading_points(text, self.settings):
+            await self._charge(operation, points)
 
     async def turn_away(self, caller: Caller, viewer: Viewer | None) -> None:
         """Charge a caller for what is refused before its document is looked at; raises `RateLimited`."""
@@ -190,8 +195,7 @@ class Door:
             return compiled
         if operation.credential is None:
             return None
-        if self.settings.graphql_unknown_points:
-            await self._charge(operation, self.settings.graphql_unknown_points)
+        await self._charge_reading(operation, prepared.text)
         return compiled
 
     async def follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> Subscription | ExecutionResult:

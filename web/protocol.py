@@ -10,6 +10,8 @@ from web.closings import TRY_LATER
 from web.connections import Looked, Watched
 
 EXTENSION: Final = "penny.frames"
+CLOSE_SECONDS: Final = 2.0
+"""How long a client may take to answer a close; what it was told reaches it even if it does not."""
 PIECE: Final = 4096
 """How many bytes are read at once. The smallest frame has six, and each costs about ten microseconds, whatever it is good for."""
 
@@ -34,6 +36,7 @@ class FramesProtocol(WebSocketsSansIOProtocol, Looked):
         super().connection_made(transport)
         self._watch = cast("Watched", self.app).watch
         self._watch.enter(self.client)
+        self.close_timeout = CLOSE_SECONDS
         self._frames_left: float = self._watch.settings.socket_frames + 1  # the handshake is read as one is
         self._counted_at = self.loop.time()
 

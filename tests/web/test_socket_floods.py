@@ -186,7 +186,7 @@ async def test_who_leaves_a_little_unread_holds_no_connection_that_is_closed(
         begun(port) as (_, writer),
     ):
         protocol = await unread(sockets, writer)
-        protocol.close_timeout = 0.05
+        protocol.close_timeout = 0.05  # the rest is a matter of sweeps
         (socket,) = sockets._open
         assert not socket._writer.crowded
         socket.end(Closing(UNAUTHORIZED, "SESSION_REVOKED"))
