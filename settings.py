@@ -616,6 +616,12 @@ class Settings:
     http_max_head_bytes: int = setting(
         "Longest head of a request, and of what follows its body in chunks, in bytes.", default=65_536, minimum=1024, maximum=16_777_216
     )
+    http_max_pipelined: int = setting(
+        "Most requests that may wait on a connection while one of them is answered; whoever sends more is cut off.",
+        default=64,
+        minimum=1,
+        maximum=100_000,
+    )
     http_compress_bytes: int = setting(
         "Smallest answer that is compressed for who accepts gzip, in bytes; 0 compresses none.", default=1024, minimum=0, maximum=10**9
     )

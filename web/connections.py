@@ -18,6 +18,8 @@ from web.headers import of_api
 from web.whole_answers import EXTENSION, Answers
 
 SWEEP_SECONDS: Final = 1.0
+PIECE: Final = 4096
+"""How many bytes are read at once. The smallest request has about twenty, the smallest frame six, and each costs as much time as any."""
 SPARE_FILES: Final = 256
 """Open files that a process keeps for its own servers: whoever fills it with connections must not cut it off from its database."""
 Client = tuple[str, int] | None
@@ -108,6 +110,7 @@ class BoundedProtocol(HttpToolsProtocol, Looked):
     read_due: float | None = None
     _head_bytes = 0
     _in_head = True
+    _is_upgraded = False
     _running: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -142,12 +145,26 @@ class BoundedProtocol(HttpToolsProtocol, Looked):
         if self._running is not None and not self._running.response_complete:
             self.transport.close()
         else:
+            self._is_upgraded = True
             self._watch.leave(self.client)  # from here on the socket is what is counted
             super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
+        """Read a piece after the other, so that what is too much is noticed before it has been read."""
+        if len(data) <= PIECE:
+            self._read(data)
+            return
+        for start in range(0, len(data), PIECE):
+            # What a client sends before its handshake is answered is lost, as it is in one piece.
+            if self.transport.is_closing() or self._is_upgraded:
+                return
+            self._read(data[start : start + PIECE])
+
+    def _read(self, data: bytes) -> None:
         self._head_bytes += len(data)
         super().data_received(data)
+        if len(self.pipeline) > self._watch.settings.http_max_pipelined:
+            self.transport.abort()  # an answer would be taken for that to the first of them
         # Nothing is left of the count when the head has ended in this piece, or when some of the body came, whatever came after it.
         if self._head_bytes > self._watch.head_bytes:
             self._close(

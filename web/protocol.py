@@ -7,13 +7,11 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from web.closings import TRY_LATER
-from web.connections import Looked, Watched
+from web.connections import PIECE, Looked, Watched
 
 EXTENSION: Final = "penny.frames"
 CLOSE_SECONDS: Final = 2.0
 """How long a client may take to answer a close; what it was told reaches it even if it does not."""
-PIECE: Final = 4096
-"""How many bytes are read at once. The smallest frame has six, and each costs about ten microseconds, whatever it is good for."""
 
 
 class Crowded(Protocol):

@@ -109,6 +109,19 @@ def made(watch: Watch, state: ServerState, app: Any = None, address: str | None 
     return protocol, transport
 
 
+@pytest.mark.parametrize("line", [b"OPTIONS /graphql", b"GET /nowhere"])
+async def test_requests_that_do_not_wait_for_answers_are_bounded(strict: str, line: bytes) -> None:
+    request = line + b" HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    with contextlib.suppress(OSError):  # it is cut off, be it before all was sent
+        await heard(strict, request * 10_000)
+
+
+async def test_as_many_requests_as_may_wait_are_answered_in_turn(strict: str) -> None:
+    last = b"OPTIONS /graphql HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    answer = await heard(strict, b"OPTIONS /graphql HTTP/1.1\r\nhost: localhost\r\n\r\n" * 64 + last)
+    assert answer.count(b"HTTP/1.1 204 ") == 65
+
+
 async def test_an_address_has_only_so_many_connections_of_any_kind(settings: Settings) -> None:
     bounds = dataclasses.replace(settings, http_address_connections=2, trusted_proxies=("192.0.2.9",))
     watch, state = Watch(bounds), ServerState()

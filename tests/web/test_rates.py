@@ -88,6 +88,20 @@ async def test_unknown_documents_are_paid_for_before_they_are_read(narrow: str) 
     assert codes[-1] == "THROTTLED"
 
 
+async def test_reading_a_long_document_costs_more_than_reading_a_short_one(api: Api, narrow: str) -> None:
+    ada = await api.sign_up()
+    long = "{ __typename } #" + "x" * 4000  # more than four thousand characters, and ten points for each thousand begun
+    for token in (None, ada.token):
+        answer = (await sent(narrow, long, token))[2]
+        assert answer["errors"][0]["extensions"]["code"] == "THROTTLED"
+    assert (await sent(narrow, long[:3000], ada.token))[2]["data"] == {"__typename": "Query"}
+    asked = "query ($d: String!) { documentCost(document: $d) { cost } }"
+    async with aiohttp.ClientSession() as session:
+        body = {"query": asked, "variables": {"d": long}}
+        async with session.post(f"{narrow}/graphql", json=body) as answered:
+            assert (await answered.json())["errors"][0]["extensions"]["code"] == "THROTTLED"
+
+
 FORGED = "pns_" + "a" * 43
 
 
