@@ -37,6 +37,10 @@ _SOURCES: Final = {
 _NEAREST: Final = {CredentialOwner.USER: 0, CredentialOwner.TENANT: 1, CredentialOwner.PLATFORM: 2}
 
 
+DRAINED: Final = "it is drained"
+KEY_IS_LACKING: Final = "nobody's key is there for it"
+
+
 class ModelProvider(msgspec.Struct, frozen=True, kw_only=True):
     """Who runs models; `wire` is None where nothing is dialled, `base_url` where each deployment has an address of its own."""
 
@@ -116,7 +120,14 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_usable(self) -> bool:
         """Whether anything may be asked here."""
-        return not (self.drained or self.lacks_key)
+        return self.why_not is None
+
+    @property
+    def why_not(self) -> str | None:
+        """Why nothing may be asked here, in words; None where it may."""
+        if self.drained:
+            return DRAINED
+        return KEY_IS_LACKING if self.lacks_key else None
 
 
 class StoredRule(msgspec.Struct, frozen=True):
@@ -157,6 +168,13 @@ class Offering(msgspec.Struct, frozen=True, kw_only=True):
     def usable(self, model_id: UUID) -> list[Place]:
         """The places of a model that may be chosen."""
         return [place for place in self.places_of(model_id) if place.is_usable]
+
+    def why_not(self, model_id: UUID) -> str:
+        """Say in words why a model cannot be asked that has no usable place."""
+        places = self.places_of(model_id)
+        if not places and self.models[model_id].custom:
+            return "no place is named where it runs"
+        return " and ".join(sorted({place.why_not for place in places if place.why_not is not None})) or KEY_IS_LACKING
 
     def price_of(self, model: OfferedModel, at: datetime) -> Price | None:
         """What a model costs this viewer: in the place that comes first, or with a key of the tenant's where there is none."""

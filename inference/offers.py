@@ -116,7 +116,7 @@ class Models:
     async def unasked(self, tenant_id: UUID, user_id: UUID, model_id: UUID) -> list[tuple[Place, str]]:
         """Return the places of a model where nothing can be asked, each with why."""
         places = (await self.offering(tenant_id, user_id)).places_of(model_id)
-        return [(place, "it is drained" if place.drained else "nobody's key is there for it") for place in places if not place.is_usable]
+        return [(place, place.why_not) for place in places if place.why_not is not None]
 
     @contextlib.asynccontextmanager
     async def changing(self, viewer: Viewer) -> AsyncIterator[tuple[Writing, Offering]]:
@@ -185,7 +185,7 @@ def check_named(offering: Offering, model_id: UUID, policy: StoredPolicy | None)
     """Check a model that somebody named; raises what `check_answers` raises, and `ModelIsUnavailable` for one that cannot be asked."""
     model = check_answers(offering, model_id, path=("modelIds",))
     if not offering.candidates(model.id, policy):
-        raise ModelIsUnavailable(f"{model.name} cannot be asked: it is drained, or nobody's key is there for it.", path=("modelIds",))
+        raise ModelIsUnavailable(f"{model.name} cannot be asked: {offering.why_not(model.id)}.", path=("modelIds",))
 
 
 def check_unnamed(offering: Offering, model_id: UUID | None, policy: StoredPolicy | None, *, path: Sequence[str] = ()) -> None:
@@ -194,5 +194,4 @@ def check_unnamed(offering: Offering, model_id: UUID | None, policy: StoredPolic
     if model is None:
         raise ModelIsUnavailable("The assistant's model is not there any more.", path=path)
     if not offering.candidates(wanted, policy):
-        message = f"{model.name} would answer, and cannot be asked: it is drained, or nobody's key is there for it."
-        raise ModelIsUnavailable(message, path=path)
+        raise ModelIsUnavailable(f"{model.name} would answer, and cannot be asked: {offering.why_not(wanted)}.", path=path)

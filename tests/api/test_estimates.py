@@ -42,7 +42,7 @@ async def test_a_model_that_nobody_has_a_key_for_is_estimated_and_said_to_lack_o
     owner = await api.sign_up()
     model = await model_named(owner, "openai/gpt-5")
     estimate = await estimated(owner, "x" * 400, modelId=model["id"], maxOutputTokens=500)
-    assert estimate["unavailable"] == "GPT-5 cannot be asked: it is drained, or nobody's key is there for it."
+    assert estimate["unavailable"] == "GPT-5 cannot be asked: nobody's key is there for it."
     assert (estimate["model"], estimate["inputTokens"], estimate["price"]) == (
         {"key": "openai/gpt-5"}, 104, {"version": model["price"]["version"]},
     )  # fmt: skip

@@ -71,7 +71,7 @@ async def test_a_model_that_nobody_has_a_key_for_has_no_route_and_it_is_said_why
     ada = await api.sign_up()
     model_id = (await model_named(ada, "openai/gpt-5"))["id"]
     assert await explained(ada, modelId=model_id) == {
-        "model": None, "region": None, "reason": "GPT-5 cannot be asked: it is drained, or nobody's key is there for it.",
+        "model": None, "region": None, "reason": "GPT-5 cannot be asked: nobody's key is there for it.",
         "credentialOwner": None, "policy": None, "chosen": None, "attempts": [], "candidates": [],
     }  # fmt: skip
 

@@ -279,6 +279,7 @@ async def test_of_each_place_it_is_said_why_it_cannot_answer(house: House) -> No
     await done(house.api, "deploymentDrain", deploymentId=house.deployments["a"])
     decision = await explained(house.api, modelId=house.models["a"])
     assert (decision["chosen"], decision["candidates"]) == (None, [candidate(house, "a", "eu", "it is drained")])
+    assert decision["reason"] == "Model a cannot be asked: it is drained."
 
 
 def candidate(house: House, letter: str, region: str, reason: str, *, available: bool = False) -> dict[str, Any]:
