@@ -1,6 +1,7 @@
 """Pages beside the API: health for machines, pages behind links, GraphiQL for developers, and a development process's mails."""
 
 import html
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +83,11 @@ def graphiql() -> list[Router | HTTPRouteHandler]:
     return [root, missing]
 
 
+def linked(text: str, own: str) -> str:
+    """Spell a text as HTML whose addresses below `own` are links; others may be a stranger's, in a name."""
+    return re.sub(rf"{re.escape(html.escape(own.rstrip('/')))}/[^\s<>]*", r'<a href="\g<0>">\g<0></a>', html.escape(text))
+
+
 def mails(door: Door) -> HTTPRouteHandler:
     """Make `/dev/mails`, the newest mails of a development process; it is not there in production."""
 
@@ -90,8 +96,9 @@ def mails(door: Door) -> HTTPRouteHandler:
         if request.url.hostname not in LOCAL or (request.client and request.client.host not in LOCAL):
             raise NotFoundException
         rows = await door.process.mail_queue.recent(50)
+        own = door.settings.public_url
         shown = "".join(
-            f"<article><h2>{html.escape(mail.subject)}</h2><p>to {html.escape(mail.to)}</p><pre>{html.escape(mail.text)}</pre></article>"
+            f"<article><h2>{html.escape(mail.subject)}</h2><p>to {html.escape(mail.to)}</p><pre>{linked(mail.text, own)}</pre></article>"
             for mail in (row.mail for row in rows)
         )
         head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Mails</title><style>{MAILS_STYLE}</style>'
