@@ -396,6 +396,12 @@ class Settings:
         minimum=1,
         maximum=10_000,
     )
+    search_read_messages: int = setting(
+        "How many of a viewer's newest messages are read for one character of a script without spaces, of which the index has pairs only.",
+        default=1000,
+        minimum=1,
+        maximum=100_000,
+    )
     search_embeddings: str = setting(
         "What makes vectors of messages, by which they are found by meaning: nothing, or the embedded model (`wordllama`).",
         default="off",

@@ -75,6 +75,11 @@ def plain_text(parts: list[Part]) -> str:
     return "\n\n".join(part.text for part in parts if isinstance(part, TextPart) and not part.incomplete)
 
 
+def plain_texts(cipher: TenantCipher, messages: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Decrypt what messages' rows say; one that is unreadable says nothing."""
+    return [plain_text(parts) if isinstance(parts, list) else "" for parts in opened_many(cipher, messages)]
+
+
 def sealed(cipher: TenantCipher, message_id: UUID, parts: list[Part]) -> bytes:
     """Encrypt a message's parts for its row."""
     return cipher.encrypt("messages", "content", message_id, _encoder.encode(parts))

@@ -1,9 +1,10 @@
 """Passages of a text that show where the words stand that were looked for."""
 
+import re
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from knowledge.words import Word, composed, words
+from knowledge.words import Word, composed, is_lone, words
 
 
 class Passage(NamedTuple):
@@ -16,12 +17,22 @@ class Passage(NamedTuple):
 def passages(text: str, wanted: Collection[str], *, most: int, length: int) -> list[Passage]:
     """Choose the pieces of a text that hold the most different words, in their order; its beginning where it holds none."""
     text = composed(text)
-    places = [word for word in words(text) if word.text in wanted]
+    places = _places(text, wanted)
     if not places:
         return [_passage(text, [], 0, length)] if text.strip() else []
     groups = _grouped(places, length)
     best = sorted(groups, key=lambda group: (-len({word.text for word in group}), group[0].start))[:most]
     return [_passage(text, group, _begin(text, group, length), length) for group in sorted(best, key=lambda group: group[0].start)]
+
+
+def _places(text: str, wanted: Collection[str]) -> list[Word]:
+    """Find where the words stand, in order; a lone letter of a script without spaces wherever it stands."""
+    places = [word for word in words(text) if word.text in wanted]
+    lone = [word for word in wanted if is_lone(word)]
+    if lone:
+        found = re.finditer("|".join(map(re.escape, lone)), text)
+        places = sorted({*places, *(Word(one[0], one.start(), one.end()) for one in found)}, key=lambda word: word.start)
+    return places
 
 
 def _grouped(places: Sequence[Word], length: int) -> list[list[Word]]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, TypedDict
@@ -18,6 +18,7 @@ from db.statements.edges import LAST_ID
 from errors import Invalid
 from knowledge.terms import distinct, hashed
 from knowledge.vectors import Embedder, spelled, turned
+from knowledge.words import is_lone, letters_in, words_in
 from settings import Settings
 
 CHAT: Final = "CHAT"
@@ -118,6 +119,24 @@ class _Asked(NamedTuple):
         return [hashed(self.cipher, self.words, version=version) for version in self.cipher.versions]
 
 
+Texts = Callable[[TenantCipher, Sequence[Row]], Sequence[str]]
+"""Reads what messages say, of their rows of `id` and `content`."""
+
+
+class _Seen(NamedTuple):
+    """Messages that were read for lone letters: how many, and which of the words those have that have such a letter."""
+
+    size: int
+    having: Mapping[UUID, Collection[str]]
+
+    def weight(self, word: str) -> int:
+        """Weigh a word by how few of them have it."""
+        return _weight(self.size, sum(word in found for found in self.having.values()))
+
+
+_NOTHING_SEEN: Final = _Seen(0, {})
+
+
 class Search:
     """Finds what a viewer may read. Rare words weigh more than common ones; what has not half of the weight is left out.
 
@@ -125,8 +144,9 @@ class Search:
     best is found: the score says how little that is.
     """
 
-    def __init__(self, *, embedder: Embedder | None, settings: Settings) -> None:
+    def __init__(self, *, embedder: Embedder | None, texts: Texts, settings: Settings) -> None:
         self._embedder = embedder
+        self._texts = texts
         self._settings = settings
 
     async def find(  # noqa: PLR0913 - who asks what, and the part of the answer that is wanted
@@ -144,7 +164,8 @@ class Search:
     async def _look_up(self, scope: Reading, asked: _Asked, place: Place | None, limit: int) -> Found:
         """Find what has the words."""
         versions = asked.hashed_words()
-        weights = await self._weights(scope, asked.viewer, versions) if place is None else place.weights
+        seen = await self._seen(scope, asked)
+        weights = await self._weights(scope, asked, versions, seen) if place is None else place.weights
         half = math.ceil(sum(weights) * LEAST_SHARE)
 
         async def having(lowest: int) -> list[Hit]:
@@ -161,10 +182,11 @@ class Search:
                 messages=MESSAGE in asked.question.kinds,
                 titles=CHAT in asked.question.kinds,
                 beyond=None if place is None else (place.score, place.id),
-                limit=limit,
+                limit=limit + len(seen.having),
                 **asked.question.filters,
             )
-            return [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
+            hits = [Hit(row["id"], CHAT if row["message_id"] is None else MESSAGE, row["score"]) for row in rows]
+            return _with_seen(hits, seen, dict(zip(asked.words, weights, strict=True)), lowest, place)[:limit]
 
         lowest = half if place is None else place.lowest
         hits = await having(lowest)
@@ -172,6 +194,20 @@ class Search:
             lowest = math.ceil(hits[0].score * LEAST_SHARE)
             hits = [hit for hit in hits if hit.score >= lowest]
         return Found(hits, asked.words, lowest, weights, sum(weights))
+
+    async def _seen(self, scope: Reading, asked: _Asked) -> _Seen:
+        """Read the newest messages for letters that the index has in pairs only; nothing is read for other words."""
+        lone = [word for word in asked.words if is_lone(word)]
+        if not lone or MESSAGE not in asked.question.kinds:
+            return _NOTHING_SEEN
+        others = [word for word in asked.words if word not in lone]
+        viewer, most = asked.viewer, self._settings.search_read_messages
+        rows = await terms.newest(scope, viewer.tenant_id, viewer.user_id, limit=most, **asked.question.filters)
+        having: dict[UUID, Collection[str]] = {}
+        for row, text in zip(rows, self._texts(asked.cipher, rows), strict=True):
+            if letters := letters_in(text, lone):
+                having[row["id"]] = letters | words_in(text, others)
+        return _Seen(len(rows), having)
 
     async def _find_near(self, reads: Reads, asked: _Asked, place: Place | None, limit: int) -> Found:
         """Find what has the words or is near in meaning: the best of both, fused by their ranks, and of that the part beyond the place."""
@@ -207,18 +243,35 @@ class Search:
         ids = dict.fromkeys(row["message_id"] for row in found if row["similarity"] >= settings.search_least_similarity)
         return [Hit(message_id, MESSAGE, 0) for message_id in ids]
 
-    async def _weights(self, scope: Reading, viewer: Viewer, versions: Sequence[Sequence[int]]) -> tuple[int, ...]:
+    async def _weights(self, scope: Reading, asked: _Asked, versions: Sequence[Sequence[int]], seen: _Seen) -> tuple[int, ...]:
         """Weigh each word by what finding it tells: the fewer of the newest messages have it, the more, at least one step."""
-        wanted = [term for found in versions for term in found]
+        wanted, viewer = [term for found in versions for term in found], asked.viewer
         size, counts = await terms.sample(scope, viewer.tenant_id, viewer.user_id, wanted, size=self._settings.search_sample_messages)
-        having = (sum(counts.get(term, 0) for term in same) for same in zip(*versions, strict=True))
-        return tuple(max(1, round(STEPS * math.log2((size + 1) / (messages + 1)))) for messages in having)
+        having = [sum(counts.get(term, 0) for term in same) for same in zip(*versions, strict=True)]
+        return tuple(
+            seen.weight(word) if seen.size and is_lone(word) else _weight(size, messages)
+            for word, messages in zip(asked.words, having, strict=True)
+        )
 
     def _words(self, text: str) -> list[str]:
         most = self._settings.search_query_max_length
         if len(text) > most:
             raise Invalid(f"Search for at most {most} characters.", path=("query",), constraint=f"length=0..{most}")
         return distinct(text, most)
+
+
+def _weight(size: int, having: int) -> int:
+    return max(1, round(STEPS * math.log2((size + 1) / (having + 1))))
+
+
+def _with_seen(hits: Sequence[Hit], seen: _Seen, weights: Mapping[str, int], lowest: int, place: Place | None) -> list[Hit]:
+    """Put in their places what was read and what the index found, of both the part beyond a place."""
+    if not seen.having:
+        return list(hits)
+    read = [Hit(message_id, MESSAGE, sum(weights[word] for word in found)) for message_id, found in seen.having.items()]
+    beyond = [hit for hit in read if hit.score >= lowest and (place is None or (hit.score, hit.id) < (place.score, place.id))]
+    rest = [hit for hit in hits if hit.kind != MESSAGE or hit.id not in seen.having]
+    return sorted([*beyond, *rest], key=lambda hit: (hit.score, hit.id), reverse=True)
 
 
 def fused(named: Sequence[Hit], near: Sequence[Hit]) -> list[Hit]:

@@ -9,7 +9,7 @@ it stands alone (as Lucene's CJKBigramFilter does, here for Thai, Lao, Khmer and
 import itertools
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 # Longer runs are no words but keys, hashes and encodings; their beginning finds them.
@@ -34,6 +34,7 @@ _AROUND: Final = f"[{re.escape(_MARKS)}{_SILENT}\uff9e\uff9f]"
 _RUN: Final = re.compile(f"[^\\W_](?:[^\\W_]|{_AROUND})*")
 _UNSPACED_LETTER: Final = re.compile(f"[{_UNSPACED}]")
 _PIECE: Final = re.compile(f"(?P<unspaced>(?:(?=[{_UNSPACED}])[^\\W_]{_AROUND}*)+)|(?:(?![{_UNSPACED}])[^\\W_]{_AROUND}*)+")
+_SPACED: Final = f"(?:(?![{_UNSPACED}])[^\\W_])"
 _CLUSTER: Final = re.compile(f"[^\\W_]{_AROUND}*")
 _ASCII_RUN: Final = re.compile("[a-z0-9]+")
 _NOTHING: Final = re.compile(f"[{_ACCENTS}{_SILENT}]")
@@ -68,6 +69,30 @@ def words(text: str) -> Iterator[Word]:
         else:
             for piece in _PIECE.finditer(run[0]):
                 yield from (_spaced if piece["unspaced"] is None else _pairs)(piece[0], run.start() + piece.start())
+
+
+def is_lone(word: str) -> bool:
+    """Whether a word is one letter of a script without spaces: where it stands beside others, only pairs with them are words."""
+    return _UNSPACED_LETTER.match(word) is not None and _CLUSTER.fullmatch(word) is not None
+
+
+def letters_in(text: str, letters: Iterable[str]) -> set[str]:
+    """Return which of these lone letters a text has, wherever they stand."""
+    if text.isascii():
+        return set()
+    text = unicodedata.normalize("NFKC", text)
+    return {letter for letter in letters if letter in text}
+
+
+def words_in(text: str, wanted: Iterable[str]) -> set[str]:
+    """Return which of these words a text has: what `words` would find, but without making all of them."""
+    folded = _folded(text)
+    return {word for word in wanted if word in folded and (_UNSPACED_LETTER.match(word) or _stands_in(word, folded))}
+
+
+def _stands_in(word: str, folded: str) -> bool:
+    """Whether a word stands between others, where something that may be longer begins with it or ends with it."""
+    return re.search(f"(?<!{_SPACED}){re.escape(word)}(?!{_SPACED})", folded) is not None
 
 
 def _spaced(run: str, at: int) -> Iterator[Word]:

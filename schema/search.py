@@ -103,7 +103,7 @@ async def _search(  # noqa: PLR0913 - the arguments of the field
         str,
         strawberry.argument(
             description="Words in any language, at most 200 characters. Their order, case and accents do not matter. Of scripts that put "
-            "no spaces between words give two characters or more: one is only found where it stands alone."
+            "no spaces between words two characters are found anywhere, and one in the newest 1,000 messages or where it stands alone."
         ),
     ],
     first: Annotated[int, strawberry.argument(description="How many results to return, from 1 to 100.")],

@@ -33,6 +33,7 @@ from chat.assistants import Assistants
 from chat.choices import Choices
 from chat.compactions import KIND as SUMMARIES
 from chat.compactions import Compactions, Summaries
+from chat.contents import plain_texts
 from chat.conversations import Conversations
 from chat.dispatch import Dispatch
 from chat.estimates import Estimates
@@ -210,7 +211,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
             policies=RoutingPolicies(models, settings),
             router=router,
             forecasts=Forecasts(ideas=ideas, models=models, router=router, settings=settings),
-            search=Search(embedder=embedder, settings=settings),
+            search=Search(embedder=embedder, texts=plain_texts, settings=settings),
             tenant_changes=TenantChanges(scopes=scopes, revocations=revocations),
             documents=registry,
             judge=judge,

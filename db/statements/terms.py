@@ -106,6 +106,37 @@ async def sample(scope: Reading, tenant_id: UUID, reader_id: UUID, wanted: Terms
     return counts.pop(None), counts
 
 
+_NEWEST: Final = """
+    SELECT newest.id, newest.content FROM (
+        SELECT * FROM penny.messages WHERE tenant_id = $1{of_chat} ORDER BY id DESC LIMIT $8
+    ) newest
+    JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = newest.chat_id
+    WHERE {readable} AND newest.status NOT IN ('PENDING', 'STREAMING') AND newest.created_at >= $3 AND newest.created_at < $4
+      AND ($5::uuid IS NULL OR newest.author_id = $5) AND ($6::uuid IS NULL OR newest.chat_id = $6)
+    ORDER BY newest.id DESC LIMIT $7
+"""
+_NEWEST_OF_TENANT: Final = _NEWEST.format(of_chat="", readable=READABLE.format(chat="chat", reader="$2"))
+_NEWEST_OF_CHAT: Final = _NEWEST.format(of_chat=" AND chat_id = $6", readable=READABLE.format(chat="chat", reader="$2"))
+
+
+async def newest(  # noqa: PLR0913 - the filters of the search
+    scope: Reading,
+    tenant_id: UUID,
+    reader_id: UUID,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    author_id: UUID | None,
+    chat_id: UUID | None,
+    limit: int,
+) -> list[Row]:
+    """Read the newest messages that the reader may see, of the tenant's newest or of a chat's, for words that no index has."""
+    statement = _NEWEST_OF_TENANT if chat_id is None else _NEWEST_OF_CHAT
+    return await scope.rows(
+        statement, tenant_id, reader_id, since or EARLIEST, until or LATEST, author_id, chat_id, limit, limit * SAMPLED_FOR_ONE
+    )
+
+
 _MATCHES: Final = """
     SELECT coalesce(hit.message_id, hit.chat_id) AS id, hit.message_id, hit.chat_id, hit.score
     FROM penny.matching_terms($3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS hit

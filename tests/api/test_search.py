@@ -1,10 +1,14 @@
 """Search through the endpoint: by words in any language, ranked, with passages, and only what the viewer may read."""
 
+import dataclasses
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from chat.contents import plain_texts
+from knowledge.search import Question, Search
+from settings import Settings
 from tests.api.people import code_of, done, me, member
 from tests.api.test_chats import created
 from tests.chat.talking import ask, hear, new_chat, say
@@ -63,6 +67,56 @@ async def test_languages_without_spaces_or_with_points_are_searched_too(api: Api
     await said(ada, "something else")
     _, message_id = await said(ada, text)
     assert [node["id"] for node in (await found(ada, query))["nodes"]] == [message_id]
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "at"), [("小さな鯨が好き", "鯨", 9), ("我们的数据库很慢", "库", 11), ("새로운 집에서", "집", 10), ("ｶﾞｲﾄﾞ", "ガ", None)]
+)
+async def test_one_letter_of_a_language_without_spaces_is_found_in_what_was_said_of_late(
+    api: Api, process: Process, text: str, query: str, at: int | None
+) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    await said(ada, "something else")
+    chat_id, message_id = await said(ada, text)
+    (edge,) = (await found(ada, query))["edges"]
+    assert (edge["node"]["id"], edge["score"]) == (message_id, 1)
+    (highlight,) = edge["highlights"]
+    assert highlight["ranges"] == ([] if at is None else [{"start": at, "end": at + 1}])
+    assert [node["id"] for node in (await found(ada, query, chatId=chat_id))["nodes"]] == [message_id]
+    assert (await found(ada, query, chatId=await new_chat(ada)))["nodes"] == []
+    assert (await found(ada, query, types=["CHAT"]))["nodes"] == []
+    assert (await found(bob, query))["nodes"] == []
+
+
+async def test_one_letter_is_weighed_and_paged_beside_words(api: Api) -> None:
+    ada = await api.sign_up()
+    ids = [(await said(ada, text))[1] for text in ("鯨と海 whale", "whale", "子鯨", "nothing")]
+    both, word, letter = ids[:3]
+    edges = (await found(ada, "鯨 whale"))["edges"]
+    assert {edge["node"]["id"] for edge in edges} == {both, word, letter}
+    assert (edges[0]["node"]["id"], edges[0]["score"]) == (both, 1)
+    assert all(0 < edge["score"] < 1 for edge in edges[1:])
+    paged: list[str] = []
+    after = None
+    for _ in edges:
+        page = await found(ada, "鯨 whale", first=1, after=after)
+        paged += [node["id"] for node in page["nodes"]]
+        after = page["pageInfo"]["endCursor"]
+    assert (paged, page["pageInfo"]["hasNextPage"]) == ([edge["node"]["id"] for edge in edges], False)
+
+
+async def test_only_so_many_of_the_newest_messages_are_read_for_one_letter(api: Api, process: Process, settings: Settings) -> None:
+    ada = await api.sign_up()
+    viewer = await process.works.sessions.viewer_of(ada.token or "")
+    cipher = await process.works.keyring.cipher(viewer.tenant_id)
+    await said(ada, "小さな鯨が好き")  # and its answer
+
+    async def look(most: int) -> int:
+        search = Search(embedder=None, texts=plain_texts, settings=dataclasses.replace(settings, search_read_messages=most))
+        return len((await search.find(process.works.scopes, viewer, cipher, Question(text="鯨"), place=None, limit=9)).hits)
+
+    assert (await look(1), await look(2)) == (0, 1)
 
 
 async def test_answers_and_titles_are_found_as_what_they_are(api: Api) -> None:

@@ -35,6 +35,7 @@ from db.statements import (
     shares,
     steps,
     tenants,
+    terms,
 )
 from db.statements.projections import Columns
 from db.transactions import compiled
@@ -276,6 +277,10 @@ def messages_page(
     )
 
 
+def newest_messages(chat_id: UUID | None) -> Callable[[Explained], Awaitable[object]]:
+    return lambda scope: terms.newest(scope, WHALE, WHALE_USER, since=None, until=None, author_id=None, chat_id=chat_id, limit=LIMIT)
+
+
 def runs_page(beyond: tuple[datetime, UUID] | None, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
     return lambda scope: runs.page(scope, WHALE, WHALE_USER, statuses=None, beyond=beyond, limit=LIMIT, columns=columns)
 
@@ -448,6 +453,8 @@ HOT = {
     "a page of a manifest's documents": Hot(
         lambda scope: documents.pages_of_documents(scope, WHALE, [some_id(MANIFEST, 0, 1)], beyond=None, limit=LIMIT), 2100, optional=True
     ),
+    "the newest messages, to be read by a search": Hot(newest_messages(None), 10 * LIMIT),
+    "a chat's newest messages, to be read by a search": Hot(newest_messages(WHALE_CHAT), 10 * LIMIT),
     "jobs that somebody began": Hot(lambda scope: jobs.page(scope, WHALE, WHALE_USER, statuses=None, beyond=None, limit=LIMIT), 2 * LIMIT),
     "jobs that are due": Hot(lambda scope: jobs.due(scope, ["export"], LIMIT), LIMIT, system=True),
     **of_columns("id"),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from knowledge.highlights import passages
-from knowledge.words import LONGEST_WORD, composed, words
+from knowledge.words import LONGEST_WORD, composed, is_lone, letters_in, words, words_in
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=200)
 SAMPLE = "".join(chr(point) for point in range(sys.maxunicode + 1) if unicodedata.category(chr(point)) not in {"Cs", "Cn", "Co"})
@@ -38,6 +38,19 @@ def texts_of(text: str) -> list[str]:
 )
 def test_a_word_has_one_form(text: str, expected: str) -> None:
     assert texts_of(text) == expected.split()
+
+
+def test_words_are_looked_for_in_a_text_as_they_would_be_found() -> None:
+    text = "鯨と海 whale, GPT4の使い方, Größe naïve max_tokens"
+    wanted = {"鯨と", "使い", "gpt4", "grosse", "naive", "tokens"}
+    assert words_in(text, wanted | {"whales", "whal", "gpt", "海w", "鯨海", "axtokens"}) == wanted
+    assert wanted <= {word.text for word in words(composed(text))}
+
+
+@pytest.mark.parametrize(("word", "lone"), [("鯨", True), ("ก", True), ("집", True), ("鯨と", False), ("a", False), ("ab", False)])
+def test_a_lone_letter_is_one_of_a_script_without_spaces(word: str, *, lone: bool) -> None:
+    assert is_lone(word) is lone
+    assert letters_in(f"大{word}大", [word]) == {word}
 
 
 @given(TEXTS)
