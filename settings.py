@@ -501,7 +501,14 @@ class Settings:
     document_uses_seconds: float = setting(
         "How often a process writes down how often documents were used, in seconds.", default=10.0, minimum=0.05, maximum=3600
     )
-    tenant_manifests: int = setting("Most manifests of a tenant.", default=500, minimum=1, maximum=1_000_000)
+    document_uses_signed_out: int = setting(
+        "Documents of which a process counts uses by those who have not signed in, each time before it writes uses down; uses of more "
+        "are not counted.",
+        default=200,
+        minimum=0,
+        maximum=1_000_000,
+    )
+    tenant_manifests: int = setting("Most manifests of a tenant, drafts among them.", default=500, minimum=1, maximum=1_000_000)
     tenant_document_bytes: int = setting(
         "Most that all documents of a tenant's manifests hold, in bytes.", default=33_554_432, minimum=1024, maximum=10_737_418_240
     )

@@ -36,11 +36,12 @@ Event = Mapping[str, Any]
 
 
 class ApiRefused(Exception):
-    """The server answered that this cannot be done; `code` is the API's."""
+    """The server answered that this cannot be done, or not before `retry_after_ms`; `code` is the API's."""
 
-    def __init__(self, message: str, code: str) -> None:
+    def __init__(self, message: str, code: str, *, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.retry_after_ms = retry_after_ms
 
 
 class ApiIsAway(Exception):
@@ -158,10 +159,10 @@ async def _messages(socket: aiohttp.ClientWebSocketResponse) -> AsyncGenerator[M
 
 def _data(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     for error in answer.get("errors") or ():
-        code = error.get("extensions", {}).get("code", "")
-        if code == "UNAVAILABLE":
+        told = error.get("extensions", {})
+        if told.get("code") == "UNAVAILABLE":
             raise ApiIsAway(error["message"])
-        raise ApiRefused(error["message"], code)
+        raise ApiRefused(error["message"], told.get("code", ""), retry_after_ms=told.get("retryAfterMs"))
     data: Mapping[str, Any] = answer["data"]
     return data
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -16,6 +17,7 @@ from cli.options import address_of, data_option, url_option
 from errors import PennyError
 from gateway.formats import texts_by_name
 from gateway.judging import Judge
+from gateway.manifests import MOST_PARTS
 from schema.schema import build_schema
 from settings import Settings
 from web.documents import Documents
@@ -23,9 +25,13 @@ from web.judging import DocumentJudge
 
 PART_BYTES: Final = 131_072
 """How much of a manifest is sent at once: half of the largest request that a server takes by default."""
+PART_DOCUMENTS: Final = 100
+"""How many documents are sent at once, so that the bar moves; more of a manifest that would have more parts than may be."""
 PUBLISH: Final = """
     mutation PublishManifest($input: DocumentManifestPublishInput!) {
-      documentManifestPublish(input: $input) { rejected manifest { id documentCount } errors { message code } }
+      documentManifestPublish(input: $input) {
+        rejected manifest { id documentCount } errors { message code ... on RateLimitedError { retryAfterMs } }
+      }
     }
 """
 MANIFESTS: Final = """
@@ -72,7 +78,8 @@ def server_options(function: Any) -> Any:
 def publish(*, manifest: Path, client: str, version: str, **server: Any) -> int:
     """Publish MANIFEST, as Apollo's, Relay's or GraphQL Code Generator's tools wrote it: all of it, or nothing.
 
-    The same again changes nothing; a version that is published keeps its documents.
+    The same again changes nothing; a version that is published keeps its documents. Each document costs points, and where they do not last
+    the rest waits until they come back.
     """
     parts = list(_parts(_texts_of(manifest)))
     with _refusals():
@@ -124,11 +131,13 @@ def _texts_of(path: Path) -> Mapping[str, str]:
 
 def _parts(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:
     """Cut a manifest into parts of which each fits into a request."""
+    # Half of the parts, so that as many are left for texts that are long.
+    most = max(PART_DOCUMENTS, 2 * len(texts) // MOST_PARTS + 1)
     part: dict[str, str] = {}
     size = 0
     for name, text in texts.items():
         more = len(json.dumps([name, text]))
-        if part and size + more > PART_BYTES:
+        if part and (size + more > PART_BYTES or len(part) == most):
             yield part
             part, size = {}, 0
         part[name] = text
@@ -146,13 +155,16 @@ def _credential(*, url: str | None, key: str | None, key_file: Any, data: Path) 
 
 async def _publish(url: str, key: str, parts: list[dict[str, str]], *, client: str, version: str) -> int:
     api = Api(url, key)
-    columns = (TextColumn("Publishing"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     try:
         with Progress(*columns, console=Console(stderr=True)) as progress:
-            bar = progress.add_task("", total=sum(map(len, parts)))
+            bar = progress.add_task("Publishing", total=sum(map(len, parts)))
             for number, part in enumerate(parts, 1):
                 given = {"client": client, "version": version, "manifest": part, "part": number, "parts": len(parts)}
-                made = (await api.ask(PUBLISH, input=given))["documentManifestPublish"]
+                while (wait_ms := (made := await _sent(api, given)).get("retryAfterMs")) is not None:
+                    progress.update(bar, description=f"Waiting {math.ceil(wait_ms / 1000):,} s for points")
+                    await asyncio.sleep(wait_ms / 1000)
+                progress.update(bar, description="Publishing")
                 if made["errors"]:
                     break
                 progress.advance(bar, len(part))
@@ -164,6 +176,17 @@ async def _publish(url: str, key: str, parts: list[dict[str, str]], *, client: s
         raise click.ClickException(made["errors"][0]["message"])
     click.echo(f"{client} {version} sends {made['manifest']['documentCount']:,} documents.")
     return 0
+
+
+async def _sent(api: Api, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Send a part; where the points did not last, say when to send it again: what of it was judged is paid for."""
+    try:
+        made: Mapping[str, Any] = (await api.ask(PUBLISH, input=given))["documentManifestPublish"]
+    except ApiRefused as refused:
+        if refused.retry_after_ms is None:
+            raise
+        return {"retryAfterMs": refused.retry_after_ms}
+    return {**made, "retryAfterMs": next((one.get("retryAfterMs") for one in made["errors"]), None)}
 
 
 async def _live(url: str, key: str) -> list[Text]:

@@ -1,10 +1,10 @@
 """Manifests: what a version of a client sends, published as a whole or not at all, and taken back when nobody uses it any more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -13,8 +13,7 @@ from auth.names import checked_name
 from auth.viewers import Viewer
 from db.scopes import Row, TenantScopes, Writing
 from db.statements import documents, tenants
-from db.statements.documents import NewDocument
-from db.tables.documents import DocumentManifest
+from db.statements.documents import NewDocument, Release
 from errors import Conflict, Invalid, NotFound
 from events.facts import DocumentManifestDeleted, DocumentManifestPublished, record
 from events.revocations import Revocations, Revoked
@@ -23,10 +22,12 @@ from gateway.judging import Judge, Judged
 from gateway.registry import Registry
 from settings import Settings
 
+T = TypeVar("T")
 Pay = Callable[[int], Awaitable[None]]
+"""Told of how many documents the process has to read, before it does."""
 MOST_PARTS: Final = 1000
 READ_AT_ONCE: Final = 100
-"""Documents whose texts are in memory at once while they are judged."""
+"""Documents that are paid for at once, and whose texts are in memory at once while those of manifests are judged again."""
 DRAFT_LIFE: Final = timedelta(days=1)
 """How long the parts of a manifest wait for the rest of it."""
 
@@ -40,14 +41,6 @@ class ManifestDraft:
     manifest: Any
     part: int = 1
     parts: int = 1
-
-
-class Release(NamedTuple):
-    """A version of a tenant's client."""
-
-    tenant_id: UUID
-    client: str
-    version: str
 
 
 @dataclass(frozen=True)
@@ -70,30 +63,29 @@ class Manifests:
         self._judge = judge
         self._settings = settings
 
-    async def publish(self, viewer: Viewer, draft: ManifestDraft) -> Published:
+    async def publish(self, viewer: Viewer, draft: ManifestDraft, *, pay: Pay) -> Published:
         """Publish a manifest, or keep a part of one. Nothing of it can be asked for before all is there; the same again changes nothing.
 
-        Raises `Conflict` where the version has been published with other documents, or a part comes out of turn.
+        `pay` is told of the documents that this process does not know, some at a time; where it raises nothing is written, and those
+        that were paid for are known when the same comes again. Raises `Conflict` where the version has been published with other
+        documents, or a part comes out of turn.
         """
         release = Release(viewer.tenant_id, checked_name(draft.client, path=["client"]), checked_name(draft.version, path=["version"]))
         if not 1 <= draft.part <= draft.parts <= MOST_PARTS:
             raise Invalid(f"Parts are numbered from 1, to {MOST_PARTS} at most.", path=("part",), constraint=f"range=1..{MOST_PARTS}")
-        judged = await self._judged(texts_by_name(draft.manifest))
+        judged = await self._judged(texts_by_name(draft.manifest), pay)
         rejected = [one for one in judged if isinstance(one, str)]
         if rejected:
             return Published(None, rejected)
-        new = [one for one in judged if isinstance(one, NewDocument)]
-        async with self._scopes.writing(viewer.tenant_id) as scope:
-            await tenants.locked(scope, viewer.tenant_id)
-            whole = await self._gathered(scope, release, draft.part, new)
-            if taken := await documents.taken_names(scope, viewer.tenant_id, whole):
-                return Published(None, [f"{name}: this id is another document's already." for name in taken])
-            await documents.delete_drafts(scope, *release, before=datetime.now(UTC) - DRAFT_LIFE)
-            if draft.part < draft.parts:
-                await documents.keep_draft(scope, *release, parts=draft.part, documents=whole)
-                await self._check_room(scope, viewer.tenant_id)
-                return Published(None)
-            row = await self._written(scope, viewer, release, whole)
+        try:
+            async with self._scopes.writing(viewer.tenant_id) as scope:
+                await tenants.locked(scope, viewer.tenant_id)
+                await self._gather(scope, release, draft, [one for one in judged if isinstance(one, NewDocument)])
+                if draft.part < draft.parts:
+                    return Published(None)
+                row = await self._written(scope, viewer, release)
+        except _NamesAreTaken as taken:
+            return Published(None, [f"{name}: this id is another document's already." for name in taken.names])
         await self._tell(viewer.tenant_id)
         return Published(row)
 
@@ -109,7 +101,7 @@ class Manifests:
     async def faults(self, tenant_id: UUID, manifest_ids: Sequence[UUID], *, pay: Pay) -> list[list[str]]:
         """Say of each manifest which of its documents the schema of this process does not answer, and why.
 
-        `pay` is told of how many documents the process has to read, before it does, some at a time: those that were paid for it knows.
+        `pay` is told of the documents that this process does not know, some at a time: those that were paid for it knows.
         """
         faults = await self._faulty(tenant_id, manifest_ids, pay)
         found: dict[UUID, list[str]] = {manifest_id: [] for manifest_id in manifest_ids}
@@ -126,8 +118,7 @@ class Manifests:
             rows = await documents.unread_documents(scope, tenant_id, manifest_ids)
         judged = {row["id"]: one for row in rows if (one := self._judge.known(row["sha256"])) is not None}
         unknown = [row["id"] for row in rows if row["id"] not in judged]
-        for first in range(0, len(unknown), READ_AT_ONCE):
-            some = unknown[first : first + READ_AT_ONCE]
+        for some in self._shares(unknown):
             await pay(len(some))
             async with self._scopes.reading(tenant_id) as scope:
                 texts = await documents.documents_by_ids(scope, tenant_id, some, frozenset({"body"}))
@@ -135,19 +126,29 @@ class Manifests:
         names = {row["id"]: row["operation_name"] or row["sha256"].hex() for row in rows}
         return {one: f"{names[one]}: {found.error}" for one, found in judged.items() if found.error is not None}
 
-    async def _judged(self, texts: Mapping[str, str]) -> list[NewDocument | str]:
+    async def _judged(self, texts: Mapping[str, str], pay: Pay) -> list[NewDocument | str]:
         """Look at each document by itself: what it is, or a sentence that says why not."""
-        self._check_count(texts)
-        return [await self._one(name, text) for name, text in texts.items()]
+        assert self._judge is not None, "a process that publishes knows the schema"
+        self._check_count(len(texts))
+        faults = {name: fault for name, text in texts.items() if (fault := fault_of(name, text)) is not None}
+        digests = {name: digest_of(text) for name, text in texts.items() if name not in faults}
+        found = {digest: one for digest in digests.values() if (one := self._judge.known(digest)) is not None}
+        unknown = {digest: texts[name] for name, digest in digests.items() if digest not in found}
+        for some in self._shares(list(unknown)):
+            await pay(len(some))
+            found |= {digest: await self._asked(unknown[digest]) for digest in some}
+        return [
+            f"{name}: {faults[name]}" if name in faults else _judgement(name, digests[name], text, found[digests[name]])
+            for name, text in texts.items()
+        ]
 
-    async def _one(self, name: str, text: str) -> NewDocument | str:
-        if (fault := fault_of(name, text)) is not None:
-            return f"{name}: {fault}"
-        judged = await self._asked(text)
-        if judged.error is not None:
-            return f"{name}: {judged.error}"
-        sha256 = digest_of(text)
-        return NewDocument(name, sha256, text, judged.operation_name, judged.cost, judged.is_public)
+    def _shares(self, unknown: Sequence[T]) -> Iterator[Sequence[T]]:
+        """Cut what is to be judged into shares that can be paid for: a bucket holds what the dearest operation costs, of which this one
+        has paid its own cost.
+        """
+        most = self._settings.graphql_max_cost // 2 // max(1, self._settings.graphql_unknown_points)
+        at_once = max(1, min(READ_AT_ONCE, most))
+        return (unknown[first : first + at_once] for first in range(0, len(unknown), at_once))
 
     async def _asked(self, text: str) -> Judged:
         assert self._judge is not None, "a process that publishes knows the schema"
@@ -155,49 +156,52 @@ class Manifests:
         await asyncio.sleep(0)
         return self._judge(text)
 
-    async def _gathered(self, scope: Writing, release: Release, part: int, new: Sequence[NewDocument]) -> list[NewDocument]:
-        """Put a part behind those that came before it."""
-        if part == 1:
-            return list(new)
-        parts, before = await documents.draft_of(scope, *release)
-        if parts != part - 1:
+    async def _gather(self, scope: Writing, release: Release, draft: ManifestDraft, new: Sequence[NewDocument]) -> None:
+        """Put a part behind those that came before it; what is wrong with it is raised, and undoes it."""
+        if draft.part == 1:
+            await documents.delete_drafts(scope, release, before=datetime.now(UTC) - DRAFT_LIFE)
+        elif (parts := await documents.parts_of_draft(scope, release)) != draft.part - 1:
             raise Conflict(f"Part {parts + 1} comes next; begin with part 1 again.", path=("part",))
-        named = {one.name: one for one in [*before, *new]}
-        self._check_count(named)
-        if len(named) < len(before) + len(new):
+        count, added = await documents.add_to_draft(scope, release, part=draft.part, documents=new)
+        self._check_count(count)
+        if added < len(new):
             raise Invalid("An id is in two parts of the manifest.", path=("manifest",), constraint="unique")
-        return list(named.values())
+        # Meanwhile others may have published what took the name of one that came before.
+        after = count - len(new) if draft.part < draft.parts else 0
+        if names := await documents.taken_names(scope, release, after=after):
+            raise _NamesAreTaken(names)
+        if draft.part < draft.parts:
+            # All documents of a tenant are many: they are counted when a draft begins, and when it is published.
+            sizes = documents.sizes if draft.part == 1 else documents.sizes_of_drafts
+            self._check_room(*await sizes(scope, release.tenant_id))
 
-    async def _written(self, scope: Writing, viewer: Viewer, release: Release, whole: Sequence[NewDocument]) -> Row:
-        if (there := await documents.manifest_of(scope, *release)) is not None:
-            if await documents.hashes_by_name(scope, viewer.tenant_id, there["id"]) != {one.name: one.sha256 for one in whole}:
-                raise Conflict("This version is published already, with other documents.", path=("version",))
-            return there
-        manifest = DocumentManifest(
-            **release._asdict(),
-            id=uuid7(),
-            document_count=len({one.sha256 for one in whole}),
-            created_by=viewer.user_id,
-            created_at=datetime.now(UTC),
-        )
-        await documents.publish(scope, manifest, whole)
-        await record(scope, viewer.tenant_id, DocumentManifestPublished(manifest_id=manifest.id), by=viewer)
-        await self._check_room(scope, viewer.tenant_id)
-        row = await documents.manifest_of(scope, *release)
-        assert row is not None, "it was written just now"
-        return row
+    async def _written(self, scope: Writing, viewer: Viewer, release: Release) -> Row:
+        """Make a manifest of the draft, unless the same is there already."""
+        there = await documents.manifest_of(scope, release)
+        if there is None:
+            manifest_id = uuid7()
+            await documents.publish(scope, release, manifest_id=manifest_id, by=viewer.user_id, at=datetime.now(UTC))
+            await record(scope, viewer.tenant_id, DocumentManifestPublished(manifest_id=manifest_id), by=viewer)
+        elif not await documents.is_published(scope, release, there["id"]):
+            raise Conflict("This version is published already, with other documents.", path=("version",))
+        await documents.delete_drafts(scope, release, before=datetime.now(UTC) - DRAFT_LIFE)
+        if there is None:
+            self._check_room(*await documents.sizes(scope, viewer.tenant_id))
+            there = await documents.manifest_of(scope, release)
+            assert there is not None, "it was written just now"
+        return there
 
-    def _check_count(self, found: Collection[str]) -> None:
+    def _check_count(self, count: int) -> None:
         most = self._settings.manifest_documents
-        if len(found) > most:
+        if count > most:
             raise Invalid(f"A manifest has at most {most:,} documents.", path=("manifest",), constraint=f"max_items={most}")
 
-    async def _check_room(self, scope: Writing, tenant_id: UUID) -> None:
+    def _check_room(self, manifests: int, size: int) -> None:
         """Undo what is too much for a tenant, by raising."""
-        manifests, size = await documents.sizes(scope, tenant_id)
         most, bytes_ = self._settings.tenant_manifests, self._settings.tenant_document_bytes
         if manifests > most:
-            raise Conflict(f"A tenant has at most {most:,} manifests: take one back first.", path=("version",))
+            message = f"A tenant has at most {most:,} manifests, drafts among them: take one back first."
+            raise Conflict(message, path=("version",))
         if size > bytes_:
             message = f"A tenant's documents have at most {bytes_:,} bytes: take a manifest back first."
             raise Invalid(message, path=("manifest",), constraint=f"max_bytes={bytes_}")
@@ -206,3 +210,17 @@ class Manifests:
         revoked = Revoked(kind="documents", tenant_id=tenant_id, id=tenant_id, reason="DOCUMENTS_CHANGED")
         self._registry.forget(revoked)
         await self._revocations.publish(revoked)
+
+
+class _NamesAreTaken(Exception):
+    """Names of a draft's documents mean other texts already; raised to undo what was written of the part."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__()
+        self.names = names
+
+
+def _judgement(name: str, sha256: bytes, text: str, judged: Judged) -> NewDocument | str:
+    if judged.error is not None:
+        return f"{name}: {judged.error}"
+    return NewDocument(name, sha256, text, judged.operation_name, judged.cost, judged.is_public)

@@ -27,12 +27,17 @@ Key = tuple[UUID | None, str]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document that a process knows until a moment; without a `document_id` clients registered it, or nobody's tenant did."""
+    """A document that a process knows until a moment; without a `document_id` clients registered it.
+
+    `publisher` is the tenant to which the uses count of those who have not signed in: the first that published the document. Nobody
+    else is told how often others' is used, who might publish it too to find that out.
+    """
 
     text: str
     until: float
     document_id: UUID | None = None
     clients: frozenset[str] = frozenset()
+    publisher: UUID | None = None
 
 
 class Registry:
@@ -107,6 +112,8 @@ class Registry:
 
     def _used(self, viewer: Viewer | None, found: Found) -> str | None:
         if viewer is None:
+            if found.publisher is not None and found.document_id is not None:
+                self._uses.count_signed_out(found.publisher, found.document_id)
             return found.text
         if found.document_id is None:
             return None if sends_documents_only(viewer) else found.text
@@ -122,8 +129,8 @@ class Registry:
             if sha256 is None:
                 return None
             async with self._system.reading() as scope:
-                text = await documents.public_body(scope, sha256)
-            return None if text is None else Found(text, until)
+                row = await documents.public_by_sha256(scope, sha256)
+            return None if row is None else Found(row["body"], until, row["id"], publisher=row["tenant_id"])
         async with self._scopes.reading(viewer.tenant_id) as scope:
             row = None if sha256 is None else await documents.by_sha256(scope, viewer.tenant_id, sha256)
             row = row or await documents.by_name(scope, viewer.tenant_id, name)

@@ -27,8 +27,18 @@ class Uses:
         self._scopes = scopes
         self._background = background
         self._pause = settings.document_uses_seconds
+        self._most_signed_out = settings.document_uses_signed_out
         self._calls: defaultdict[UUID, defaultdict[UUID, int]] = defaultdict(lambda: defaultdict(int))
+        self._signed_out: set[UUID] = set()
         self._timer: asyncio.TimerHandle | None = None
+
+    def count_signed_out(self, tenant_id: UUID, document_id: UUID) -> None:
+        """Count a use by somebody who has not signed in. Anybody may ask, so it is of some documents at most that this leads to writing."""
+        if document_id not in self._signed_out:
+            if len(self._signed_out) >= self._most_signed_out:
+                return
+            self._signed_out.add(document_id)
+        self.count(tenant_id, document_id)
 
     def count(self, tenant_id: UUID, document_id: UUID) -> None:
         """Count a use."""
@@ -48,6 +58,7 @@ class Uses:
 
     def _taken(self) -> Mapping[UUID, Mapping[UUID, int]]:
         taken, self._calls = self._calls, defaultdict(lambda: defaultdict(int))
+        self._signed_out.clear()
         return taken
 
     async def _write(self, taken: Mapping[UUID, Mapping[UUID, int]]) -> None:

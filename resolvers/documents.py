@@ -12,6 +12,7 @@ from auth.policies.documents import can_administer_documents
 from db.scopes import Row
 from db.statements import documents
 from db.statements.projections import Columns
+from errors import RateLimited
 from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft, Published
 from loaders.documents import DocumentsKey, DocumentsPage
@@ -43,8 +44,15 @@ async def _pay_each(operation: Operation, count: int) -> None:
 
 
 async def _pay(operation: Operation, points: int) -> None:
-    if points:
+    if not points:
+        return
+    try:
         await operation.works.rates.charge(operation.credential, operation.caller.address, points)
+    except RateLimited as refused:
+        if (charge := operation.charge) is not None:
+            # The same operation, sent again, pays for itself before it comes here.
+            refused.retry_after_ms += ceil(1000 * charge.requested / charge.restore_per_second)
+        raise
 
 
 async def manifest_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:
@@ -107,8 +115,8 @@ async def faults(operation: Operation, manifests: Sequence[Row], needed: object)
 
 
 async def publish(operation: Operation, draft: ManifestDraft) -> Published:
-    """Publish a manifest."""
-    return await operation.works.manifests.publish(operation.viewer, draft)
+    """Publish a manifest; its documents that the process does not know are paid for as if they had been sent."""
+    return await operation.works.manifests.publish(operation.viewer, draft, pay=partial(_pay_each, operation))
 
 
 async def delete(operation: Operation, id: UUID) -> None:

@@ -49,7 +49,11 @@ class TrustedDocument(Node):
     operation_name: str = column("operation_name", description="What its operation is called; empty for one without a name.")
     body: str = column("body", description="Its text, byte for byte as it was published.")
     cost: int = column("cost", description="Points that it costs where its variables ask for lists of a usual size.")
-    last_used_at: datetime | None = column("last_used_at", description="When it was last used, to a few seconds; null before that.")
+    last_used_at: datetime | None = column(
+        "last_used_at",
+        description="When it was last used, to a few seconds; null before that. Uses by "
+        "those who have not signed in count for the tenant that published the document first, as `callsLast30d` counts them too.",
+    )
     calls_last30d: int = batch(documents.calls, needs=["id"], description="How often it was used in the last 30 days, today among them.")
 
     @classmethod
@@ -193,7 +197,8 @@ class Mutation:
         cost=50,
         emits=[DocumentManifestPublished],
         description="Publish what a version of a client sends, whole or not at all. The same again changes nothing; a version that is "
-        "published keeps its documents.",
+        "published keeps its documents. Each document that the process has not judged before is paid for as an unknown one, by default "
+        "with 10 points, beside the operation; where the points do not last nothing is published, and the same again goes on from there.",
     )
     document_manifest_delete: DocumentManifestDeletePayload = mutation(
         _delete,

@@ -1,18 +1,18 @@
 """Statements over manifests and their documents: published and taken back as a whole, looked up by id, counted in batches."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
-
-import msgspec
 
 from db.scopes import Reading, Row, Writing
 from db.statements.projections import Columns, Projection
 from db.tables.documents import DocumentManifest, TrustedDocument
 
 
-class NewDocument(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class NewDocument:
     """A document of a manifest, as its client calls it; its hash is that of its text."""
 
     name: str
@@ -21,6 +21,14 @@ class NewDocument(msgspec.Struct, frozen=True):
     operation_name: str
     cost: int
     is_public: bool
+
+
+class Release(NamedTuple):
+    """A version of a tenant's client."""
+
+    tenant_id: UUID
+    client: str
+    version: str
 
 
 _MANIFESTS_BY_IDS: Final = Projection(
@@ -75,10 +83,11 @@ async def by_name(scope: Reading, tenant_id: UUID, name: str) -> Row | None:
     return await scope.row(BY_NAME, tenant_id, name)
 
 
-async def public_body(scope: Reading, sha256: bytes) -> str | None:
-    """Read a text that asks for nothing but what is public, whoever published it; needs a system scope."""
-    body = await scope.value("SELECT body FROM penny.trusted_documents WHERE is_public AND sha256 = $1 LIMIT 1", sha256)
-    return None if body is None else str(body)
+async def public_by_sha256(scope: Reading, sha256: bytes) -> Row | None:
+    """Read a document that asks for nothing but what is public, of the tenant that published it first; needs a system scope."""
+    return await scope.row(
+        "SELECT tenant_id, id, body FROM penny.trusted_documents WHERE is_public AND sha256 = $1 ORDER BY id LIMIT 1", sha256
+    )
 
 
 async def manifests_by_ids(scope: Reading, tenant_id: UUID, ids: Sequence[UUID], columns: Columns | None = None) -> list[Row]:
@@ -160,49 +169,102 @@ async def calls_since(scope: Reading, tenant_id: UUID, document_ids: Sequence[UU
     return {row["document_id"]: row["calls"] for row in rows}
 
 
-async def manifest_of(scope: Reading, tenant_id: UUID, client: str, version: str) -> Row | None:
-    return await scope.row(
-        "SELECT * FROM penny.document_manifests WHERE tenant_id = $1 AND client = $2 AND version = $3", tenant_id, client, version
+async def manifest_of(scope: Reading, release: Release) -> Row | None:
+    return await scope.row("SELECT * FROM penny.document_manifests WHERE tenant_id = $1 AND client = $2 AND version = $3", *release)
+
+
+async def parts_of_draft(scope: Reading, release: Release) -> int:
+    """Count the parts of a manifest that have come; 0 before the first."""
+    # What a version of PENNY before this one began lies in `documents`, and nobody can go on with it.
+    parts = await scope.value(
+        "SELECT parts FROM penny.manifest_drafts WHERE tenant_id = $1 AND client = $2 AND version = $3 AND documents = 'null'", *release
     )
+    return parts if isinstance(parts, int) else 0
 
 
-async def hashes_by_name(scope: Reading, tenant_id: UUID, manifest_id: UUID) -> Mapping[str, bytes]:
-    """Read what a manifest calls its documents."""
-    rows = await scope.rows(
+async def add_to_draft(scope: Writing, release: Release, *, part: int, documents: Sequence[NewDocument]) -> tuple[int, int]:
+    """Put a part of a manifest behind those that came before it; returns how many documents that makes, and how many of these are new.
+
+    One whose name is in the draft already is left out.
+    """
+    row = await scope.row(
         """
-        SELECT n.name, d.sha256
-        FROM penny.manifest_documents n JOIN penny.trusted_documents d ON d.tenant_id = n.tenant_id AND d.id = n.document_id
-        WHERE n.tenant_id = $1 AND n.manifest_id = $2
+        INSERT INTO penny.manifest_drafts AS draft (tenant_id, client, version, parts, documents, document_count, bytes)
+        VALUES ($1, $2, $3, $4, 'null', $5, $6)
+        ON CONFLICT (tenant_id, client, version) DO UPDATE SET parts = excluded.parts, changed_at = now(),
+            document_count = draft.document_count + excluded.document_count, bytes = draft.bytes + excluded.bytes
+        RETURNING document_count
         """,
-        tenant_id,
-        manifest_id,
+        *release,
+        part,
+        len(documents),
+        sum(len(one.body.encode()) for one in documents),
     )
-    return {row["name"]: row["sha256"] for row in rows}
-
-
-async def taken_names(scope: Reading, tenant_id: UUID, documents: Sequence[NewDocument]) -> list[str]:
-    """Name those documents whose names mean another text already."""
-    rows = await scope.rows(
+    assert row is not None, "one was written"
+    added = await scope.run(
         """
-        SELECT DISTINCT n.name FROM unnest($2::text[], $3::bytea[]) AS given (name, sha256)
-        JOIN penny.manifest_documents n ON n.tenant_id = $1 AND n.name = given.name
-        JOIN penny.trusted_documents d ON d.tenant_id = n.tenant_id AND d.id = n.document_id
-        WHERE d.sha256 <> given.sha256 ORDER BY n.name
+        INSERT INTO penny.draft_documents (tenant_id, client, version, place, name, sha256, body, operation_name, cost, is_public)
+        SELECT $1, $2, $3, $4 + one.number, one.name, one.sha256, one.body, one.operation_name, one.cost, one.is_public
+        FROM unnest($5::text[], $6::bytea[], $7::text[], $8::text[], $9::int[], $10::bool[])
+            WITH ORDINALITY AS one (name, sha256, body, operation_name, cost, is_public, number)
+        ON CONFLICT DO NOTHING
         """,
-        tenant_id,
+        *release,
+        row["document_count"] - len(documents),
         [one.name for one in documents],
         [one.sha256 for one in documents],
+        [one.body for one in documents],
+        [one.operation_name for one in documents],
+        [one.cost for one in documents],
+        [one.is_public for one in documents],
+    )
+    return row["document_count"], added
+
+
+async def taken_names(scope: Reading, release: Release, *, after: int) -> list[str]:
+    """Name those documents of a draft behind its first `after` whose names mean another text already."""
+    rows = await scope.rows(
+        """
+        SELECT given.name FROM penny.draft_documents given
+        WHERE given.tenant_id = $1 AND given.client = $2 AND given.version = $3 AND given.place > $4 AND given.sha256 <> ANY (ARRAY (
+            SELECT (SELECT d.sha256 FROM penny.trusted_documents d WHERE d.tenant_id = n.tenant_id AND d.id = n.document_id)
+            FROM penny.manifest_documents n WHERE n.tenant_id = $1 AND n.name = given.name
+        )) ORDER BY given.name
+        """,
+        *release,
+        after,
     )
     return [row["name"] for row in rows]
 
 
+async def is_published(scope: Reading, release: Release, manifest_id: UUID) -> bool:
+    """Whether a manifest has the documents of a draft, by the same names, and no others."""
+    return bool(
+        await scope.value(
+            """
+            WITH draft AS (
+                SELECT name, sha256 FROM penny.draft_documents WHERE tenant_id = $1 AND client = $2 AND version = $3
+            ), manifest AS (
+                SELECT n.name, d.sha256
+                FROM penny.manifest_documents n JOIN penny.trusted_documents d ON d.tenant_id = n.tenant_id AND d.id = n.document_id
+                WHERE n.tenant_id = $1 AND n.manifest_id = $4
+            )
+            SELECT NOT EXISTS (TABLE draft EXCEPT TABLE manifest) AND NOT EXISTS (TABLE manifest EXCEPT TABLE draft)
+            """,
+            *release,
+            manifest_id,
+        )
+    )
+
+
 async def sizes(scope: Reading, tenant_id: UUID) -> tuple[int, int]:
-    """Count a tenant's manifests, and the bytes of all its documents, those of drafts among them."""
+    """Count a tenant's manifests, and the bytes of all its documents; drafts count as they are."""
     row = await scope.row(
         """
-        SELECT (SELECT count(*) FROM penny.document_manifests WHERE tenant_id = $1) AS manifests,
+        SELECT (SELECT count(*) FROM penny.document_manifests WHERE tenant_id = $1) + count(*) AS manifests,
             (SELECT coalesce(sum(octet_length(body)), 0)::bigint FROM penny.trusted_documents WHERE tenant_id = $1)
-            + (SELECT coalesce(sum(octet_length(documents::text)), 0)::bigint FROM penny.manifest_drafts WHERE tenant_id = $1) AS bytes
+            + coalesce(sum(bytes), 0)::bigint AS bytes
+        FROM penny.manifest_drafts WHERE tenant_id = $1
         """,
         tenant_id,
     )
@@ -210,34 +272,39 @@ async def sizes(scope: Reading, tenant_id: UUID) -> tuple[int, int]:
     return row["manifests"], row["bytes"]
 
 
-async def publish(scope: Writing, manifest: DocumentManifest, documents: Sequence[NewDocument]) -> None:
-    """Write a manifest and those of its documents that are new to the tenant."""
-    unique = {one.sha256: one for one in documents}.values()
-    rows = await scope.rows(
+async def sizes_of_drafts(scope: Reading, tenant_id: UUID) -> tuple[int, int]:
+    """Count a tenant's drafts, and the bytes of their documents."""
+    row = await scope.row(
+        "SELECT count(*) AS drafts, coalesce(sum(bytes), 0)::bigint AS bytes FROM penny.manifest_drafts WHERE tenant_id = $1", tenant_id
+    )
+    assert row is not None
+    return row["drafts"], row["bytes"]
+
+
+async def publish(scope: Writing, release: Release, *, manifest_id: UUID, by: UUID, at: datetime) -> None:
+    """Make a manifest of a draft, and write down those of its documents that are new to the tenant."""
+    count = await scope.run(
         """
         INSERT INTO penny.trusted_documents (tenant_id, id, sha256, body, operation_name, cost, is_public)
-        SELECT $1, uuidv7(), one.* FROM unnest($2::bytea[], $3::text[], $4::text[], $5::int[], $6::bool[]) AS one
+        SELECT tenant_id, uuidv7(), sha256, body, operation_name, cost, is_public FROM (
+            SELECT DISTINCT ON (sha256) * FROM penny.draft_documents WHERE tenant_id = $1 AND client = $2 AND version = $3
+            ORDER BY sha256, place
+        ) one ORDER BY place
         ON CONFLICT (tenant_id, sha256) DO UPDATE SET cost = excluded.cost, is_public = excluded.is_public
-        RETURNING id, sha256
         """,
-        manifest.tenant_id,
-        [one.sha256 for one in unique],
-        [one.body for one in unique],
-        [one.operation_name for one in unique],
-        [one.cost for one in unique],
-        [one.is_public for one in unique],
+        *release,
     )
-    ids = {row["sha256"]: row["id"] for row in rows}
+    manifest = DocumentManifest(**release._asdict(), id=manifest_id, document_count=count, created_by=by, created_at=at)
     await scope.run(DocumentManifest.insert(manifest))
     await scope.run(
         """
         INSERT INTO penny.manifest_documents (tenant_id, manifest_id, document_id, name)
-        SELECT $1, $2, one.document_id, one.name FROM unnest($3::uuid[], $4::text[]) AS one (document_id, name)
+        SELECT d.tenant_id, $4, d.id, n.name
+        FROM penny.draft_documents n JOIN penny.trusted_documents d ON d.tenant_id = n.tenant_id AND d.sha256 = n.sha256
+        WHERE n.tenant_id = $1 AND n.client = $2 AND n.version = $3
         """,
-        manifest.tenant_id,
-        manifest.id,
-        [ids[one.sha256] for one in documents],
-        [one.name for one in documents],
+        *release,
+        manifest_id,
     )
 
 
@@ -254,42 +321,10 @@ async def delete_manifest(scope: Writing, tenant_id: UUID, manifest_id: UUID) ->
     return gone == 1
 
 
-async def draft_of(scope: Reading, tenant_id: UUID, client: str, version: str) -> tuple[int, list[NewDocument]]:
-    """Read how many parts of a manifest have come, and what was in them."""
-    row = await scope.row(
-        "SELECT parts, documents FROM penny.manifest_drafts WHERE tenant_id = $1 AND client = $2 AND version = $3",
-        tenant_id,
-        client,
-        version,
-    )
-    return (0, []) if row is None else (row["parts"], msgspec.json.decode(row["documents"], type=list[NewDocument]))
-
-
-async def keep_draft(  # noqa: PLR0913 - a draft's key and what is in it
-    scope: Writing, tenant_id: UUID, client: str, version: str, *, parts: int, documents: Sequence[NewDocument]
-) -> None:
-    """Keep the parts of a manifest that came so far."""
+async def delete_drafts(scope: Writing, release: Release, *, before: datetime) -> None:
+    """Forget the draft of a manifest, and those of the tenant that nobody has gone on with since a moment."""
     await scope.run(
-        """
-        INSERT INTO penny.manifest_drafts (tenant_id, client, version, parts, documents) VALUES ($1, $2, $3, $4, $5::jsonb)
-        ON CONFLICT (tenant_id, client, version) DO UPDATE SET parts = excluded.parts, documents = excluded.documents, changed_at = now()
-        """,
-        tenant_id,
-        client,
-        version,
-        parts,
-        msgspec.json.encode(documents).decode(),
-    )
-
-
-async def delete_drafts(scope: Writing, tenant_id: UUID, client: str, version: str, *, before: datetime) -> None:
-    """Forget the draft of a manifest, and those that nobody has gone on with since a moment."""
-    await scope.run(
-        "DELETE FROM penny.manifest_drafts WHERE tenant_id = $1 AND ((client = $2 AND version = $3) OR changed_at < $4)",
-        tenant_id,
-        client,
-        version,
-        before,
+        "DELETE FROM penny.manifest_drafts WHERE tenant_id = $1 AND ((client = $2 AND version = $3) OR changed_at < $4)", *release, before
     )
 
 

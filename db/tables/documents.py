@@ -46,5 +46,21 @@ class ManifestDraft(Table, tablename="manifest_drafts", schema="penny"):
     client = Text()
     version = Text(primary_key=True, default=None)
     parts = Integer(default=None)
-    documents = JSONB(default="[]")
+    documents = JSONB(default="null")
     changed_at = Timestamptz()
+    document_count = Integer(default=0)
+    bytes = BigInt(default=0)
+
+
+class DraftDocument(Table, tablename="draft_documents", schema="penny"):
+    tenant_id = UUID(default=None)
+    client = Text()
+    version = Text()
+    place = Integer(default=None)
+    name = Text(primary_key=True, default=None)
+    sha256 = Bytea()
+    body = Text()
+    operation_name = Text()
+    cost = Integer(default=None)
+    is_public = Boolean(default=False)
+    added_at = Timestamptz()

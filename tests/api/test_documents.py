@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from schema.ids import local_id
 from tests.api.manifests import SIGN_IN, VIEWER, flat, hash_of, live, publish, published
 from tests.api.people import code_of, done, member, refused
 from tests.running import Api, running_web
@@ -90,6 +91,40 @@ async def test_a_large_manifest_comes_in_parts_and_counts_when_all_have_come(api
     last = await published(ada, flat(SIGN_IN), part=2, parts=2)
     assert last["manifest"]["documentCount"] == 2
     assert (await published(ada, flat(SIGN_IN), part=2, parts=2))["errors"][0]["code"] == "CONFLICT"
+
+
+async def test_parts_hold_each_id_once_and_one_that_is_refused_may_come_again(api: Api, environment: dict[str, str]) -> None:
+    ada = await api.sign_up()
+    await published(ada, {"taken": VIEWER}, version="0")
+    await published(ada, flat(VIEWER), part=1, parts=3)
+    for wrong in (flat(VIEWER), {"taken": SIGN_IN}, flat("{ nothing }")):
+        payload = await published(ada, wrong, part=2, parts=3)
+        assert (payload["manifest"], [error["code"] for error in payload["errors"]]) == (None, ["VALIDATION"])
+    narrow = {"PENNY_MANIFEST_DOCUMENTS": "2"}
+    async with running_web({**environment, **narrow}) as (url, _), Api(url, ada.token) as here:
+        assert (await published(here, {"a": VIEWER, "b": VIEWER}, part=2, parts=3))["errors"][0]["code"] == "VALIDATION"
+    assert (await published(ada, flat(SIGN_IN), part=2, parts=3))["errors"] == []
+    # Another manifest comes between, and takes a name of the draft.
+    await published(ada, {"late": VIEWER}, version="0.1")
+    assert (await published(ada, {"late": SIGN_IN}, part=3, parts=3))["rejected"] == ["late: this id is another document's already."]
+    last = await published(ada, {"late": VIEWER}, part=3, parts=3)
+    names = [one["operationName"] for one in last["manifest"]["documents"]["nodes"]]
+    assert (last["manifest"]["documentCount"], names) == (2, ["Viewer", "SignIn"]), "a text by two names is one document"
+    again = [await published(ada, part, part=number, parts=2) for number, part in enumerate((flat(SIGN_IN, VIEWER), {"late": VIEWER}), 1)]
+    assert again[-1]["manifest"] == last["manifest"]
+    other = [await published(ada, part, part=number, parts=2) for number, part in enumerate((flat(SIGN_IN), {"late": VIEWER}), 1)]
+    assert other[-1]["errors"][0]["code"] == "CONFLICT"
+
+
+async def test_what_the_version_before_began_is_begun_again(api: Api, process: Process) -> None:
+    ada = await api.sign_up()
+    await published(ada, flat(VIEWER), part=1, parts=2)
+    tenant_id = local_id((await ada.data("{ tenant { id } }"))["tenant"]["id"], "Tenant")
+    async with process.works.scopes.writing(tenant_id) as scope:
+        assert await scope.run("UPDATE penny.manifest_drafts SET documents = '[]' WHERE tenant_id = $1", tenant_id) == 1
+    assert (await published(ada, flat(SIGN_IN), part=2, parts=2))["errors"][0]["code"] == "CONFLICT"
+    await published(ada, flat(VIEWER), part=1, parts=2)
+    assert (await published(ada, flat(SIGN_IN), part=2, parts=2))["manifest"]["documentCount"] == 2
 
 
 async def test_a_manifest_is_taken_back_with_what_no_other_has(api: Api) -> None:

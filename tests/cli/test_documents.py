@@ -4,13 +4,15 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from cli import documents
+from gateway.manifests import MOST_PARTS
 from tests.api.manifests import SIGN_IN, VIEWER, flat, live, publish
 from tests.api.people import done
-from tests.running import ROOT, Api
+from tests.running import ROOT, Api, running_web
 from web.works import Process
 
 
@@ -108,10 +110,25 @@ async def test_check_looks_at_what_is_live(api: Api, process: Process) -> None:
     assert changes[1]["breakingChanges"][0].startswith("Viewer: Cannot query field 'nickname'")
 
 
-@pytest.mark.parametrize("sizes", [[10], [60_000] * 5, [200_000, 10], [0] * 3])
+async def test_where_the_points_do_not_last_the_rest_waits(api: Api, environment: dict[str, str], tmp_path: Path) -> None:
+    ada = await api.sign_up()
+    key = await admin_key(ada)
+    # What comes back in a second pays for five documents; so do the points that there are, beside the operation.
+    little = {"UNKNOWN_POINTS": "100", "MAX_COST": "500"}
+    narrow = {f"PENNY_GRAPHQL_{name}": value for name, value in little.items()}
+    narrow |= {"PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "500", "PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "500"}
+    async with running_web({**environment, **narrow, "PENNY_VALKEY_PREFIX": f"publishing-{uuid4()}"}) as (url, _):
+        given = ("publish", written(tmp_path, *(f"query Q{number} {{ __typename }}" for number in range(12))), "--client", "web")
+        status, out, told = await penny(*given, "--version", "1", "--url", url, "--key", key)
+    assert (status, out) == (0, "web 1 sends 12 documents.\n"), told
+    assert len(await live(ada)) == 1
+
+
+@pytest.mark.parametrize("sizes", [[10], [60_000] * 5, [200_000, 10], [0] * 3, [0] * 301, [100] * 60_000])
 def test_parts_hold_everything_once_and_fit(sizes: list[int]) -> None:
     texts = {str(number): "x" * size for number, size in enumerate(sizes)}
     parts = list(documents._parts(texts))
     assert {name: text for part in parts for name, text in part.items()} == texts
     assert sum(map(len, parts)) == len(texts)
     assert all(len(json.dumps(part)) < documents.PART_BYTES * 1.1 for part in parts if len(part) > 1)
+    assert len(parts) <= MOST_PARTS

@@ -15,7 +15,7 @@ import asyncpg
 
 from tests.db.catalog import ForeignKey, Table, privileges
 from tests.db.databases import undone
-from tests.db.rows import Rows, Values, insert
+from tests.db.rows import Rows, Values, insert, value_of
 
 GARBAGE = ("", "x", " " * 36, "0", "null", "{tenant}\n-", "{tenant},{tenant}", "{tenant}0", "%", "00000000-0000-0000-0000-000000000000")
 
@@ -220,7 +220,7 @@ async def grafts(connection: Any, case: Case) -> list[str]:
 
 async def _graft(connection: Any, case: Case, key: ForeignKey, verb: str, parent: Values | None) -> str:
     pairs = [(name, parent_name) for name, parent_name in zip(key.columns, key.parent_columns, strict=True) if name != "tenant_id"]
-    grafted = {name: uuid4() if parent is None else parent[parent_name] for name, parent_name in pairs}
+    grafted = {name: value_of(case.table.columns[name]) if parent is None else parent[parent_name] for name, parent_name in pairs}
     async with undone(connection, case.me):
         if verb == "INSERT":
             outcome = await attempt(connection, *insert(case.table, case.my_next | grafted))

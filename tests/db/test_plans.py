@@ -37,6 +37,7 @@ from db.statements import (
     tenants,
     terms,
 )
+from db.statements.documents import Release
 from db.statements.projections import Columns
 from db.transactions import compiled
 from inference.models import NO_USAGE
@@ -142,6 +143,11 @@ SEED = f"""
     INSERT INTO penny.manifest_documents (tenant_id, manifest_id, document_id, name)
         SELECT {made_id(TENANT, number="0")}, {made_id(MANIFEST, number="n % 80")}, {made_id(DOCUMENT, number="n / 2")}, 'name-' || n / 2
         FROM {each(4000, 20)};
+    INSERT INTO penny.manifest_drafts (tenant_id, client, version, parts, documents)
+        SELECT {made_id(TENANT, number="0")}, 'mobile', n::text, 1, 'null' FROM {each(3, 1)};
+    INSERT INTO penny.draft_documents (tenant_id, client, version, place, name, sha256, body, operation_name, cost, is_public)
+        SELECT {made_id(TENANT, number="0")}, 'mobile', (n % 3)::text, n, 'name-' || n, sha256(n::text::bytea), '', 'Q', 1, false
+        FROM {each(3000, 10)};
     INSERT INTO penny.document_calls (tenant_id, document_id, day, calls)
         SELECT {made_id(TENANT, number="0")}, {made_id(DOCUMENT, number="n / 20")}, date '2026-11-22' - n % 20, 1 FROM {each(20000, 40)};
     INSERT INTO penny.idempotency_keys (tenant_id, principal_id, key_hash, input_hash, result)
@@ -446,7 +452,8 @@ HOT = {
     "tenants with new facts": Hot(lambda scope: facts.tenants_since(scope, 1, 20090), 16, system=True, optional=True),
     "a document by its hash": Hot(lambda scope: documents.by_sha256(scope, WHALE, hashlib.sha256(b"7").digest()), 8),
     "a document by its name": Hot(lambda scope: documents.by_name(scope, WHALE, "name-7"), 8),
-    "a public document": Hot(lambda scope: documents.public_body(scope, hashlib.sha256(b"100").digest()), 1, system=True),
+    "a public document": Hot(lambda scope: documents.public_by_sha256(scope, hashlib.sha256(b"100").digest()), 1, system=True),
+    "names in a new part of a draft": Hot(lambda scope: documents.taken_names(scope, Release(WHALE, "mobile", "1"), after=2900), 200),
     "calls of documents": Hot(
         lambda scope: documents.calls_since(scope, WHALE, [some_id(DOCUMENT, 0, n) for n in range(50)], NOW.date()), 1000
     ),

@@ -22,7 +22,7 @@ ACROSS = {
     "tenants_since",
     "tenants_before",
     "tenants_with_due",
-    "public_body",
+    "public_by_sha256",
 }
 
 

@@ -14,8 +14,7 @@ from auth.encryption.keyring import Keyring
 from auth.viewers import Viewer
 from db.scopes import Reading, SystemScopes, TenantScopes
 from db.statements import documents
-from db.statements.documents import NewDocument
-from db.tables.documents import DocumentManifest
+from db.statements.documents import NewDocument, Release
 from events.revocations import Revoked
 from gateway import registry as module
 from gateway.automatic import AutomaticDocuments
@@ -40,16 +39,8 @@ class House:
     viewer: Viewer
     now: list[float]
 
-    async def publish(self, scopes: TenantScopes, *texts: str, client: str = "mobile") -> UUID:
-        manifest_id = uuid7()
-        new = [NewDocument(hash_of(text), bytes.fromhex(hash_of(text)), text, "Me", 1, is_public=False) for text in texts]
-        manifest = DocumentManifest(
-            tenant_id=self.viewer.tenant_id, id=manifest_id, client=client, version=manifest_id.hex, document_count=len(new),
-            created_by=self.viewer.user_id, created_at=datetime.now(UTC),
-        )  # fmt: skip
-        async with scopes.writing(self.viewer.tenant_id) as scope:
-            await documents.publish(scope, manifest, new)
-        return manifest_id
+    async def publish(self, scopes: TenantScopes, *texts: str, is_public: bool = False) -> UUID:
+        return await published(scopes, self.viewer, *texts, is_public=is_public)
 
     def told(self) -> Revoked:
         return Revoked(kind="documents", tenant_id=self.viewer.tenant_id, id=self.viewer.tenant_id, reason="DOCUMENTS_CHANGED")
@@ -57,6 +48,10 @@ class House:
 
 @pytest.fixture
 async def viewer(process: Process) -> Viewer:
+    return await signed_up(process)
+
+
+async def signed_up(process: Process) -> Viewer:
     opened = await process.works.accounts.sign_up(
         email=f"{uuid7().hex}@example.com", password=PASSWORD, name="Ada", tenant_name="Acme", invitation_token=None,
         transport="BEARER", address="127.0.0.1", user_agent=None,
@@ -97,6 +92,16 @@ async def test_what_was_found_is_asked_for_no_more_until_it_is_told_or_old(house
     assert await house.registry.find(house.viewer, hash_of(TEXT)) == TEXT
     house.now[0] += settings.document_cache_seconds + 1
     assert house.registry.known(house.viewer, hash_of(TEXT)) is None
+
+
+async def published(scopes: TenantScopes, viewer: Viewer, *texts: str, is_public: bool = False) -> UUID:
+    manifest_id = uuid7()
+    new = [NewDocument(hash_of(text), bytes.fromhex(hash_of(text)), text, "Me", 1, is_public=is_public) for text in texts]
+    release = Release(viewer.tenant_id, "mobile", manifest_id.hex)
+    async with scopes.writing(viewer.tenant_id) as scope:
+        await documents.add_to_draft(scope, release, part=1, documents=new)
+        await documents.publish(scope, release, manifest_id=manifest_id, by=viewer.user_id, at=datetime.now(UTC))
+    return manifest_id
 
 
 def dataclasses_replaced(revoked: Revoked, kind: str) -> Revoked:
@@ -157,6 +162,40 @@ async def test_uses_are_written_down_together_and_those_of_documents_that_are_go
             "SELECT calls, day = (now() AT TIME ZONE 'UTC')::date AS today FROM penny.document_calls WHERE tenant_id = $1", tenant_id
         )
     assert [(row["calls"], row["today"]) for row in rows] == [(2, True)]
+
+
+async def test_uses_of_those_who_have_not_signed_in_count_for_the_first_publisher_and_are_bounded(
+    house: House, scopes: TenantScopes, process: Process, settings: Settings
+) -> None:
+    texts = [f"query Public{uuid7().hex} {{ __typename }}" for _ in range(3)]
+    later = await signed_up(process)
+    for publisher in (house.viewer, later):
+        await published(scopes, publisher, *texts, is_public=True)
+    narrow = dataclasses.replace(settings, document_uses_seconds=3600.0, document_uses_signed_out=2)
+    background = Background()
+    house.registry._uses = uses = Uses(scopes, background, narrow)
+    for text in [*texts, *texts]:
+        assert await house.registry.find(None, hash_of(text)) == text
+    await uses.close()
+    await background.close()
+    assert await calls_of(scopes, house.viewer.tenant_id) == {hash_of(text): 2 for text in texts[:2]}
+    assert await calls_of(scopes, later.tenant_id) == {}
+    # What was counted is written down, so others' turn comes.
+    assert await house.registry.find(None, hash_of(texts[2])) == texts[2]
+    await uses.close()
+    assert (await calls_of(scopes, house.viewer.tenant_id))[hash_of(texts[2])] == 1
+
+
+async def calls_of(scopes: TenantScopes, tenant_id: UUID) -> dict[str, int]:
+    async with scopes.reading(tenant_id) as scope:
+        rows = await scope.rows(
+            """
+            SELECT d.sha256, c.calls FROM penny.document_calls c
+            JOIN penny.trusted_documents d ON d.tenant_id = c.tenant_id AND d.id = c.document_id WHERE c.tenant_id = $1
+            """,
+            tenant_id,
+        )
+    return {row["sha256"].hex(): row["calls"] for row in rows}
 
 
 async def test_clients_own_documents_are_bounded_and_end(viewer: Viewer, valkey: Valkey, keyring: Keyring, settings: Settings) -> None:

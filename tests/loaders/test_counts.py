@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,8 +13,7 @@ from uuid_utils.compat import uuid7
 from auth.roles import OWNER
 from auth.viewers import Viewer
 from db.statements import documents
-from db.statements.documents import NewDocument
-from db.tables.documents import DocumentManifest
+from db.statements.documents import NewDocument, Release
 from resolvers.operations import Caller, Operation, Works
 from schema.schema import build_schema
 from tests.loaders.counting import CountingScopes
@@ -85,11 +85,10 @@ async def test_documents_of_many_manifests_are_one_read(works: Works, owner: Vie
     texts = [f"query Q{number} {{ __typename }}" for number in range(4)]
     new = [NewDocument(text, hashlib.sha256(text.encode()).digest(), text, text.split()[1], 0, False) for text in texts]
     for number in range(3):
-        manifest = DocumentManifest(
-            tenant_id=owner.tenant_id, id=uuid7(), client="web", version=str(number), document_count=number + 2, created_by=owner.user_id
-        )  # fmt: skip
+        release = Release(owner.tenant_id, "web", str(number))
         async with works.scopes.writing(owner.tenant_id) as scope:
-            await documents.publish(scope, manifest, new[: number + 2])
+            await documents.add_to_draft(scope, release, part=1, documents=new[: number + 2])
+            await documents.publish(scope, release, manifest_id=uuid7(), by=owner.user_id, at=datetime.now(UTC))
     manifests = """query ($first: Int!) { documentManifests(first: $first) { nodes {
         documents(first: 3) { nodes { sha256 } pageInfo { hasNextPage } } } } }"""
     _, few = await counted(works, owner, manifests, first=1)

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.api.manifests import SIGN_IN, VIEWER, publish
+from tests.api.manifests import SIGN_IN, VIEWER, flat, live, publish, published
 from tests.api.people import code_of
 from tests.chat.talking import new_chat
 from tests.running import Api, running_web
@@ -88,6 +88,21 @@ async def test_asking_after_what_is_known_costs_no_reading(environment: dict[str
         answers = [(await sent(url, ask))[2] for _ in range(20)]
     # Ten for each of the two documents, once, and one for each time that it is asked.
     assert [answer["data"]["documentCost"]["cost"] for answer in answers] == [1] * 20
+
+
+async def test_each_document_that_is_published_is_paid_for_before_anything_is_written(api: Api, environment: dict[str, str]) -> None:
+    ada = await api.sign_up()
+    little = {"PENNY_GRAPHQL_UNKNOWN_POINTS": "1000", "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "4000", "PENNY_GRAPHQL_MAX_COST": "4000"}
+    little |= {"PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "1", "PENNY_VALKEY_PREFIX": f"publishing-{uuid4()}"}
+    async with running_web({**environment, **little}) as (url, _), Api(url, ada.token) as other:
+        # 1,000 for the operation, which is read once, and 50 each time it is sent; 1,000 for each document that is new.
+        refused = await published(other, flat(VIEWER, SIGN_IN, "{ __typename }"))
+        assert ([error["code"] for error in refused["errors"]], refused["manifest"]) == (["RATE_LIMITED"], None)
+        assert await live(ada) == []
+        made = await published(other, flat(VIEWER, SIGN_IN))
+        assert (made["errors"], made["manifest"]["documentCount"]) == ([], 2), "these two are paid for"
+        again = await published(other, {**flat(VIEWER, SIGN_IN), "viewer": VIEWER}, version="2")
+        assert (again["errors"], again["manifest"]["documentCount"]) == ([], 2)
 
 
 async def test_documents_of_manifests_are_judged_once_and_that_is_paid_for(api: Api, environment: dict[str, str]) -> None:
