@@ -18,7 +18,7 @@ GRAPHIQL := web/graphiql/dist/index.html
 
 include tools.mk
 
-.PHONY: help run test reference chaos siege mutants check schema migration sizes bench clients fmt environment lock
+.PHONY: help run test reference chaos siege mutants check docs schema migration sizes bench clients fmt environment lock
 
 help: ## Show what there is to make.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,7 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 	.venv/bin/lint-imports
 	.venv/bin/deptry .
 	.venv/bin/penny schema check
+	.venv/bin/penny documents check schema/manifests
 	.venv/bin/penny settings | diff -u docs/settings.md -
 	.venv/bin/penny errors | diff -u docs/errors.md -
 	@$(MAKE) --no-print-directory test
@@ -58,10 +59,15 @@ fmt: $(ENVIRONMENT) ## Format the code and mend what ruff can mend.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-schema: $(ENVIRONMENT) ## Write schema/schema.graphql, docs/settings.md and docs/errors.md anew.
+schema: $(ENVIRONMENT) ## Write schema/schema.graphql, the manifests of PENNY's own clients, docs/settings.md and docs/errors.md anew.
 	.venv/bin/penny schema export
+	$(PYTHON) -m tests.schema.clients
 	.venv/bin/penny settings > docs/settings.md
 	.venv/bin/penny errors > docs/errors.md
+
+docs: $(ENVIRONMENT) ## Make a site of the documentation in build/docs/site; a link that leads nowhere fails it.
+	@$(PYTHON) -m docs.website
+	@echo "To read it: $(PYTHON) -m http.server --bind 127.0.0.1 --directory build/docs/site"
 
 migration: $(ENVIRONMENT) ## Write the skeleton of a migration: make migration name=add_colour.
 	@.venv/bin/penny migrate --new "$(name)"

@@ -19,8 +19,8 @@ from cli.tokens import SignedIn
 with contextlib.suppress(ImportError):  # Not every Python has it; its import gives `input` line editing and history.
     import readline  # noqa: F401 - to import it is to use it
 
-VIEWER: Final = "{ viewer { user { email } } }"
-SIGN_IN: Final = "mutation ($input: SignInInput!) { signIn(input: $input) { tokenOnce errors { code message } } }"
+VIEWER: Final = "query Viewer { viewer { user { email } } }"
+SIGN_IN: Final = "mutation SignIn($input: SignInInput!) { signIn(input: $input) { tokenOnce errors { code message } } }"
 PROMPT: Final = "> "
 INTERRUPTED: Final = 130
 

@@ -9,11 +9,13 @@ from uuid import uuid4
 
 from cli.api import Api, ApiIsAway, ApiRefused, Event, payload
 
-NEWEST_CHAT: Final = "{ chats(first: 1) { nodes { id title } } }"
-CHAT: Final = "query ($id: ID!) { node(id: $id) { __typename ... on Chat { id title } } }"
-CHAT_CREATE: Final = "mutation ($input: ChatCreateInput!) { chatCreate(input: $input) { chat { id } errors { code message } } }"
-MESSAGE_SEND: Final = "mutation ($input: MessageSendInput!) { messageSend(input: $input) { runs { id } errors { code message } } }"
-RUN_CANCEL: Final = "mutation ($input: RunCancelInput!) { runCancel(input: $input) { errors { code message } } }"
+NEWEST_CHAT: Final = "query NewestChat { chats(first: 1) { nodes { id title } } }"
+CHAT: Final = "query Chat($id: ID!) { node(id: $id) { __typename ... on Chat { id title } } }"
+CHAT_CREATE: Final = "mutation ChatCreate($input: ChatCreateInput!) { chatCreate(input: $input) { chat { id } errors { code message } } }"
+MESSAGE_SEND: Final = (
+    "mutation MessageSend($input: MessageSendInput!) { messageSend(input: $input) { runs { id } errors { code message } } }"
+)
+RUN_CANCEL: Final = "mutation RunCancel($input: RunCancelInput!) { runCancel(input: $input) { errors { code message } } }"
 TITLE_LENGTH: Final = 60
 
 

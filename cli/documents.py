@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import json
 import math
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, TextIO, cast
 
 import rich_click as click
+from graphql import GraphQLError, OperationDefinitionNode, parse
+from graphql import build_schema as schema_of
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -87,18 +89,23 @@ def publish(*, manifest: Path, client: str, version: str, **server: Any) -> int:
 
 
 @command.command("check")
-@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path, dir_okay=False, exists=True))
+@click.argument("manifests", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @click.option("--live", is_flag=True, help="Check what is published at a server.")
+@click.option("--schema", "sdl", type=click.File(), help="Check against this SDL, instead of the schema of this version of PENNY.")
 @server_options
-def check(*, manifests: tuple[Path, ...], live: bool, **server: Any) -> int:
-    """Look whether the schema of this version of PENNY answers every document of MANIFESTS, or of those that a server has; fails if not."""
+def check(*, manifests: tuple[Path, ...], live: bool, sdl: TextIO | None, **server: Any) -> int:
+    """Look whether the schema of this version of PENNY answers every document of MANIFESTS, or of those that a server has; fails if not.
+
+    MANIFESTS are files, and folders of them. One that is called `mobile@1.4.0.json` is that of mobile 1.4.0. An SDL says nothing of what
+    documents cost: those that would cost too much are found without --schema.
+    """
     if not manifests and not live:
         raise click.UsageError("Give manifests, or --live for those of a server.")
-    found = [Text(str(path), name, body) for path in manifests for name, body in _texts_of(path).items()]
+    found = [Text(_release_of(path), _name_of(name, body), body) for path in _files_of(manifests) for name, body in _texts_of(path).items()]
     if live:
         with _refusals():
             found += asyncio.run(_live(*_credential(**server)))
-    judge, broken = _judge(), 0
+    judge, broken = _judge(sdl), 0
     for text in found:
         if (error := judge(text.body).error) is not None:
             broken += 1
@@ -116,8 +123,11 @@ def _refusals() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _judge() -> Judge:
-    schema = build_schema()._schema  # noqa: SLF001 - Strawberry offers graphql-core's schema under no other name
+def _judge(sdl: TextIO | None) -> Judge:
+    try:
+        schema = build_schema()._schema if sdl is None else schema_of(sdl.read())  # noqa: SLF001 - Strawberry offers it under no other name
+    except (GraphQLError, TypeError) as error:
+        raise click.ClickException(f"{getattr(sdl, 'name', 'The file')} is no schema: {error}") from error
     # No server's settings are asked: the class has all defaults.
     return DocumentJudge(Documents(schema, cast("Settings", Settings)))
 
@@ -127,6 +137,32 @@ def _texts_of(path: Path) -> Mapping[str, str]:
         return texts_by_name(json.loads(path.read_text()))
     except (ValueError, PennyError) as error:
         raise click.ClickException(f"{path} is no manifest: {error}") from error
+
+
+def _files_of(paths: Iterable[Path]) -> Iterator[Path]:
+    """List manifests, those in folders among them."""
+    for path in paths:
+        if not path.is_dir():
+            yield path
+        elif files := sorted(path.glob("*.json")):
+            yield from files
+        else:
+            raise click.ClickException(f"{path} has no manifests.")
+
+
+def _release_of(path: Path) -> str:
+    """Say whose manifest a file is."""
+    client, _, version = path.stem.rpartition("@")
+    return f"{client} {version}" if client and version else str(path)
+
+
+def _name_of(name: str, body: str) -> str:
+    """Say what people call a document: its operation's name, or else its id."""
+    with contextlib.suppress(GraphQLError, RecursionError):
+        for node in parse(body, no_location=True).definitions:
+            if isinstance(node, OperationDefinitionNode) and node.name is not None:
+                return node.name.value
+    return name
 
 
 def _parts(texts: Mapping[str, str]) -> Iterator[dict[str, str]]:

@@ -18,8 +18,11 @@ from graphql import (
     GraphQLUnionType,
     get_named_type,
     print_ast,
+    value_from_ast_untyped,
 )
 from graphql.utilities import ast_from_value
+
+from schema.evolution import deprecated
 
 KINDS: Final[dict[type[GraphQLNamedType], str]] = {
     GraphQLObjectType: "objects",
@@ -38,12 +41,14 @@ def pages(schema: GraphQLSchema) -> dict[str, str]:
     made = {f"{name}.md": _page(name, _operations(root)) for name, root in roots.items() if root is not None}
     for of, name in KINDS.items():
         made[f"{name}.md"] = _page(name, (_type(schema, kind) for kind in types if isinstance(kind, of)))
-    return {"README.md": _index(made), **made}
+    return {"README.md": _index(schema, made), **made}
 
 
-def _index(made: Mapping[str, str]) -> str:
+def _index(schema: GraphQLSchema, made: Mapping[str, str]) -> str:
     lines = (f"* [{name.removesuffix('.md').capitalize()}]({name}): {text.count(chr(10) + '## ')}" for name, text in made.items())
-    return "# The API\n\n" + "\n".join(lines) + "\n"
+    going = sorted((one.name, [one.reason]) for one in deprecated(schema))
+    told = _table("Name", going, "Since when, until when, and what to use instead") if going else "Nothing is deprecated."
+    return "\n\n".join(["# The API", "\n".join(lines), "## What goes away", told]) + "\n"
 
 
 def _page(name: str, entries: Iterable[str]) -> str:
@@ -108,8 +113,8 @@ def _link(kind: Any) -> str:
 
 
 def _described(one: Any) -> str:
-    advice = f" **Deprecated.** {one.deprecation_reason}" if one.deprecation_reason else ""
-    return f"{one.description or ''}{advice}".strip()
+    advice = f"**Deprecated.** {one.deprecation_reason}" if one.deprecation_reason else ""
+    return "<br>".join(part for part in (one.description, advice) if part)
 
 
 def _default(one: GraphQLArgument | GraphQLInputField) -> str:
@@ -122,19 +127,31 @@ def _has_default(one: GraphQLArgument | GraphQLInputField) -> bool:
     return node is not None and node.default_value is not None
 
 
-RULES: Final[dict[str, Callable[[str], str]]] = {
-    "scope": lambda value: f"Needs a scope of {value}.",
-    "cost": lambda value: f"Costs {value}.",
-    "emits": lambda value: f"Emits {value}.",
-    "stability": lambda value: f"Stability: {value}.",
+def _needs(any: list[str]) -> str:
+    return f"Needs {'one of the scopes' if len(any) > 1 else 'the scope'} {_codes(any)}." if any else "Needs a sign-in."
+
+
+def _costs(weight: int, multipliers: list[str] | None = None) -> str:
+    times = f" for each of {_codes(multipliers)}" if multipliers else ""
+    return f"Costs {weight:,} {'point' if weight == 1 else 'points'}{times}."
+
+
+def _codes(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+RULES: Final[dict[str, Callable[..., str]]] = {
+    "scope": _needs,
+    "cost": _costs,
+    "emits": lambda events: f"Emits {_codes(events)}.",
 }
 
 
 def _rules(field: GraphQLField) -> str:
     """Say in words what a field's directives declare."""
     directives = (field.ast_node and field.ast_node.directives) or ()
-    return " ".join(RULES[one.name.value](_arguments(one)) for one in directives if one.name.value in RULES)
+    return " ".join(RULES[one.name.value](**_arguments(one)) for one in directives if one.name.value in RULES)
 
 
-def _arguments(directive: ConstDirectiveNode) -> str:
-    return ", ".join(f"`{one.name.value}: {print_ast(one.value)}`" for one in directive.arguments or ())
+def _arguments(directive: ConstDirectiveNode) -> dict[str, Any]:
+    return {one.name.value: value_from_ast_untyped(one.value) for one in directive.arguments or ()}

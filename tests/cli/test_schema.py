@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from graphql import build_schema
 
+from cli.reference import pages
 from schema import schema
 from tests.cli.test_main import penny
 
@@ -39,8 +40,32 @@ def test_every_link_leads_somewhere(reference: dict[str, str]) -> None:
 def test_rules_and_advice_are_told(reference: dict[str, str]) -> None:
     mutations = reference["mutations.md"]
     created = mutations.partition("## apiKeyCreate")[2].partition("\n## ")[0]
-    assert 'Needs a scope of `any: ["keys:write"]`' in created
-    assert "Costs `weight: 10`" in created
+    assert "Needs the scope `keys:write`. Costs 10 points. Emits `API_KEY_CREATED`." in created
+    queries = reference["queries.md"]
+    assert "Costs 1 point for each of `first`." in queries
+    assert "Needs a sign-in." in queries
+
+
+def test_what_is_deprecated_is_told_with_its_dates_where_it_stands_and_in_one_list() -> None:
+    notice = "Since 2026-12-01, until 2027-04-01: use new."
+    made = pages(
+        build_schema(f"""
+        type Query {{
+          "An old one."
+          old(of: Int @deprecated(reason: "{notice}")): Colour @deprecated(reason: "{notice}")
+          thing(by: In): Thing
+        }}
+        type Thing {{ new: Int old: Int @deprecated(reason: "{notice}") }}
+        input In {{ new: Int old: Int @deprecated(reason: "{notice}") }}
+        enum Colour {{ RED GREEN @deprecated(reason: "{notice}") }}
+        """)
+    )
+    listed = re.findall(r"^\| `([^`]+)` \| (.+) \|$", made["README.md"], re.MULTILINE)
+    assert listed == [(name, notice) for name in ("Colour.GREEN", "In.old", "Query.old", "Query.old(of:)", "Thing.old")]
+    assert f"An old one.<br>**Deprecated.** {notice}" in made["queries.md"]
+    for page in ("queries.md", "objects.md", "inputs.md", "enums.md"):
+        assert f"**Deprecated.** {notice}" in made[page]
+    assert "Nothing is deprecated." in pages(build_schema("type Query { a: Int }"))["README.md"]
 
 
 def test_the_check_names_what_breaks_clients(tmp_path: Path) -> None:

@@ -1,17 +1,17 @@
 // The pages behind mailed links: they confirm an address, set a new password or accept an invitation, through the same API as everybody. The token
 // stands behind the `#`, which no browser sends, and is used only when somebody presses a button: programs that look through mails open links too.
 
-const VERIFY = 'mutation ($token: String!) { done: emailVerify(input: {token: $token}) { errors { message } } }';
-const RESET = `mutation ($token: String!, $newPassword: String!) {
+const VERIFY = 'mutation EmailVerify($token: String!) { done: emailVerify(input: {token: $token}) { errors { message } } }';
+const RESET = `mutation PasswordReset($token: String!, $newPassword: String!) {
   done: passwordReset(input: {token: $token, newPassword: $newPassword}) { errors { message } }
 }`;
-const FORGOTTEN = 'mutation ($email: String!) { done: passwordResetRequest(input: {email: $email}) { errors { message } } }';
-const ACCEPT = 'mutation ($token: String!) { done: invitationAccept(input: {token: $token}) { errors { message } } }';
-const SIGN_IN = 'mutation ($email: String!, $password: String!) { done: signIn(input: {email: $email, password: $password}) { errors { message } } }';
-const SIGN_UP = `mutation ($email: String!, $password: String!, $name: String!, $token: String!) {
+const FORGOTTEN = 'mutation PasswordForgotten($email: String!) { done: passwordResetRequest(input: {email: $email}) { errors { message } } }';
+const ACCEPT = 'mutation InvitationAccept($token: String!) { done: invitationAccept(input: {token: $token}) { errors { message } } }';
+const SIGN_IN = 'mutation SignIn($email: String!, $password: String!) { done: signIn(input: {email: $email, password: $password}) { errors { message } } }';
+const SIGN_UP = `mutation SignUp($email: String!, $password: String!, $name: String!, $token: String!) {
   done: signUp(input: {email: $email, password: $password, name: $name, invitationToken: $token}) { errors { message } }
 }`;
-const WHO = '{ viewer { user { name email } } }';
+const WHO = 'query Viewer { viewer { user { name email } } }';
 const EXPLANATIONS = {
   THROTTLED: 'That was a little fast. Wait a moment, then try again.',
   UNAUTHENTICATED: 'Your session has ended. Reload this page.',

@@ -3,7 +3,7 @@
 
 const PAGE = 50;
 const QUERY = `
-  query ($token: String!, $first: Int!, $after: String) {
+  query SharedChat($token: String!, $first: Int!, $after: String) {
     sharedChat(token: $token) {
       title live sharedBy createdAt
       messages(first: $first, after: $after) {

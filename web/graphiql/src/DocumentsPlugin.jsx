@@ -7,7 +7,7 @@ import { useEffect, useId, useRef, useState } from 'react';
 import { filled } from './examples.js';
 import { ask, byId } from './fetcher.js';
 
-const MANIFESTS = '{ documentManifests(first: 100) { nodes { id client version documentCount } } }';
+const MANIFESTS = 'query Manifests { documentManifests(first: 100) { nodes { id client version documentCount } } }';
 const DOCUMENTS = `query Documents($id: ID!, $after: String) {
   node(id: $id) {
     ... on DocumentManifest {
