@@ -154,7 +154,10 @@ class Following(AsyncIterable[Job]):
 class Query:
     job: Job | None = query(_job, description="The job with this id; null when there is none, or none that you may see.")
     jobs: Connection[Job] = query(
-        _jobs, multipliers=["first"], description="The jobs that you began, the newest first; those that ended long ago are gone."
+        _jobs,
+        multipliers=["first"],
+        description="The jobs that you began, or that your answers began (titles, summaries), the newest first; those that ended long ago "
+        "are gone.",
     )
 
 

@@ -119,7 +119,7 @@ async function invitation() {
     done: JOINED,
   });
   const asMyself = form({
-    heading: 'I have an account',
+    heading: user ? 'I have another account' : 'I have an account',
     fields: [EMAIL, PASSWORD],
     button: 'Sign in and join',
     work: async (given) => {
