@@ -58,7 +58,7 @@ class Code(StrEnum):
         "This client may only send documents that were published, by their ids.",
     )
     BAD_REQUEST = "BAD_REQUEST", "400, 408 or 422", "The request cannot be read, or is not shaped as GraphQL over HTTP has it."
-    BODY_LIMIT = "BODY_LIMIT", "413 or 414", "The body or the address is longer than the limit."
+    BODY_LIMIT = "BODY_LIMIT", "400, 413 or 414", "The body or the address is longer than the limit, or the body comes in too many chunks."
     HEAD_LIMIT = "HEAD_LIMIT", "431", "The request's headers are longer than the limit."
     METHOD_NOT_ALLOWED = "METHOD_NOT_ALLOWED", "405", "`Allow` names the methods; mutations are sent by POST."
     NOT_ACCEPTABLE = "NOT_ACCEPTABLE", "406", "`Accept` names no media type that the answer could have."

@@ -629,6 +629,7 @@ class Settings:
     http_max_head_bytes: int = setting(
         "Longest head of a request, and of what follows its body in chunks, in bytes.", default=65_536, minimum=1024, maximum=16_777_216
     )
+    http_max_chunks: int = setting("Most chunks in which a request's body may come.", default=4096, minimum=16, maximum=10_000_000)
     http_max_pipelined: int = setting(
         "Most requests that may wait on a connection while one of them is answered; whoever sends more is cut off.",
         default=64,

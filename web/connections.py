@@ -109,6 +109,7 @@ class BoundedProtocol(HttpToolsProtocol, Looked):
     due: float | None = None
     read_due: float | None = None
     _head_bytes = 0
+    _chunks = 0
     _in_head = True
     _is_upgraded = False
     _running: RequestResponseCycle | None = None
@@ -191,6 +192,13 @@ class BoundedProtocol(HttpToolsProtocol, Looked):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.due = self.loop.time() + self._watch.request_seconds
+        self._chunks = 0
+
+    def on_chunk_header(self) -> None:
+        """Count the pieces in which a body comes: uvicorn copies what there is of it for each."""
+        self._chunks += 1
+        if self._chunks > (most := self._watch.settings.http_max_chunks):
+            self._close(400, b"Bad Request", Code.BODY_LIMIT, f"The body comes in more than {most:,} chunks.")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         # What follows a body in chunks no proxy has looked at: it must override nothing of the head (RFC 9110, section 6.5.1).

@@ -28,12 +28,14 @@ from web.works import Process
 
 HEAD = b"POST /graphql HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
 CROWD = 1500
+CHUNKS = 30
 
 
 @pytest.fixture(scope="module")
 async def strict(environment: dict[str, str]) -> AsyncIterator[str]:
     """A web process that waits for requests no longer than half a second, and takes heads of 4 KiB."""
     bounds = {"PENNY_HTTP_REQUEST_SECONDS": "0.5", "PENNY_HTTP_MAX_HEAD_BYTES": "4096", "PENNY_SOCKET_INIT_SECONDS": "0.5"}
+    bounds["PENNY_HTTP_MAX_CHUNKS"] = str(CHUNKS)
     async with running_web(environment | bounds) as (url, _):
         yield url
 
@@ -107,6 +109,15 @@ def made(watch: Watch, state: ServerState, app: Any = None, address: str | None 
     protocol, transport = BoundedProtocol(config, state, {}), From(address)
     protocol.connection_made(transport)
     return protocol, transport
+
+
+async def test_a_body_comes_in_so_many_chunks_at_most(strict: str) -> None:
+    body = b'{"query": "{ __typename }"}'
+    chunks = b"".join(b"1\r\n%c\r\n" % one for one in body) + b"0\r\n\r\n"
+    begin = HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+    assert b'"Query"' in await heard(strict, begin + chunks)
+    answer = await heard(strict, begin + b"1\r\n \r\n" * CHUNKS + chunks)
+    assert refused(answer) == (b"400", "BODY_LIMIT")
 
 
 @pytest.mark.parametrize("line", [b"OPTIONS /graphql", b"GET /nowhere"])
