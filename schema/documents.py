@@ -180,8 +180,8 @@ class Query:
         _cost,
         public=True,
         kept_for=KeptFor.NOBODY,
-        description="What a document would cost, before it is sent. It is read as if it came unknown, and that is paid for: by default "
-        "10 points beside those of the operation that asks.",
+        description="What a document would cost, before it is sent. What the process does not know it must "
+        "read, and that is paid for: by default with 10 points for each thousand characters, beside those of the operation that asks.",
     )
     document_manifests: Connection[DocumentManifest] = batch(
         _manifests, scopes=["api:admin"], multipliers=["first"], description="What the tenant's clients send, the newest manifest first."

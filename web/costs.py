@@ -156,7 +156,8 @@ class Measuring:
         weight = declared.weight if declared else int(is_composite_type(of))
         size = self._size(node, field, declared, parent)
         inner, inside = self._selections(node.selection_set, of)
-        own, each = (0, weight) if declared and declared.multipliers else (weight, 0)
+        # A page that turns out to be empty was looked up as well.
+        own, each = weight, weight if declared and declared.multipliers else 0
         cost = own + size * (each + inner.cost)
         share = Share(key, cost=cost, own=own, each=each, inside=inside, sizing=_sizing(node, field, inside))
         items = max([inner.items, *(_longest(argument.value) for argument in node.arguments or ())])

@@ -109,12 +109,13 @@ async def test_documents_of_manifests_are_judged_once_and_that_is_paid_for(api: 
     ada = await api.sign_up()
     await publish(ada, VIEWER, SIGN_IN, version="1")
     await publish(ada, VIEWER, version="2")
-    # 1,000 for the operation, 1,000 for each document and 201 for asking: all but 799.
+    # 1,000 for the operation, 1,000 for each document, and about 500 for asking three times: not enough is left for one document more.
     little = {"PENNY_GRAPHQL_UNKNOWN_POINTS": "1000", "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "4000", "PENNY_GRAPHQL_MAX_COST": "4000"}
     little |= {"PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "1", "PENNY_VALKEY_PREFIX": f"judging-{uuid4()}"}
     async with running_web({**environment, **little}) as (url, _), Api(url, ada.token) as other:
-        ask = "{ documentManifests(first: 2) { nodes { breakingChanges } } }"
-        for _ in range(2):
-            assert (await other.data(ask))["documentManifests"]["nodes"] == [{"breakingChanges": []}] * 2
+        ask = "query ($n: Int!) { documentManifests(first: $n) { nodes { breakingChanges } } }"
+        # One after the other: two that are looked at in the same moment, as graphql-core does it, may both pay for what they share.
+        for count in (1, 2, 2):
+            assert (await other.data(ask, n=count))["documentManifests"]["nodes"] == [{"breakingChanges": []}] * count
         await publish(ada, "{ __typename }", version="3")
-        assert await code_of(other, ask) == "THROTTLED"
+        assert await code_of(other, ask, n=2) == "THROTTLED"

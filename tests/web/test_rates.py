@@ -46,6 +46,14 @@ async def test_the_bucket_is_told_in_headers_and_by_the_api(api: Api, server: Se
     assert headers["ratelimit"].startswith('"address";r=')
 
 
+async def test_a_page_that_is_empty_was_looked_up_as_well(api: Api) -> None:
+    ada = await api.sign_up()
+    pages = " ".join(f"p{number}: chats(first: 5, pinned: true) {{ nodes {{ id }} }}" for number in range(30))
+    search = '{ search(query: "nothing", first: 5) { nodes { __typename } } }'
+    assert (await ada.post(f"{{ {pages} }}"))["extensions"]["cost"]["actual"] == 30
+    assert (await ada.post(search))["extensions"]["cost"]["actual"] == 5
+
+
 @pytest.fixture
 async def narrow(environment: dict[str, str]) -> Any:
     """A web process that grants little to anybody."""
