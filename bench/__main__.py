@@ -15,14 +15,14 @@ import rich_click as click
 import uvloop
 from rich.console import Console
 
-from bench import answers, fanout, gateway, pages, profiling, talks, targets, wires
+from bench import answers, fanout, gateway, pages, profiling, repeats, talks, targets, wires
 from bench.answers import FirstWords
 from bench.comparisons import Cell, Comparison, Question
 from bench.crowds import Pace
 from bench.operations import COMPARED, ONE, TWENTY, WHO
 from bench.processes import PROC, Memory, memory
 from bench.reports import CLIENTS, CROWDS, MANY, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
-from bench.sections import CROWD, PROCESSES, WIDTHS, passed, talking, wired
+from bench.sections import CROWD, PROCESSES, WIDTHS, given_again, passed, talking, wired
 from bench.servers import SCRIPTED, Servers, started
 from bench.targets import Running
 from bench.worlds import Size
@@ -50,15 +50,16 @@ class Plan:
     talks: talks.Plan
     wires: wires.Plan
     gateway: gateway.Plan
+    repeats: gateway.Plan
 
 
 FULL = Plan(
     Size(50, 400, 20), 3, 3, 0.7, 10.0, (1, 100, 1000), Pace(1, 2000, 3.0), scripted=100, embedded=20,
-    talks=talks.FULL, wires=wires.FULL, gateway=gateway.FULL,
+    talks=talks.FULL, wires=wires.FULL, gateway=gateway.FULL, repeats=repeats.FULL,
 )  # fmt: skip
 QUICK = Plan(
     Size(10, 120, 20), 1, 1, 0.2, 1.0, (1, 100), Pace(1, 200, 0.5), scripted=20, embedded=5,
-    talks=talks.QUICK, wires=wires.QUICK, gateway=gateway.QUICK,
+    talks=talks.QUICK, wires=wires.QUICK, gateway=gateway.QUICK, repeats=repeats.QUICK,
 )  # fmt: skip
 
 
@@ -80,7 +81,8 @@ def main(*, quick: bool, only_talks: bool, only_gateway: bool, only_wires: bool)
             pages.show_sections(talking(runner.run(_until_told(_talked(plan, progress)))), console)
             return
         if only_gateway:
-            pages.show_sections([passed(runner.run(_until_told(_passed(plan, progress))))], console)
+            spent, repeated = runner.run(_until_told(_passed(plan, progress)))
+            pages.show_sections([passed(spent), given_again(repeated)], console)
             return
         if only_wires:
             pages.show_sections([wired(runner.run(_until_told(wires.measure(plan.wires, _of("wires", progress)))))], console)
@@ -104,9 +106,16 @@ async def _talked(plan: Plan, progress: Progress) -> talks.Talks:
         return await talks.measure(servers, plan.talks, _of("talks", progress))
 
 
-async def _passed(plan: Plan, progress: Progress) -> list[gateway.Spent]:
+async def _passed(plan: Plan, progress: Progress) -> tuple[list[gateway.Spent], list[repeats.Repeated]]:
     async with started(plan.size, progress) as servers:
-        return await gateway.measure(servers.settings, servers.people[0].token, plan.gateway, _of("gateway", progress))
+        return await _spent(plan, servers, progress)
+
+
+async def _spent(plan: Plan, servers: Servers, progress: Progress) -> tuple[list[gateway.Spent], list[repeats.Repeated]]:
+    """Measure the gateway's own work, and what it saves where answers are given again."""
+    token = servers.people[0].token
+    spent = await gateway.measure(servers.settings, token, plan.gateway, _of("gateway", progress))
+    return spent, await repeats.measure(servers.settings, token, plan.repeats, _of("repeats", progress))
 
 
 async def _measured(plan: Plan, progress: Progress) -> Report:
@@ -121,7 +130,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
         async with targets.all_running(targets.STREAMING, servers, progress) as streaming:
             deliveries = await fanout.measure(streaming, servers, plan.crowds, plan.pace, progress)
         loads.append(os.getloadavg()[0])
-        spent = await gateway.measure(servers.settings, servers.people[0].token, plan.gateway, _of("gateway", progress))
+        spent, repeated = await _spent(plan, servers, progress)
         start, held, first_words = await _answers(plan, servers, progress)
         talked = await talks.measure(servers, plan.talks, _of("talks", progress))
     read = await wires.measure(plan.wires, _of("wires", progress))
@@ -136,6 +145,7 @@ async def _measured(plan: Plan, progress: Progress) -> Report:
         talks=talked,
         wires=read,
         gateway=spent,
+        repeats=repeated,
         loads=loads,
     )
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -71,7 +71,7 @@ async def measure(settings: Settings, token: str, plan: Plan, progress: Callable
     async with open_works(settings, application="penny bench", judge=DocumentJudge(door.documents)) as process:
         door.opened = process
         asker = Asker(GraphQLApp(door, Sockets(door)), token)
-        await asker.publish()
+        await asker.publish(QUERY)
         switches = Switches(door, await process.works.sessions.viewer_of(token))
         spent: dict[Part, list[float]] = {part: [] for part in Part}
         for number in range(plan.rounds + 1):
@@ -97,42 +97,51 @@ class Asker:
             (b"user-agent", b"bench"),
         ]
         self._by_text = orjson.dumps({"query": QUERY})
-        self._by_id = orjson.dumps({"documentId": f"sha256:{sha256(QUERY.encode()).hexdigest()}"})
+        self._by_id = orjson.dumps({"documentId": f"sha256:{_id_of(QUERY)}"})
 
-    async def publish(self) -> None:
-        """Publish the document that is then sent by its id."""
-        manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
-            {"id": sha256(QUERY.encode()).hexdigest(), "name": "Nothing", "type": "query", "body": QUERY}
-        ]}  # fmt: skip
-        given = {"client": "bench", "version": "1", "manifest": manifest}
-        answer = orjson.loads(await self._sent(orjson.dumps({"query": PUBLISH, "variables": {"input": given}})))
+    async def publish(self, *texts: str, client: str = "bench") -> None:
+        """Publish documents that are then sent by their ids."""
+        operations = [{"id": _id_of(text), "name": text.split()[1], "type": "query", "body": text} for text in texts]
+        manifest = {"format": "apollo-persisted-query-manifest", "version": 1, "operations": operations}
+        given = {"client": client, "version": "1", "manifest": manifest}
+        answer = orjson.loads(await self._posted(orjson.dumps({"query": PUBLISH, "variables": {"input": given}})))
         if "errors" in answer or answer["data"]["documentManifestPublish"]["errors"]:
-            raise PennyError(f"The bench's document could not be published: {answer}")
+            raise PennyError(f"The bench's documents could not be published: {answer}")
 
     async def ask(self, times: int, *, by_id: bool) -> float:
         """Send a request so many times; return the CPU time of one, in microseconds."""
         body = self._by_id if by_id else self._by_text
         began = time.thread_time()
         for _ in range(times):
-            answer = await self._sent(body)
+            answer = await self._posted(body)
         spent = time.thread_time() - began
         if orjson.loads(answer).get("data") != {"__typename": "Query"}:
             raise PennyError(f"The gateway did not answer the bench: {answer.decode()}")
         return spent / times * 1e6
 
-    async def _sent(self, body: bytes) -> bytes:
+    async def get(self, text: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> tuple[str, bytes]:
+        """Ask for a published document by GET; returns what `Cache-Status` says of PENNY, and the body."""
+        scope = {"method": "GET", "query_string": b"documentId=" + _id_of(text).encode(), "headers": [*self._headers, *headers]}
+        told, body = await self._sent(scope, b"")
+        return dict(told)[b"cache-status"].decode().removeprefix("penny; "), body
+
+    async def _posted(self, body: bytes) -> bytes:
+        return (await self._sent({"method": "POST", "query_string": b"", "headers": self._headers}, body))[1]
+
+    async def _sent(self, scope: dict[str, Any], body: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        headers: list[tuple[bytes, bytes]] = []
         told: list[bytes] = []
 
         async def receive() -> Any:
             return {"type": "http.request", "body": body, "more_body": False}
 
         async def send(message: Any) -> None:
+            headers.extend(message.get("headers", ()))
             told.append(message.get("body", b""))
 
-        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": self._headers}
         # A task of its own, as the server gives to each request.
-        await asyncio.create_task(self._app(scope, receive, send))
-        return b"".join(told)
+        await asyncio.create_task(self._app({"type": "http", "path": "/graphql", **scope}, receive, send))
+        return headers, b"".join(told)
 
 
 class Switches:
@@ -155,6 +164,10 @@ class Switches:
             case Part.LOGGING:
                 return patch.object(structlog.contextvars, "bind_contextvars", lambda **_: None)
         return nullcontext()
+
+
+def _id_of(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _told(known: Any) -> Callable[..., Any]:

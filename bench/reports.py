@@ -14,6 +14,7 @@ from bench.gateway import Spent
 from bench.operations import HUNDRED, ONE, TWENTY, Operation
 from bench.processes import Memory
 from bench.profiling import Profile
+from bench.repeats import Repeated
 from bench.talks import Talks
 from bench.targets import Target
 from bench.wires import Wire
@@ -67,6 +68,7 @@ class Report:
     talks: Talks
     wires: list[Wire]
     gateway: list[Spent]
+    repeats: list[Repeated]
     loads: list[float]
     date: str = field(default_factory=lambda: datetime.now(UTC).date().isoformat())
     machine: str = field(default_factory=_machine)

@@ -7,6 +7,7 @@ from bench import gateway, targets
 from bench.comparisons import Cell
 from bench.gateway import Spent
 from bench.operations import COMPARED, WHO, Operation
+from bench.repeats import Repeated
 from bench.reports import CROWDS, SINGLE, SIZES, SPREAD, STARTED_WEB, Report
 from bench.talks import PER_SECOND, Held, Talks
 from bench.wires import GOAL, Wire
@@ -39,6 +40,7 @@ def sections(report: Report) -> Iterator[Section]:
     yield from talking(report.talks)
     yield wired(report.wires)
     yield passed(report.gateway)
+    yield given_again(report.repeats)
     yield _processes(report)
 
 
@@ -140,6 +142,12 @@ def passed(spent: Sequence[Spent]) -> Section:
     return Section(
         "The gateway's own work: an operation that asks for nothing", ("switched off", "CPU µs a request", "its part", "goal"), rows
     )
+
+
+def given_again(repeated: Sequence[Repeated]) -> Section:
+    """What an answer costs the web process that is kept and given again."""
+    rows = [(one.what, f"{one.made:.0f}", f"{one.given:.0f}", _times(one.made / one.given)) for one in repeated]
+    return Section("Answers that are kept: queries marked @cached, by GET", ("read", "made, CPU µs", "given again, CPU µs", ""), rows)
 
 
 def _held(one: Held) -> Sequence[str]:

@@ -91,6 +91,14 @@ class KeptAnswers:
             self._make_room(shelf)
         return True
 
+    def sweep(self) -> bool:
+        """Let go of all that is too old, so that nothing that was redacted lies here for long; says whether anything is left."""
+        now = self._clock()
+        for shelf in list(self._shelves.values()):
+            for key in [key for key, answer in shelf.answers.items() if answer.until <= now]:
+                self._forget(key)
+        return bool(self._shelves)
+
     def now(self) -> float:
         """Return this moment, by the clock that answers are kept by."""
         return self._clock()

@@ -3,6 +3,7 @@
 `docs/decisions/0026-answers-are-kept-by-version.md` says why that is right.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -46,6 +47,7 @@ class Repeats:
         self._door = door
         self._seconds = door.settings.graphql_cached_answer_seconds
         self.kept = KeptAnswers(door.settings)
+        self._sweeping: asyncio.TimerHandle | None = None
 
     async def answer(self, prepared: Prepared, operation: Operation, variables: dict[str, Any], *, anew: bool) -> Repeat:
         """Answer a query that was admitted; `anew` gives nothing that is kept, but keeps what comes of it."""
@@ -95,7 +97,19 @@ class Repeats:
         if made.data is None or made.tag is None:
             return made
         answer = KeptAnswer(made.data, made.tag, began, began + min(prepared.keeping.seconds, self._seconds))
-        return made._replace(status=f"{status}; stored") if self.kept.keep(*place, answer) else made
+        if not self.kept.keep(*place, answer):
+            return made
+        self._sweep_later()
+        return made._replace(status=f"{status}; stored")
+
+    def _sweep_later(self) -> None:
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(self._seconds, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        if self.kept.sweep():
+            self._sweep_later()
 
 
 def _written(result: ExecutionResult, status: str | None = None) -> Repeat:

@@ -10,6 +10,7 @@ from bench.comparisons import Cell
 from bench.fanout import Delivery
 from bench.gateway import Spent
 from bench.operations import COMPARED, ONE
+from bench.repeats import Repeated
 from bench.reports import MANY, Goal, Report
 from bench.talks import Talks
 from bench.targets import Target
@@ -36,6 +37,7 @@ def report() -> Report:
         talks=Talks([], [], [], (10.0, 20.0), 50, 10.0),
         wires=[Wire("openai", 1.8, 12.3, 1000)],
         gateway=[Spent("nothing", 90.0), Spent("the log's context", 88.0)],
+        repeats=[Repeated("20 chats", 3000.0, 100.0)],
         loads=[0.5, 1.5],
     )
 

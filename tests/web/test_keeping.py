@@ -253,6 +253,13 @@ class Keeper(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         self.time += seconds
 
+    @rule()
+    def sweep(self) -> None:
+        is_left = self.kept.sweep()
+        answers = [answer for shelf in self.kept._shelves.values() for answer in shelf.answers.values()]
+        assert is_left is bool(answers)
+        assert all(answer.until > self.time for answer in answers)
+
     @invariant()
     def is_bounded(self) -> None:
         shelves = self.kept._shelves.values()
@@ -265,8 +272,11 @@ class Keeper(RuleBasedStateMachine):
 TestKeeper = Keeper.TestCase
 
 
-def test_who_floods_makes_room_out_of_their_own(settings: Settings) -> None:
-    kept = KeptAnswers(replace(settings, graphql_cached_answers=10))
+@pytest.mark.parametrize(
+    "bound", [{"graphql_cached_answers": 10}, {"graphql_cached_answer_bytes": 10 * (OVERHEAD + 2)}], ids=["number", "bytes"]
+)
+def test_who_floods_makes_room_out_of_their_own(settings: Settings, bound: dict[str, Any]) -> None:
+    kept = KeptAnswers(replace(settings, **bound))
     quiet = Key(replace(ADA, tenant_id=TENANTS[1]), b"quiet")
     answer = KeptAnswer(b"{}", "tag", 0.0, float("inf"))
     assert kept.keep(quiet, b"1", answer)

@@ -17,6 +17,7 @@ from events.versions import Versions
 from resolvers.operations import Caller, Operation
 from schema.schema import build_schema
 from settings import Settings
+from tests.api.people import soon
 from tests.running import Api
 from web.callers import viewer_of_token
 from web.documents import Prepared
@@ -241,3 +242,15 @@ async def test_an_answer_is_kept_for_as_long_as_the_document_and_the_settings_le
         ((shelf,),) = [list(repeats.kept._shelves.values())]
         (answer,) = shelf.answers.values()
         assert answer.until - answer.made_at == pytest.approx(life)
+
+
+async def test_an_answer_that_nobody_asks_for_again_does_not_stay_in_memory(door: Door, ada: Viewer, settings: Settings) -> None:
+    repeats = Repeats(Door(replace(settings, graphql_cached_answer_seconds=1), build_schema(settings)))
+    repeats._door.opened = door.opened
+    await ask(repeats, ada)
+
+    async def gone() -> None:
+        if repeats.kept.count:
+            raise LookupError("it is still there")
+
+    await soon(gone)
