@@ -260,9 +260,9 @@ async def test_a_member_of_another_role_is_given_nothing_of_the_one_before(apis:
         assert await kept(place, ROLES)
     await done(ada, "memberUpdate", membershipId=await membership_id(ada, await email_of(bob)), roleId=unable)
     assert await refusal(places[0], ROLES) == "PERMISSION_DENIED"
-    await soon(lambda: is_refused(places[1], ROLES, "PERMISSION_DENIED"), seconds=1)
+    await soon(lambda: is_refused(places[1], ROLES, "PERMISSION_DENIED"))
     await done(ada, "memberUpdate", membershipId=await membership_id(ada, await email_of(bob)), roleId=able)
-    assert await soon(lambda: answered(places[1], ROLES), seconds=1)
+    assert await soon(lambda: answered(places[1], ROLES))
     await done(ada, "roleUpsert", id=able, name="able", scopes=["chats:read"])
     assert await refusal(places[0], ROLES) == "PERMISSION_DENIED"
 
@@ -301,7 +301,7 @@ async def test_a_credential_that_was_revoked_is_given_nothing(apis: list[Api], c
         if (await get(places[1], TENANT)).status != 401:
             raise LookupError("it still counts")
 
-    await soon(gone, seconds=1)
+    await soon(gone)
 
 
 async def test_a_schema_that_was_closed_is_told_no_more(apis: list[Api], process: Process) -> None:
@@ -309,7 +309,7 @@ async def test_a_schema_that_was_closed_is_told_no_more(apis: list[Api], process
     bob = await member(ada, process, "creator")
     assert await kept(bob, TYPES)
     await done(ada, "tenantUpdate", settings={"schemaClosed": True})
-    await soon(lambda: is_refused(bob, TYPES, "GRAPHQL_VALIDATION_FAILED"), seconds=1)
+    await soon(lambda: is_refused(bob, TYPES, "GRAPHQL_VALIDATION_FAILED"))
 
 
 async def test_a_document_that_was_withdrawn_is_not_answered(apis: list[Api]) -> None:
@@ -320,7 +320,7 @@ async def test_a_document_that_was_withdrawn_is_not_answered(apis: list[Api]) ->
         assert await kept(place, own)
     await done(ada, "documentManifestDelete", manifestId=manifest_id)
     for place in (ada, there):
-        await soon(partial(is_refused, place, own, "PERSISTED_DOCUMENT_NOT_FOUND"), seconds=1)
+        await soon(partial(is_refused, place, own, "PERSISTED_DOCUMENT_NOT_FOUND"))
 
 
 async def test_variables_are_told_apart_by_what_they_are(apis: list[Api]) -> None:

