@@ -40,6 +40,7 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 	.venv/bin/penny documents check schema/manifests
 	.venv/bin/penny settings | diff -u docs/settings.md -
 	.venv/bin/penny errors | diff -u docs/errors.md -
+	.venv/bin/penny metrics | diff -u docs/metrics.md -
 	@$(MAKE) --no-print-directory test
 	@$(MAKE) --no-print-directory reference
 
@@ -59,11 +60,12 @@ fmt: $(ENVIRONMENT) ## Format the code and mend what ruff can mend.
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-schema: $(ENVIRONMENT) ## Write schema/schema.graphql, the manifests of PENNY's own clients, docs/settings.md and docs/errors.md anew.
+schema: $(ENVIRONMENT) ## Write schema/schema.graphql, the manifests of PENNY's own clients and the tables in docs/ anew.
 	.venv/bin/penny schema export
 	$(PYTHON) -m tests.schema.clients
 	.venv/bin/penny settings > docs/settings.md
 	.venv/bin/penny errors > docs/errors.md
+	.venv/bin/penny metrics > docs/metrics.md
 
 docs: $(ENVIRONMENT) ## Make a site of the documentation in build/docs/site; a link that leads nowhere fails it.
 	@$(PYTHON) -m docs.website

@@ -56,6 +56,20 @@ class Settings:
     )
     log_level: str = setting("Least severity that is logged.", default="INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     log_format: str = setting("`json` for machines, `console` for people.", default="json", choices=("json", "console"))
+    metrics_address: str = setting(
+        "Host and port at which a process shows its metrics to Prometheus, such as `127.0.0.1:9464`; empty: nowhere. Whoever reaches it "
+        "may read them, so it belongs where strangers do not come.",
+        default="",
+    )
+    metrics_ports: int = setting(
+        "How many ports from that one on a process tries until one is free: processes of one machine take one each.",
+        default=16,
+        minimum=1,
+        maximum=1000,
+    )
+    metrics_stop_seconds: float = setting(
+        "How long a stopping process waits for a collector to take its last metrics, in seconds.", default=2.0, minimum=0.1, maximum=60
+    )
     graphiql: bool = setting("Serve GraphiQL at `/graphiql`.", default=True)
     introspection: bool = setting(
         "Answer introspection queries, and say what of the schema a mistaken document missed; without it only where the mistake is.",

@@ -14,6 +14,7 @@ from auth.invitations import invited_to, join
 from auth.limits import Limits
 from auth.mail_queue import MailQueue
 from auth.mails import password_changed_mail, reset_mail, verification_mail
+from auth.metrics import sign_in_counted
 from auth.names import checked_email, checked_locale, checked_name, checked_url, is_email, normalised_email
 from auth.passwords import Passwords
 from auth.policies.accounts import can_manage_account
@@ -104,18 +105,19 @@ class Accounts:
         self, *, email: str, password: str, tenant_slug: str | None, transport: Transport, address: str, user_agent: str | None
     ) -> OpenedSession:
         """Open a session in the tenant of this slug, or else in the one last used; raises `EmailOrPasswordIsWrong`, `RateLimited`."""
-        account = self._limits.guesses_at(email)
-        await self._throttle.charge(account, self._limits.guesses_from(address))
-        user = await self._by_email(email)
-        right = await self._passwords.verify(user["password_hash"] if user else None, password)
-        if user is None or not right:
-            raise EmailOrPasswordIsWrong
-        await self._throttle.clear(account)
-        await self._throttle.refund(self._limits.guesses_from(address))
-        tenant_id = await self._tenant_to_enter(user["id"], tenant_slug)
-        if self._passwords.needs_rehash(user["password_hash"]):
-            await self._change(user["id"], {User.password_hash: await self._passwords.hash(password)})
-        return await self._sessions.open(user["id"], tenant_id, transport=transport, address=address, user_agent=user_agent)
+        with sign_in_counted(wrong=EmailOrPasswordIsWrong):
+            account = self._limits.guesses_at(email)
+            await self._throttle.charge(account, self._limits.guesses_from(address))
+            user = await self._by_email(email)
+            right = await self._passwords.verify(user["password_hash"] if user else None, password)
+            if user is None or not right:
+                raise EmailOrPasswordIsWrong
+            await self._throttle.clear(account)
+            await self._throttle.refund(self._limits.guesses_from(address))
+            tenant_id = await self._tenant_to_enter(user["id"], tenant_slug)
+            if self._passwords.needs_rehash(user["password_hash"]):
+                await self._change(user["id"], {User.password_hash: await self._passwords.hash(password)})
+            return await self._sessions.open(user["id"], tenant_id, transport=transport, address=address, user_agent=user_agent)
 
     async def sign_out(self, viewer: Viewer) -> None:
         """End the session that the viewer speaks with."""

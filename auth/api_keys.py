@@ -9,6 +9,7 @@ from uuid_utils.compat import uuid7
 
 from auth.background import Background
 from auth.clock import Clock, utc_now
+from auth.metrics import credential_counted
 from auth.names import checked_name, checked_scopes
 from auth.policies.api_keys import can_create_key, can_revoke_key, can_rotate_key, can_see_all_keys
 from auth.standing import check_standing
@@ -39,7 +40,7 @@ class ApiKeys:
         self._most = settings.member_api_keys
         self._overlap = timedelta(hours=settings.api_key_rotation_hours)
         self._now = now
-        self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
+        self._cache = ViewerCache(name="api_keys", seconds=settings.session_cache_seconds, now=now)
 
     def known(self, text: str) -> Viewer | None:
         """Whom this key speaks for, if this process has just checked it; None says nothing: ask `viewer_of`."""
@@ -49,14 +50,15 @@ class ApiKeys:
         """Whom this key speaks for; raises `Unauthenticated` with the reasons that sessions have."""
         if (viewer := self.known(text)) is not None:
             return viewer
-        named = parse_api_key(text)
-        if named is None:
-            raise Unauthenticated("This is no API key.")
-        token_hash = hash_token(text)
-        generation = self._cache.generation
-        async with self._scopes.reading(named.tenant_id) as scope:
-            row = await credentials.api_key_for_use(scope, named.tenant_id, named.key_id)
-        viewer = self._checked(named, row, token_hash)
+        with credential_counted("api_key"):
+            named = parse_api_key(text)
+            if named is None:
+                raise Unauthenticated("This is no API key.")
+            token_hash = hash_token(text)
+            generation = self._cache.miss()
+            async with self._scopes.reading(named.tenant_id) as scope:
+                row = await credentials.api_key_for_use(scope, named.tenant_id, named.key_id)
+            viewer = self._checked(named, row, token_hash)
         self._cache.keep(token_hash, viewer, generation=generation)
         return viewer
 

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 
 from auth.background import Background
 from auth.clock import Clock, utc_now
+from auth.metrics import credential_counted
 from auth.policies.members import can_end_session
 from auth.standing import check_standing
 from auth.tenant_settings import read_settings
@@ -59,7 +60,7 @@ class Sessions:
         self._background = background
         self._life = timedelta(hours=settings.session_hours)
         self._now = now
-        self._cache = ViewerCache(seconds=settings.session_cache_seconds, now=now)
+        self._cache = ViewerCache(name="sessions", seconds=settings.session_cache_seconds, now=now)
 
     async def open(
         self, user_id: UUID, tenant_id: UUID, *, transport: Transport, address: str | None, user_agent: str | None
@@ -97,13 +98,14 @@ class Sessions:
         """Who has this token; raises `Unauthenticated` with UNAUTHENTICATED, TOKEN_EXPIRED, SESSION_TERMINATED or TENANT_SUSPENDED."""
         if (viewer := self.known(token)) is not None:
             return viewer
-        if not is_session_token(token):
-            raise Unauthenticated
-        token_hash = hash_token(token)
-        generation = self._cache.generation
-        async with self._system.reading() as scope:
-            row = await credentials.session_by_token(scope, token_hash)
-        viewer = self._checked(row)
+        with credential_counted("session"):
+            if not is_session_token(token):
+                raise Unauthenticated
+            token_hash = hash_token(token)
+            generation = self._cache.miss()
+            async with self._system.reading() as scope:
+                row = await credentials.session_by_token(scope, token_hash)
+            viewer = self._checked(row)
         self._cache.keep(token_hash, viewer, generation=generation)
         return viewer
 

@@ -7,12 +7,13 @@ from uuid import UUID
 from auth.clock import Clock
 from auth.viewers import Viewer
 from events.revocations import Revoked
+from telemetry.metrics import LOOKUPS
 
 
 class ViewerCache:
-    """Keeps at most `most` viewers by their token's hash, each for `seconds` and never beyond its own end."""
+    """Keeps at most `most` viewers by their token's hash, each for `seconds` and never beyond its own end; `name` is for metrics."""
 
-    def __init__(self, *, seconds: float, now: Clock, most: int = 20_000) -> None:
+    def __init__(self, *, name: str, seconds: float, now: Clock, most: int = 20_000) -> None:
         self._life = timedelta(seconds=seconds)
         self._now = now
         self._most = most
@@ -20,10 +21,16 @@ class ViewerCache:
         # A revocation is about one tenant: it must not hold the event loop up by looking at everybody else's viewers.
         self._of_tenant: defaultdict[UUID, set[bytes]] = defaultdict(set)
         self._generation = 0
+        self._hits, self._misses = LOOKUPS.of(name, "hit"), LOOKUPS.of(name, "miss")
 
     @property
     def generation(self) -> int:
         """Counts what was forgotten: take it before a look-up, and `keep` refuses what was found before a change."""
+        return self._generation
+
+    def miss(self) -> int:
+        """Count a look-up, which begins with this `generation`."""
+        self._misses.value += 1
         return self._generation
 
     def find(self, token_hash: bytes) -> Viewer | None:
@@ -34,6 +41,7 @@ class ViewerCache:
         if kept[0] <= self._now():
             self._drop(token_hash)
             return None
+        self._hits.value += 1
         return kept[1]
 
     def keep(self, token_hash: bytes, viewer: Viewer, *, generation: int) -> None:

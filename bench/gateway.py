@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
@@ -18,7 +18,10 @@ from auth.viewers import Viewer
 from errors import PennyError
 from schema.schema import build_schema
 from settings import Settings
+from telemetry.instruments import Counter, Histogram
+from web.connections import Watch
 from web.door import Door
+from web.front import Front
 from web.graphql import GraphQLApp
 from web.judging import DocumentJudge
 from web.sockets import Sockets
@@ -50,6 +53,7 @@ class Part(StrEnum):
     COST = "parsing, validation and cost (all kept from the first time on)"
     LIMIT = "the rate limit, with its refund and headers"
     LOGGING = "the log's context"
+    METRICS = "the metrics"
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,8 @@ async def measure(settings: Settings, token: str, plan: Plan, progress: Callable
     door = Door(settings, build_schema(settings))
     async with open_works(settings, application="penny bench", judge=DocumentJudge(door.documents)) as process:
         door.opened = process
-        asker = Asker(GraphQLApp(door, Sockets(door)), token)
+        sockets = Sockets(door)
+        asker = Asker(Front(GraphQLApp(door, sockets), None, Watch(settings), sockets.drain), token)
         await asker.publish(QUERY)
         switches = Switches(door, await process.works.sessions.viewer_of(token))
         spent: dict[Part, list[float]] = {part: [] for part in Part}
@@ -87,7 +92,7 @@ async def measure(settings: Settings, token: str, plan: Plan, progress: Callable
 class Asker:
     """Sends requests to the application as a server would, without a connection."""
 
-    def __init__(self, app: GraphQLApp, token: str) -> None:
+    def __init__(self, app: Front, token: str) -> None:
         self._app = app
         self._headers = [
             (b"host", b"localhost"),
@@ -163,11 +168,21 @@ class Switches:
                 return patch.multiple(self._door, _charge=_told(None))
             case Part.LOGGING:
                 return patch.object(structlog.contextvars, "bind_contextvars", lambda **_: None)
+            case Part.METRICS:
+                switched = ExitStack()
+                for kind, count in ((Counter, "add"), (Histogram, "record")):
+                    switched.enter_context(patch.object(kind, count, lambda *_: None))
+                switched.enter_context(patch.object(Front, "__call__", _straight_on))
+                return switched
         return nullcontext()
 
 
 def _id_of(text: str) -> str:
     return sha256(text.encode()).hexdigest()
+
+
+async def _straight_on(front: Front, scope: Any, receive: Any, send: Any) -> None:
+    await front._graphql(scope, receive, send)  # noqa: SLF001 - what is left of it when nothing is counted
 
 
 def _told(known: Any) -> Callable[..., Any]:

@@ -15,6 +15,7 @@ from auth.encryption.ciphers import TenantCipher
 from chat import records, titles
 from chat.events import Event, RouteChanged, RunFinished, RunQueued, RunStarted, UsageTick
 from chat.logs import RunLog, RunWasTaken
+from chat.metrics import count_end
 from chat.outcomes import BROKEN, CANCELLED, ENDS, STEERED, Outcome, failed
 from chat.queues import Stop
 from chat.routes import Work, rows_of, taken, tried
@@ -132,6 +133,7 @@ class Answer:
         last.append(UsageTick(seq=self._speech.next_seq(), at=time.time(), usage=total((*self._used_before, usage))))
         last.append(RunFinished(seq=self._speech.next_seq(), at=time.time(), status=outcome.status))
         await self._patiently(lambda: self._save_end(outcome, usage))
+        count_end(self._run["created_at"], outcome.status, outcome.error_code, first_token_ms=self._first_token_ms())
         await self._write(last)
 
     async def hand_over(self) -> None:

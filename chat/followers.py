@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 import structlog
 
 from auth.encryption.ciphers import TenantCipher
+from chat.metrics import SLOW_READERS
 from chat.sights import Sight
 from chat.views import EVERYTHING, Told, Veil, View, is_delta, merged
 
@@ -108,6 +109,7 @@ class Follower:
         self._bytes += sum(told.size for told in tolds)
         if self._bytes > self._backlog:
             self.overrun = True
+            SLOW_READERS.add(1, "overrun")
             self.lag()
         elif not self._lagged:
             self._waiting.extend(tolds)

@@ -50,6 +50,16 @@ class RunQueue:
             await self._valkey.xdel(self._key, *(entry_id for entry_id, _ in entries))
         return [(UUID(bytes=fields[b"run"][:16]), UUID(bytes=fields[b"run"][16:])) for _, fields in entries]
 
+    async def backlog(self) -> tuple[int, float]:
+        """Return how many runs wait that no worker was told of, and for how many seconds the oldest has."""
+        async with self._valkey.pipeline(transaction=False) as pipeline:
+            pipeline.xlen(self._key)
+            pipeline.xrange(self._key, count=1)
+            pipeline.time()
+            waiting, first, (seconds, micros) = await pipeline.execute()
+        since = int(first[0][0].split(b"-")[0]) / 1000 if first else seconds + micros / 1e6
+        return waiting, max(0.0, seconds + micros / 1e6 - since)
+
     async def stop(self, run_id: UUID, how: Stop) -> None:
         """Tell the worker that makes this answer to stop."""
         await self._valkey.publish(self._stops, run_id.bytes + how.encode())

@@ -9,6 +9,7 @@ from uuid import UUID
 from chat.events import Heartbeat, RunFinished, RunQueued, RunSnapshot
 from chat.followers import Follower, Sink
 from chat.logs import RunLogs
+from chat.metrics import SLOW_READERS
 from chat.sights import Sight
 from chat.views import EVERYTHING, Told, Veil, View, merged
 from db.scopes import Row
@@ -144,6 +145,8 @@ class RunReader:
         """Return what the view shows, in larger pieces where that is wanted or the reader is slow."""
         if not self._view.reasoning:
             tolds = Veil(self._view).shown(tolds)
+        if follower.slow:
+            SLOW_READERS.add(1, "merged")
         return merged(tolds) if follower.slow or self._view.gather_seconds else tolds
 
     async def _next(self, follower: Follower, news: Sequence[Told] | None) -> tuple[list[Told], bool]:

@@ -17,6 +17,7 @@ from chat.answers import Answer
 from chat.compactions import Compactions
 from chat.dispatch import Dispatch
 from chat.logs import RunLogs, RunWasTaken
+from chat.metrics import ACTIVE, CLAIMS, OLDEST, WAITING, count_end
 from chat.outcomes import BROKEN, Outcome, unavailable
 from chat.queues import RunQueue, Stop
 from chat.takeovers import Preparation, close_unread
@@ -31,6 +32,7 @@ from inference.offers import ModelIsUnavailable, Models
 from inference.platform import policy_of_settings
 from inference.routing import Router
 from settings import Settings
+from telemetry.instruments import Seen
 
 log = structlog.get_logger()
 
@@ -78,10 +80,13 @@ class Worker:
         self._room.set()
         self._stopping = asyncio.Event()
         self._doubting = asyncio.Event()
+        ACTIVE.watch(self, Worker._active)
 
     async def work(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then claim nothing more, let answers finish, and hand the rest over."""
-        loops = [asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._sweep, self._hear_of_stops)]
+        loops = [
+            asyncio.create_task(self._again(loop), name=loop.__name__) for loop in (self._sweep, self._hear_of_stops, self._look_at_queue)
+        ]
         taking = asyncio.create_task(self._again(self._take), name="_take")
         await stop.wait()
         self._stopping.set()
@@ -131,6 +136,15 @@ class Worker:
             for row in lost[: self._settings.worker_runs - len(self._tasks)]:
                 self._start(row["tenant_id"], row["id"])
 
+    async def _look_at_queue(self) -> None:
+        """Tell how many runs wait, as long as Valkey says."""
+        while True:
+            await asyncio.sleep(self._settings.run_sweep_seconds)
+            with contextlib.suppress(*OUTAGES):
+                waiting, oldest = await self._queue.backlog()
+                WAITING.put(waiting)
+                OLDEST.put(oldest)
+
     async def _hear_of_stops(self) -> None:
         async for run_id, how in self._queue.stops(self._blocking):
             if (answer := self._answers.get(run_id)) is not None:
@@ -149,6 +163,9 @@ class Worker:
         task.add_done_callback(lambda _: self._ended(run_id))
         if len(self._tasks) >= self._settings.worker_runs:
             self._room.clear()
+
+    def _active(self) -> list[Seen]:
+        return [(len(self._tasks), ())]
 
     def _ended(self, run_id: UUID) -> None:
         self._tasks.pop(run_id, None)
@@ -195,6 +212,8 @@ class Worker:
             run = await runs.claim(scope, tenant_id, run_id, worker=self._name, lease=self._lease)
             if run is not None and run["epoch"] == 1:
                 await record(scope, tenant_id, RunStarted(chat_id=run["chat_id"], run_id=run_id))
+        if run is not None:
+            CLAIMS.add(1, "first" if run["epoch"] == 1 else "takeover")
         return run
 
     async def _consider(self, run: Row, answer: Answer) -> None:
@@ -244,6 +263,7 @@ class Worker:
                     await close_unread(scope, run)
                     await records.end_broken(scope, tenant_id, cipher, run["output_message_id"], status=BROKEN.message_status)
                     await records.ended(scope, run, BROKEN.status)
+            count_end(run["created_at"], BROKEN.status, BROKEN.error_code)
         await self._dispatch.wake_next(tenant_id, run["chat_id"])
 
     async def _hand_over(self, run: Row) -> None:

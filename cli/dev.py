@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from http.client import HTTPConnection, HTTPException
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,11 +24,15 @@ from cli.options import data_option
 from cli.screen import working
 from cli.supervision import Child
 from errors import PennyError
-from settings import Settings
+from settings import PREFIX, Settings
 from stack.addresses import Addresses
 from stack.embedded import Stack
 
 PORT: Final = 8000
+METRICS_PORT: Final = 9464
+"""The first of those at which OpenTelemetry's exporters for Prometheus are looked for."""
+LAST_PORT: Final = 65535
+METRICS: Final = "METRICS_ADDRESS"
 READY_SECONDS: Final = 60.0
 # What a child may take beyond the time that its settings give to requests and answers.
 GRACE_SECONDS: Final = 5.0
@@ -70,6 +75,7 @@ class Development:
         self._stop = asyncio.Event()
         self._ending = contextlib.AsyncExitStack()
         self._children: list[Child] = []
+        self._metrics: dict[str, str] = {}
 
     async def run(self) -> None:
         """Start, say where everything is, and stop again when told to, in order: web, worker, servers."""
@@ -119,6 +125,9 @@ class Development:
     def _start_children(self, settings: Settings) -> None:
         environment.publish(self._environment, self._data)
         self._ending.callback(environment.withdraw, self._data)
+        if not environment.has(self._given, METRICS):
+            ports = _free_ports(METRICS_PORT, len(STYLES))
+            self._metrics = {name: f"127.0.0.1:{port}" for name, port in zip(STYLES, ports, strict=True)}
         # What was started last is stopped first.
         self._start_child("worker", "worker", settings.run_stop_seconds)
         self._start_child("web", "serve", settings.web_stop_seconds)
@@ -126,7 +135,8 @@ class Development:
     def _start_child(self, name: str, command: str, patience: float) -> None:
         others = {key: value for key, value in os.environ.items() if not key.startswith("PENNY_")}
         program = [sys.executable, "-P", "-m", "cli.main", command]
-        child = Child(program, {**others, **self._environment, "PYTHONUNBUFFERED": "1"}, partial(self._pass_on, name))
+        shown = {PREFIX + METRICS: self._metrics[name]} if name in self._metrics else {}
+        child = Child(program, {**others, **self._environment, **shown, "PYTHONUNBUFFERED": "1"}, partial(self._pass_on, name))
         running = asyncio.create_task(child.keep(), name=name)
         self._children.append(child)
         self._ending.push_async_callback(lambda: running)
@@ -165,6 +175,8 @@ class Development:
         if "postgres" in self._wanted:
             lines["Sign in"] = f"{EMAIL} with the password: {PASSWORD}"
         lines["Terminal"] = "penny chat"
+        if self._metrics:
+            lines["Metrics"] = ", ".join(f"http://{address}/metrics ({name})" for name, address in self._metrics.items())
         self._say(f"\nPENNY runs, after {seconds:.1f} s. Ctrl-C stops it.\n")
         for name, value in lines.items():
             self._say(f"  {name:9} {value}")
@@ -187,6 +199,11 @@ def _port(host: str, asked: int | None) -> int:
         return PORT
     with socket.create_server((host, 0)) as free:
         return int(free.getsockname()[1])
+
+
+def _free_ports(first: int, count: int) -> list[int]:
+    """Return the next ports of this machine that are free."""
+    return list(islice((port for port in range(first, LAST_PORT + 1) if _is_free("127.0.0.1", port)), count))
 
 
 def _is_free(host: str, port: int) -> bool:

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "doctor": "Check every part, and say what to do where one is not well.",
     "settings": "List all settings.",
     "errors": "List all codes of errors.",
+    "metrics": "List all metrics.",
     "schema": "Write the API's schema and its reference, or compare it with what was committed and released.",
     "documents": "Publish what clients send, and look whether the API still answers it.",
     "chat": "Talk to a model in this terminal.",

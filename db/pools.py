@@ -8,8 +8,10 @@ from typing import Any, Final, Self
 
 import asyncpg
 
+from db.metrics import CONNECTIONS, MOST, PENDING, TIMEOUTS, WAITED
 from errors import Unavailable
 from settings import Settings
+from telemetry.instruments import Seen
 
 # A page is asked for with many sets of columns; asyncpg's 100 would have a busy process prepare some of them again and again.
 STATEMENTS_KEPT: Final = 200
@@ -53,9 +55,10 @@ class Pool:
     one that lingers for whoever reads next in the same tenant, and is closed a moment later if nobody does.
     """
 
-    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], *, size: int, name: str = "app") -> None:
         self._connect = connect
         self._size = size
+        self._name = name
         self._idle: list[Connection] = []
         self._all: set[Connection] = set()
         self._opening = 0
@@ -65,6 +68,9 @@ class Pool:
         self._tending_at = 0.0
         self._closed = False
         self._empty = asyncio.Event()
+        CONNECTIONS.watch(self, Pool._connections)
+        MOST.watch(self, Pool._most)
+        PENDING.watch(self, Pool._pending)
 
     async def __aenter__(self) -> Self:
         return self
@@ -94,11 +100,16 @@ class Pool:
             raise DatabaseIsUnavailable("The connections to the database are being closed.")
         if (connection := self.take()) is not None:
             return connection
-        async with asyncio.timeout(seconds):
-            if len(self._all) + self._opening < self._size:
-                self._opening += 1
-                return await self._opened()
-            return await self._handed() or await self._opened()
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._new_or_next()
+        except TimeoutError:
+            TIMEOUTS.add(1, self._name)
+            raise
+        finally:
+            WAITED.record(clock() - began, self._name)
 
     def release(self, connection: Connection) -> None:
         """Take a connection back; one that is broken, or in a transaction that does not linger, is thrown away."""
@@ -139,6 +150,12 @@ class Pool:
         """Cut the connections off that are open now: whoever waits for an answer on one fails at once."""
         for connection in [*self._all]:
             connection.terminate()
+
+    async def _new_or_next(self) -> Connection:
+        if len(self._all) + self._opening < self._size:
+            self._opening += 1
+            return await self._opened()
+        return await self._handed() or await self._opened()
 
     async def _handed(self) -> Connection | None:
         """Wait in line for a connection, or for the leave to open one."""
@@ -227,14 +244,26 @@ class Pool:
             connection.lingers = None
             self.release(connection)
 
+    def _connections(self) -> list[Seen]:
+        idle = len(self._idle)
+        return [(idle, (self._name, "idle")), (max(0, len(self._all) - idle), (self._name, "used"))]
+
+    def _most(self) -> list[Seen]:
+        return [(self._size, (self._name,))]
+
+    def _pending(self) -> list[Seen]:
+        return [(len(self._waiting), (self._name,))]
+
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def open_pool(dsn: str, settings: Settings, *, size: int, application: str, patience_seconds: float | None = None) -> Pool:
-    """Open a pool that connects when first used, so that PENNY starts before its database does.
+async def open_pool(  # noqa: PLR0913 - what connections are, and what they are called
+    dsn: str, settings: Settings, *, size: int, application: str, name: str = "app", patience_seconds: float | None = None
+) -> Pool:
+    """Open a pool that connects when first used, so that PENNY starts before its database does; metrics tell it by its `name`.
 
     `patience_seconds` is how long an answer is waited for where that is less than a statement may take.
     """
@@ -266,7 +295,7 @@ async def open_pool(dsn: str, settings: Settings, *, size: int, application: str
         )
         return connection
 
-    return Pool(connect, size=size)
+    return Pool(connect, size=size, name=name)
 
 
 async def warm(pool: Pool) -> None:

@@ -14,8 +14,8 @@ from uuid import UUID
 
 import asyncpg
 import structlog
-from opentelemetry import metrics
 
+from db.metrics import QUERIES_BEGUN
 from db.pools import LONGEST_READING_SECONDS, Connection, Pool
 from db.scopes import READ, Reading, Reads, Statement, TenantScopes, of_tenant
 from db.transactions import Transaction, Written, roll_back
@@ -27,11 +27,6 @@ LOOK_SECONDS: Final = 0.25
 """How often the primary is asked for its position, and whether the replica answers."""
 ANSWER_SECONDS: Final = 1.0
 """How long a replica may take to be reached, or for a statement: whoever waits reads from the primary then."""
-_READS: Final = metrics.get_meter("penny.db").create_counter(
-    "penny.database.queries_begun",
-    unit="{transaction}",
-    description="Read transactions of queries where there is a replica, by the server that served them and why.",
-)
 # Whatever a replica refuses, or takes too long for, the primary decides.
 _AGAIN: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
@@ -58,16 +53,16 @@ class Replica:
         """Return a connection in this transaction on a replica that has replayed so much; None where the primary must be read."""
         floor = self._floor()
         if written is None or floor is None or not self._answers:
-            _READS.add(1, {"server": "primary", "reason": "unknown" if written is None else "away"})
+            QUERIES_BEGUN.add(1, "primary", "unknown" if written is None else "away")
             return None
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 connection = self.pool.take(begin) or await self.pool.acquire(seconds=ANSWER_SECONDS)
                 begun = await self._begin(connection, begin, max(written, floor))
         except (*_AGAIN, Unavailable):
-            _READS.add(1, {"server": "primary", "reason": "away"})
+            QUERIES_BEGUN.add(1, "primary", "away")
             return None
-        _READS.add(1, {"server": "replica", "reason": "fresh"} if begun else {"server": "primary", "reason": "behind"})
+        QUERIES_BEGUN.add(1, *(("replica", "fresh") if begun else ("primary", "behind")))
         return connection if begun else None
 
     async def _begin(self, connection: Connection, begin: str, needed: int) -> bool:
@@ -170,7 +165,7 @@ class _MovableTransaction(Transaction[Reading]):
     async def move(self, failure: Exception) -> Connection:
         """Go on at the primary."""
         log.info("replica_failed", error=type(failure).__name__)
-        _READS.add(1, {"server": "primary", "reason": "failed"})
+        QUERIES_BEGUN.add(1, "primary", "failed")
         left, self._pool = self._connection, self._replica.primary.pool
         try:
             self._connection = await super()._begun()

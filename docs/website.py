@@ -29,7 +29,14 @@ NAVIGATION: Final[Mapping[str, Sequence[str]]] = {
     "PENNY": ["README.md", "SECURITY.md", "CHANGELOG.md"],
     "Clients": ["docs/clients.md", "docs/persisted-documents.md", "docs/errors.md", "docs/exports.md"],
     "API": [API],
-    "Operation": ["docs/operating.md", "docs/settings.md", "docs/reliability.md", "docs/abuse.md", "docs/performance.md"],
+    "Operation": [
+        "docs/operating.md",
+        "docs/settings.md",
+        "docs/metrics.md",
+        "docs/reliability.md",
+        "docs/abuse.md",
+        "docs/performance.md",
+    ],
     "Development": ["CONTRIBUTING.md", DECISIONS],
 }
 # Where pages come that nobody has put anywhere yet.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
@@ -15,6 +16,7 @@ from db.scopes import Row, SystemScopes, TenantScopes
 from db.statements import jobs
 from errors import PennyError, Unavailable
 from events.jobs import Function, JobRun, JobWasTaken
+from events.metrics import JOBS
 from settings import Settings
 
 log = structlog.get_logger()
@@ -107,12 +109,13 @@ class Labour:
             await self._end(run, "FAILED", error=("INTERNAL", "The job was begun too often without an end."))
             return
         working = asyncio.ensure_future(self._functions[row["kind"]](run))
+        began, outcome = time.monotonic(), "left"
         beating = asyncio.create_task(self._beat(run, working))
         try:
             await asyncio.wait({working, beating}, return_when=asyncio.FIRST_COMPLETED)
             if beating.done() and not run.cancelled:
                 beating.result()
-            await self._conclude(run, working)
+            outcome = await self._conclude(run, working)
         except asyncio.CancelledError:
             # What the function tidies up is done before another worker takes the job.
             await _stopped(working, beating)
@@ -120,6 +123,7 @@ class Labour:
                 await self._put_back(run, timedelta(0), counts=False)
             raise
         finally:
+            JOBS.record(time.monotonic() - began, row["kind"], outcome)
             await _stopped(working, beating)
 
     async def _beat(self, run: JobRun, working: "asyncio.Future[Any]") -> None:
@@ -130,28 +134,33 @@ class Labour:
                 await run.save()
         working.cancel()
 
-    async def _conclude(self, run: JobRun, working: "asyncio.Future[Any]") -> None:
-        """End the job as its function ended, or let it wait for another attempt."""
+    async def _conclude(self, run: JobRun, working: "asyncio.Future[Any]") -> str:
+        """End the job as its function ended, or let it wait for another attempt; says which."""
         try:
             result = await working
         except asyncio.CancelledError:
             if not run.cancelled:
                 raise
             await self._end(run, "CANCELLED")
+            return "cancelled"
         except JobWasTaken:
             raise
         except Unavailable:
             await self._put_back(run, self._pause(run), counts=True)
+            return "retried"
         except PennyError as error:
             await self._end(run, "FAILED", error=(error.code, error.message))
+            return "failed"
         except Exception:
             log.exception("job_failed", job_id=str(run.id), attempt=run.attempt)
             if run.attempt < self._settings.job_attempts:
                 await self._put_back(run, self._pause(run), counts=True)
-            else:
-                await self._end(run, "FAILED", error=("INTERNAL", "Something failed on our side."))
+                return "retried"
+            await self._end(run, "FAILED", error=("INTERNAL", "Something failed on our side."))
+            return "failed"
         else:
             await self._end(run, "SUCCEEDED", result=result)
+            return "succeeded"
 
     def _pause(self, run: JobRun) -> timedelta:
         return min(timedelta(seconds=self._settings.job_retry_seconds * 2.0 ** (run.attempt - 1)), LONGEST_PAUSE)

@@ -20,8 +20,10 @@ from gateway.automatic import AutomaticDocuments
 from gateway.formats import LONGEST_NAME
 from gateway.uses import Uses
 from settings import Settings
+from telemetry.metrics import LOOKUPS
 
 KEPT_CHARACTERS: Final = 16_777_216
+_HITS, _MISSES = LOOKUPS.of("ids", "hit"), LOOKUPS.of("ids", "miss")
 Key = tuple[UUID | None, str]
 
 
@@ -72,6 +74,7 @@ class Registry:
         if found is None or found.until <= self._clock():
             return None
         self._kept.move_to_end(key)
+        _HITS.value += 1
         return self._used(viewer, found)
 
     async def find(self, viewer: Viewer | None, name: str) -> str | None:
@@ -85,6 +88,7 @@ class Registry:
         if len(name) > LONGEST_NAME or not name.isprintable() or self._missing.get(key, 0.0) > self._clock():
             return None
         generation = self._generation
+        _MISSES.value += 1
         found = await self._looked_up(viewer, name)
         if generation == self._generation:
             self._keep(key, found)

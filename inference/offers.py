@@ -20,6 +20,7 @@ from inference.deployments import Capability, Model, Policy
 from inference.holdings import with_own
 from inference.offerings import OfferedModel, Offering, Place, StoredPolicy
 from settings import Settings
+from telemetry.metrics import LOOKUPS
 
 
 class ModelIsUnavailable(Conflict):
@@ -66,7 +67,9 @@ class Models:
         kept = self._kept.get((tenant_id, user_id))
         if kept is not None and kept[0] > self._clock():
             self._kept.move_to_end((tenant_id, user_id))
+            LOOKUPS.add(1, "models", "hit")
             return kept[1]
+        LOOKUPS.add(1, "models", "miss")
         generation = self._generation
         offering = await self.offering_now(tenant_id, user_id)
         if generation == self._generation:

@@ -19,6 +19,7 @@ from inference.attempts import Attempt, Counting, usage_of
 from inference.candidates import TEXT_ONLY, Need, cooling, in_words, misfits
 from inference.continuing import Rest, Seam, begun, continued
 from inference.deployments import Capability, Deployment, MidStream, Policy
+from inference.metrics import count_end, count_first_chunk
 from inference.models import NO_USAGE, Finished, ModelRequest, ProviderFailed, ReasoningDelta, TextDelta, Usage, estimated_usage
 from inference.providers import Providers
 from inference.selection import Asked, Booked, Selection
@@ -247,6 +248,7 @@ class Route:
         finally:
             # Where the answer was stopped, or whoever listened left.
             self._end(booked, attempt, counting.used(), "It was stopped.")
+            count_end(attempt.deployment, _seconds_since(attempt.started_at), attempt.usage, attempt.failure)
 
     def _noted(self, event: TextDelta | ReasoningDelta | Finished, seam: Seam) -> TextDelta | ReasoningDelta | Finished | None:
         if isinstance(event, Finished):
@@ -259,8 +261,10 @@ class Route:
         return TextDelta(text) if text else None
 
     def _first_token(self, attempt: Attempt) -> None:
-        after_ms = (datetime.now(UTC) - attempt.started_at).total_seconds() * 1000
+        after = _seconds_since(attempt.started_at)
+        after_ms = after * 1000
         attempt.first_token_ms = int(after_ms)
+        count_first_chunk(attempt.deployment, after)
         self._router.tell(self._router.standings.answered(attempt.deployment, after_ms=after_ms))
         if self._chat_id is not None and self.policy.sticky and len(self.policy.candidates) > 1:
             self._router.tell(self._router.stickiness.note(self._chat_id, attempt.deployment.id))
@@ -275,3 +279,7 @@ def _needed(request: ModelRequest, capabilities: frozenset[Capability], policy: 
     """Whoever goes on with an answer had better be able to; where none of the candidates is, they are told to in words."""
     can_go_on = any(Capability.PREFILL in one.model.capabilities for one in policy.candidates)
     return capabilities | {Capability.PREFILL} if begun(request) and can_go_on else capabilities
+
+
+def _seconds_since(moment: datetime) -> float:
+    return (datetime.now(UTC) - moment).total_seconds()

@@ -35,11 +35,11 @@ def free_port() -> int:
 
 
 @contextlib.asynccontextmanager
-async def running(environment: Mapping[str, str], *command: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def running(environment: Mapping[str, str], *command: str, stderr: int | None = None) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run `penny <command>` and stop it at the end."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PENNY_")}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.main", *command, cwd=ROOT, env={**inherited, **environment}, start_new_session=True
+        sys.executable, "-m", "cli.main", *command, cwd=ROOT, env={**inherited, **environment}, start_new_session=True, stderr=stderr
     )
     try:
         yield process

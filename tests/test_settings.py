@@ -73,6 +73,7 @@ def test_every_setting_is_used(name: str) -> None:
         "resolvers",
         "schema",
         "subscriptions",
+        "telemetry",
         "web",
     )
     sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py") if "graphiql" not in path.parts]

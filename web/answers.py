@@ -1,11 +1,13 @@
 """What leaves the process: results with errors that are safe to read, everything unknown masked behind a request id."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from graphql import ExecutionResult, GraphQLError
 
 from errors import Code, Invalid, NotFound, PennyError, PermissionDenied, RateLimited, Unauthenticated, Unavailable
+from web.metrics import REFUSED
 
 log = structlog.get_logger()
 
@@ -80,6 +82,21 @@ def _extensions(error: PennyError) -> dict[str, Any]:
     if isinstance(error, Invalid | NotFound) and error.path:
         extensions["argument"] = list(error.path)
     return extensions
+
+
+def code_of_result(result: ExecutionResult) -> str | None:
+    """Name the first error of a result, as it is told; None where there is none."""
+    if not result.errors:
+        return None
+    cause = cause_of(result.errors[0])
+    if isinstance(cause, PennyError):
+        return str(code_of(cause))
+    return Code.INTERNAL.value if cause is not None else str((result.errors[0].extensions or {}).get("code", Code.BAD_USER_INPUT))
+
+
+def count_refusal(errors: Sequence[Mapping[str, Any]]) -> None:
+    """Count an operation of which nothing ran, by its first error as it is told."""
+    REFUSED.add(1, str(errors[0].get("extensions", {}).get("code", Code.INTERNAL)))
 
 
 def is_outage(result: ExecutionResult) -> bool:

@@ -14,6 +14,7 @@ from errors import Code, Unavailable
 from events.valkey import OUTAGES
 from schema.schema import build_schema
 from settings import Settings
+from telemetry.outlets import Outlets
 from web import pages
 from web.answers import refusal
 from web.connections import Watch
@@ -37,6 +38,7 @@ def create_app(settings: Settings | None = None) -> Front:
     """Make the application; without settings they are read from the environment."""
     settings = settings or Settings.from_environment()
     configure_logs(settings)
+    outlets = Outlets(settings, service="penny-web")
     door = Door(settings, build_schema(settings))
     sockets = Sockets(door)
     handlers: list[Any] = [*pages.health(door), *pages.share(), *pages.account()]
@@ -47,7 +49,7 @@ def create_app(settings: Settings | None = None) -> Front:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_works(settings, application="penny web", judge=DocumentJudge(door.documents)) as process:
+        async with outlets.opened(), open_works(settings, application="penny web", judge=DocumentJudge(door.documents)) as process:
             door.opened = process
             beside = [asyncio.create_task(_hear_of_revocations(door, sockets), name="revocations")]
             if process.works.replica is not None:

@@ -20,6 +20,7 @@ from graphql import (
 
 from errors import Code
 from settings import Settings
+from telemetry.metrics import LOOKUPS
 from web.costs import Measures, Refused, check, check_variables
 from web.directives import most_directives
 from web.keeping import Keeping, TtlIsWritten
@@ -30,6 +31,7 @@ from web.veils import veiled
 
 MOST_ERRORS: Final = 10
 RULES: Final = (*specified_rules, TtlIsWritten)
+_HITS, _MISSES = LOOKUPS.of("documents", "hit"), LOOKUPS.of("documents", "miss")
 TOO_DEEP: Final = "The document is nested too deeply."
 UNNAMED: Final = "Name one of the document's operations in `operationName`."
 
@@ -122,7 +124,9 @@ class Documents:
 
     def _document(self, text: str, origin: Origin) -> _Kept:
         if (kept := self.shelves.find(text, origin)) is not None:
+            _HITS.value += 1
             return kept
+        _MISSES.value += 1
         try:
             document = parse(text, max_tokens=self.settings.graphql_max_tokens)
         except GraphQLError as error:

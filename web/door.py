@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, Collection
 from http import HTTPStatus
+from time import perf_counter
 from typing import Any, Final
 
 from graphql import ExecutionResult, Executor, OperationType, create_source_event_stream, execute
@@ -17,10 +18,11 @@ from resolvers.operations import Caller, Operation
 from schema.caching import CACHED
 from settings import Settings
 from web import persisted
+from web.answers import code_of_result
 from web.callers import known_viewer, viewer_of_token
 from web.crowds import Crowds
 from web.documents import Documents, Prepared
-from web.metrics import FALLBACKS, THROTTLED
+from web.metrics import ACTUAL, COMPILED, FALLBACKS, OPERATIONS, REQUESTED, THROTTLED
 from web.requests import Asked, BadRequest
 from web.shelves import Origin
 from web.subscribers import Subscribers
@@ -29,6 +31,7 @@ from web.veils import veiled_result
 from web.works import Process
 
 ANY_KIND: Final = frozenset(OperationType)
+_COMPILED: Final = COMPILED.of()
 
 
 class Desk:
@@ -112,7 +115,7 @@ class Door:
         try:
             return await self.process.works.rates.charge(operation.credential, operation.caller.address, points, stranger=stranger)
         except RateLimited as refused:
-            THROTTLED.add(1, {"bucket": refused.bucket})
+            THROTTLED.add(1, refused.bucket)
             raise
 
     async def _charge_reading(self, operation: Operation, text: str) -> None:
@@ -143,7 +146,10 @@ class Door:
     async def run(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         """Run a query or a mutation to its end, and give back what it did not cost."""
         running = self._changing if prepared.kind is OperationType.MUTATION else self._executed
+        began = perf_counter()
         result = self._shown(await running(prepared, operation, variables), operation)
+        outcome = "ok" if not result.errors else "failed" if result.data is None else "partial"
+        OPERATIONS.record(perf_counter() - began, prepared.kind.value, outcome, code_of_result(result))
         if (charge := operation.charge) is not None:
             self.settle(operation, result, prepared.shares.of(charge.requested, result.data))
         return result
@@ -152,6 +158,9 @@ class Door:
         """Give back what an operation did not cost, and say in its result what it did."""
         if (charge := operation.charge) is not None:
             self.process.works.rates.refund(charge, cost)
+            kind = (OperationType.QUERY if operation.is_query else OperationType.MUTATION).value
+            REQUESTED.add(charge.requested, kind)
+            ACTUAL.add(charge.cost, kind)
             result.extensions = {**(result.extensions or {}), "cost": {"requested": charge.requested, "actual": charge.cost}}
 
     async def _changing(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
@@ -171,6 +180,7 @@ class Door:
 
     async def _executed(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> ExecutionResult:
         if (compiled := await self._planned(prepared, operation, variables)) is not None:
+            _COMPILED.value += 1
             return await compiled.execute(operation, variables)
         result = execute(
             self.schema,
@@ -201,6 +211,9 @@ class Door:
     async def follow(self, prepared: Prepared, operation: Operation, variables: dict[str, Any]) -> Subscription | ExecutionResult:
         """Begin a subscription; a result means that it could not begin."""
         assert prepared.kind is OperationType.SUBSCRIPTION
+        if operation.charge is not None:  # of which nothing comes back
+            REQUESTED.add(operation.charge.requested, prepared.kind.value)
+            ACTUAL.add(operation.charge.cost, prepared.kind.value)
         executor = Executor.build(
             self.schema, prepared.document, context_value=operation, raw_variable_values=variables, operation_name=_name(prepared),
             hide_suggestions=not self._desk(operation).documents.is_open,
@@ -231,7 +244,7 @@ def _misplaced(kind: OperationType) -> BadRequest:
 
 
 def _count_fallback(reason: str) -> None:
-    FALLBACKS.add(1, {"reason": reason})
+    FALLBACKS.add(1, reason)
 
 
 def _name(prepared: Prepared) -> str | None:

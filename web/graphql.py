@@ -13,7 +13,7 @@ from graphql import ExecutionResult, OperationType
 from auth.viewers import Viewer
 from errors import Code, PennyError, RateLimited, Unauthenticated, Unavailable
 from resolvers.operations import Caller, Operation
-from web.answers import answer, refusal, refused
+from web.answers import answer, count_refusal, refusal, refused
 from web.caching import is_asked_anew, is_held, kept, lasting
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies, set_cookie
 from web.compression import packed, takes_gzip
@@ -21,6 +21,7 @@ from web.credentials import Credential
 from web.documents import DocumentIsBad, Prepared
 from web.door import Door
 from web.event_streams import COMPLETE, EventStream, event
+from web.front import LASTS
 from web.headers import Cors, of_api, rate_limit, rate_limited
 from web.negotiation import Media, accepted
 from web.repeats import Repeats
@@ -71,6 +72,7 @@ class GraphQLApp:
         else:
             status, answered = await request.answered(receive)
             if isinstance(answered, Follow):
+                scope[LASTS] = True
                 await self._stream(request, answered, receive, send)
                 return
             status, content = request.revalidated(*_written(status, answered, request.media))
@@ -251,6 +253,12 @@ class Request:
         return PARTIAL if self._door.settings.graphql_partial_status else HTTPStatus.OK
 
     def _refused(self, error: Exception) -> tuple[int, dict[str, Any]]:
+        """Answer what could not begin, and count it."""
+        status, told = self._refusal(error)
+        count_refusal(told["errors"])
+        return status, told
+
+    def _refusal(self, error: Exception) -> tuple[int, dict[str, Any]]:
         """Answer what could not begin, with the status that GraphQL over HTTP has for it; only documents' mistakes are told as events."""
         if self.media is Media.EVENTS and not isinstance(error, DocumentIsBad):
             self.media = Media.JSON

@@ -36,7 +36,7 @@ async def found(asked: Asked, operation: Operation) -> str:
     assert asked.named is not None, "what comes without an id is known"
     registry, name = operation.works.documents, asked.named.name
     text = await registry.find(operation.credential, name)
-    DOCUMENTS.add(1, {"outcome": "unknown" if text is None else "found"})
+    DOCUMENTS.add(1, "unknown" if text is None else "found")
     if text is not None:
         return text
     if not asked.query or _sends_documents_only(operation):

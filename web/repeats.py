@@ -55,18 +55,18 @@ class Repeats:
             return _written(await self._door.run(prepared, operation, variables))
         place = await self._place(prepared, operation, variables)
         if isinstance(place, str):
-            KEPT_ANSWERS.add(1, {"outcome": "bypass", "reason": place})
+            KEPT_ANSWERS.add(1, "bypass", place)
             return _written(await self._door.run(prepared, operation, variables), f"fwd=bypass; detail={place}")
         found = self.kept.find(*place)
         if anew:
-            KEPT_ANSWERS.add(1, {"outcome": "bypass", "reason": "request"})
+            KEPT_ANSWERS.add(1, "bypass", "request")
             return await self._made(place, prepared, operation, variables, "fwd=request")
         if found is not None:
             return self._given(found, operation, "hit", f"hit; ttl={self.kept.left(found)}")
         async with self.kept.turn(*place) as is_first:
             if not is_first and (found := self.kept.find(*place)) is not None:
                 return self._given(found, operation, "shared", "fwd=miss; collapsed")
-            KEPT_ANSWERS.add(1, {"outcome": "miss"})
+            KEPT_ANSWERS.add(1, "miss", None)
             return await self._made(place, prepared, operation, variables, "fwd=miss")
 
     async def _place(self, prepared: Prepared, operation: Operation, variables: Mapping[str, Any]) -> Place | str:
@@ -85,7 +85,7 @@ class Repeats:
         return "version" if version is None else Place(key, version)
 
     def _given(self, found: KeptAnswer, operation: Operation, outcome: str, status: str) -> Repeat:
-        KEPT_ANSWERS.add(1, {"outcome": outcome})
+        KEPT_ANSWERS.add(1, outcome, None)
         result = ExecutionResult(_as_it_is(found.data))
         self._door.settle(operation, result, KEPT_POINTS)
         return Repeat(result, found.tag, status, self.kept.age(found))

@@ -9,6 +9,7 @@ import structlog
 from errors import RateLimited, Unauthenticated, Unavailable
 from events.revocations import Revoked
 from resolvers.operations import Operation
+from telemetry.instruments import Seen
 from web.callers import bearer_token, caller_of, cookie_token, headers_of, origin_may_use_cookies
 from web.closings import (
     FORBIDDEN,
@@ -30,6 +31,7 @@ from web.credentials import Credential
 from web.documents import Prepared
 from web.door import Door
 from web.event_streams import EventStream
+from web.metrics import CONNECTIONS
 from web.rechecks import Rechecks
 from web.requests import BadRequest, Receive, Send, parsed
 from web.streams import Stream
@@ -49,6 +51,7 @@ class Sockets:
         self._event_streams: set[EventStream] = set()
         self._rechecks = Rechecks(door)
         self._stopping = False
+        CONNECTIONS.watch(self, Sockets._seen)
 
     async def serve(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one socket until it closes."""
@@ -90,6 +93,9 @@ class Sockets:
     def recheck(self, revoked: Revoked | None) -> None:
         """Begin to look again at the credentials that a revocation touches (all of them when something may have been missed)."""
         self._rechecks.begin(revoked, (*self._open, *self._event_streams))
+
+    def _seen(self) -> list[Seen]:
+        return [(len(self._open), ("websocket",)), (len(self._event_streams), ("events",))]
 
     async def close(self) -> None:
         """Look at no credential any more."""

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import orjson
 from graphql import ExecutionResult, GraphQLError, OperationType
@@ -14,13 +14,16 @@ from auth.viewers import Viewer
 from chat.views import Told
 from errors import Code
 from resolvers.operations import Caller, Operation
-from web.answers import answer, refusal, safe_error
+from web.answers import answer, count_refusal, refusal, safe_error
 from web.closings import Closing
 from web.documents import DocumentIsBad, Prepared
 from web.door import Door
 from web.frames import Payload
+from web.metrics import EVENTS
 from web.requests import Asked, BadRequest, well_formed
 from web.subscriptions import Live, Subscription, payload_of
+
+_TOLD: Final = EVENTS.of()
 
 
 class Way(Protocol):
@@ -106,6 +109,7 @@ class Stream:
             raise
 
     async def _fail(self, errors: list[dict[str, Any]]) -> None:
+        count_refusal(errors)
         await self._writer.say({"type": "error", "id": self._id, "payload": errors})
 
     async def _run(self, payload: dict[str, Any] | None, viewer: Viewer | None) -> None:
@@ -131,6 +135,7 @@ class Stream:
         try:
             async for event in events:
                 await self._next(await subscription.result(event))
+                _TOLD.value += 1
         finally:
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
@@ -141,6 +146,7 @@ class Stream:
         async with contextlib.aclosing(source.told(self._outlet)) as stream:
             async for told in stream:
                 await self._writer.tell(self._id_in_json, await subscription.told(source, told, self._caller.request_id))
+                _TOLD.value += 1
 
 
 class CouldNotBegin(Exception):
@@ -182,6 +188,7 @@ class Outlet:
                 break
             frames.append(payload.frames.get(self._id) or payload.frame(self._id))
         if frames:
+            _TOLD.value += len(frames)
             writer.put(frames[0] if len(frames) == 1 else b"".join(frames))
         return len(frames)
 

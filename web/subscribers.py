@@ -9,6 +9,8 @@ from uuid import UUID
 from auth.viewers import Viewer
 from errors import Code
 from settings import Settings
+from telemetry.instruments import Seen
+from web.metrics import SUBSCRIPTIONS
 from web.requests import BadRequest
 
 
@@ -18,6 +20,8 @@ class Subscribers:
     def __init__(self, settings: Settings) -> None:
         self._most = {"principal": settings.principal_max_subscriptions, "tenant": settings.tenant_max_subscriptions}
         self._open: Counter[UUID] = Counter()
+        self._all = 0
+        SUBSCRIPTIONS.watch(self, Subscribers._seen)
 
     @contextlib.contextmanager
     def one_more(self, viewer: Viewer | None) -> Iterator[None]:
@@ -28,10 +32,15 @@ class Subscribers:
                 message = f"A {name} has at most {self._most[name]:,} subscriptions at once in a process."
                 raise BadRequest(HTTPStatus.TOO_MANY_REQUESTS, Code.SUBSCRIPTION_LIMIT, message)
         self._open.update(owners.values())
+        self._all += 1
         try:
             yield
         finally:
+            self._all -= 1
             for owner in owners.values():
                 self._open[owner] -= 1
                 if not self._open[owner]:
                     del self._open[owner]
+
+    def _seen(self) -> list[Seen]:
+        return [(self._all, ())]

@@ -94,6 +94,7 @@ from inference.uses import KeyUses
 from knowledge.search import Search
 from resolvers.operations import Works
 from settings import Settings
+from telemetry.outlets import Outlets
 
 log = structlog.get_logger()
 
@@ -129,7 +130,11 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
         pool = await open_pool(settings.database_url, settings, size=settings.database_pool_size, application=application)
         closing.push_async_callback(_end, pool.close, pool.terminate)
         system_pool = await open_pool(
-            settings.database_system_url, settings, size=settings.database_system_pool_size, application=f"{application} system"
+            settings.database_system_url,
+            settings,
+            size=settings.database_system_pool_size,
+            application=f"{application} system",
+            name="system",
         )
         closing.push_async_callback(_end, system_pool.close, system_pool.terminate)
         valkey, blocking = open_valkey(settings), open_valkey(settings, waits_seconds=BLOCKING_SECONDS)
@@ -269,6 +274,7 @@ async def _open_replica(
         settings,
         size=settings.database_pool_size,
         application=f"{application} replica",
+        name="replica",
         patience_seconds=ANSWER_SECONDS,
     )
     closing.push_async_callback(_end, pool.close, pool.terminate)
@@ -286,7 +292,8 @@ async def _end(close: Callable[[], Coroutine[Any, Any, None]], terminate: Callab
 async def run_worker(settings: Settings, stop: asyncio.Event) -> None:
     """Be a worker until `stop` is set: make answers, send the mails that wait, and do jobs."""
     name = f"{socket.gethostname()}-{os.getpid()}"
-    async with open_works(settings, application="penny worker") as process:
+    outlets = Outlets(settings, service="penny-worker")
+    async with outlets.opened(), open_works(settings, application="penny worker") as process:
         router = process.works.router
         # The stream of waiting runs and the channel of cancellations each hold a connection.
         worker = Worker(

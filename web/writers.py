@@ -9,6 +9,7 @@ import orjson
 
 from web.closings import TRY_LATER, Closing
 from web.frames import Payload
+from web.metrics import CLOSED
 from web.protocol import EXTENSION, FramesProtocol
 from web.requests import Send
 
@@ -108,6 +109,7 @@ class Writer:
     async def close(self, closing: Closing) -> None:
         """Close the socket; nothing is said after. A client that does not read is cut off after a moment, without having been told why."""
         self.closed = True
+        CLOSED.add(1, closing.code)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})

@@ -13,6 +13,9 @@ from uuid import UUID
 from auth.encryption.ciphers import KEY_BYTES, DataKey, TenantCipher
 from auth.encryption.key_encryption import KeyEncryptionKey
 from settings import Settings
+from telemetry.metrics import LOOKUPS
+
+_HITS, _MISSES = LOOKUPS.of("keys", "hit"), LOOKUPS.of("keys", "miss")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,9 @@ class Keyring:
         kept = self._kept.get(tenant_id)
         if kept and kept[0] > self._clock() and (version is None or kept[1].knows(version)):
             self._kept.move_to_end(tenant_id)
+            _HITS.value += 1
             return kept[1]
+        _MISSES.value += 1
         task = self._loading.get(tenant_id)
         if task is None:
             # In a context of its own: the load serves many callers and must not run inside the transaction of the first.

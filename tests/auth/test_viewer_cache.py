@@ -27,7 +27,7 @@ def viewer(tenant_id: UUID | None = None, **given: Any) -> Viewer:
 
 
 def test_the_cache_keeps_the_latest_and_not_more_than_it_should(watch: Watch) -> None:
-    cache, viewers = ViewerCache(seconds=60, now=watch, most=3), [viewer() for _ in range(5)]
+    cache, viewers = ViewerCache(name="sessions", seconds=60, now=watch, most=3), [viewer() for _ in range(5)]
     for number, one in enumerate(viewers):
         cache.keep(bytes([number]), one, generation=cache.generation)
     assert [cache.find(bytes([number])) for number in range(5)] == [None, None, *viewers[2:]]
@@ -35,7 +35,7 @@ def test_the_cache_keeps_the_latest_and_not_more_than_it_should(watch: Watch) ->
 
 
 def test_a_viewer_is_kept_for_its_time_and_never_beyond_its_end(watch: Watch) -> None:
-    cache = ViewerCache(seconds=60, now=watch)
+    cache = ViewerCache(name="sessions", seconds=60, now=watch)
     cache.keep(b"long", viewer(expires_at=watch() + timedelta(days=1)), generation=0)
     cache.keep(b"short", viewer(expires_at=watch() + timedelta(seconds=5)), generation=0)
     watch.pass_(seconds=5)
@@ -47,7 +47,7 @@ def test_a_viewer_is_kept_for_its_time_and_never_beyond_its_end(watch: Watch) ->
 
 
 def test_forgetting_drops_whom_it_is_about_and_nobody_else(watch: Watch) -> None:
-    cache, tenant_id = ViewerCache(seconds=60, now=watch), uuid4()
+    cache, tenant_id = ViewerCache(name="sessions", seconds=60, now=watch), uuid4()
     one, other, stranger = viewer(tenant_id), viewer(tenant_id), viewer()
     for key, who in ((b"one", one), (b"other", other), (b"stranger", stranger)):
         cache.keep(key, who, generation=0)

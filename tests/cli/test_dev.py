@@ -16,6 +16,7 @@ import pytest
 from cli.dev import EMAIL, PASSWORD
 from stack.processes import command_line
 from tests.running import ROOT, Api
+from tests.telemetry.collector import scraped
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 SIGN_IN = "mutation ($input: SignInInput!) { signIn(input: $input) { tokenOnce errors { message } } }"
@@ -118,6 +119,12 @@ async def test_everything_runs_and_the_demo_account_signs_in(dev: Dev) -> None:
         answer = await api.data(SIGN_IN, input={"email": EMAIL, "password": PASSWORD, "transport": "BEARER"})
     assert answer["signIn"]["errors"] == []
     assert answer["signIn"]["tokenOnce"]
+
+
+async def test_what_web_and_worker_count_is_shown_where_it_says(dev: Dev) -> None:
+    found = await dev.until(r"Metrics +http://(127\.0\.0\.1:\d+)/metrics \(web\), http://(127\.0\.0\.1:\d+)/metrics \(worker\)")
+    told = [dict(next(iter((await scraped(address))["target_info"]))) for address in found.groups()]
+    assert [one["service_name"] for one in told] == ["penny-web", "penny-worker"]
 
 
 async def test_a_second_one_is_refused_and_names_the_first(dev: Dev, data: Path) -> None:

@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
+from db.metrics import CONNECTIONS, MOST, PENDING, TIMEOUTS, WAITED
 from db.pools import Connection, DatabaseIsUnavailable, Pool, open_pool
 from settings import Settings
+from telemetry.instruments import OTHER, Gauge
 
 SIZE = 2
 
@@ -259,3 +261,40 @@ async def test_a_lingering_transaction_whose_end_fails_in_any_way_costs_no_place
     assert all([await alive(one) for one in again]), "as many can be lent as before"
     for one in again:
         pool.release(one)
+
+
+def told(instrument: Gauge) -> dict[str, float]:
+    """What is told of pools with names of their own, by state where it is told apart."""
+    mine = [one for one in instrument.series if one.attributes["db.client.connection.pool.name"] == OTHER]
+    return {str(one.attributes.get("db.client.connection.state", "all")): one.value for one in mine}
+
+
+async def test_connections_and_those_who_wait_for_them_are_told(settings: Settings) -> None:
+    async with await open_pool(settings.database_url, settings, size=SIZE, application="pools", name="mine") as pool:
+        one, other = await all_of(pool)
+        assert told(CONNECTIONS) == {"idle": 0, "used": 2}
+        assert told(MOST) == {"all": SIZE}
+        waiting = asyncio.create_task(pool.acquire(seconds=5))
+        await asyncio.sleep(0)
+        assert told(PENDING) == {"all": 1}
+        pool.release(other)
+        assert await waiting is other
+        pool.release(one)
+        assert told(CONNECTIONS) == {"idle": 1, "used": 1}
+        assert told(PENDING) == {"all": 0}
+        pool.release(other)
+
+
+async def test_who_waits_is_counted_and_who_waits_in_vain(settings: Settings) -> None:
+    waited, vain = WAITED.of("mine"), TIMEOUTS.of("mine")
+    before = sum(waited.counts), vain.value
+    async with await open_pool(settings.database_url, settings, size=SIZE, application="pools", name="mine") as pool:
+        one, other = await all_of(pool)
+        with pytest.raises(TimeoutError):
+            await pool.acquire(seconds=0.01)
+        pool.release(one)
+        assert await pool.acquire(seconds=1) is one
+        pool.release(one)
+        pool.release(other)
+    # Two were opened and one waited; the one that was idle was nobody's to wait for.
+    assert (sum(waited.counts), vain.value) == (before[0] + SIZE + 1, before[1] + 1)

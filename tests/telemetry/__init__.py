@@ -1,0 +1,1 @@
+"""What is counted, and how it is shown to Prometheus and sent to a collector."""
