@@ -504,9 +504,8 @@ async def test_reads_that_are_cancelled_at_any_moment_see_no_other_tenant_s_rows
     undisturbed = (time.monotonic() - began) / 8 * POOL_SIZE
     # How many get through before they are cut off depends on the machine: on until both kinds were seen often.
     start = 0
-    while start < 160 or len(seen) <= 100:
+    while start < 160 or len(seen) <= 100 or len(cut_off) <= 20:
         await asyncio.gather(*map(work_until_cancelled, range(start, start + 8)))
         start += 8
-    assert len(cut_off) > 20
     assert {(tenant, read_only) for asked, tenant, read_only in seen if tenant != str(asked) or read_only != "on"} == set()
     assert await small.whole()
