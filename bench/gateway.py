@@ -92,7 +92,7 @@ async def measure(settings: Settings, token: str, plan: Plan, progress: Callable
 class Asker:
     """Sends requests to the application as a server would, without a connection."""
 
-    def __init__(self, app: Front, token: str) -> None:
+    def __init__(self, app: Front | GraphQLApp, token: str) -> None:
         self._app = app
         self._headers = [
             (b"host", b"localhost"),

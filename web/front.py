@@ -10,6 +10,8 @@ from web.metrics import REQUESTS, ROUTES
 GRAPHQL_PATH: Final = "/graphql"
 LASTS: Final = "penny.lasts"
 """Marks in its scope a request whose answer lasts as long as its client likes: an event stream."""
+STATUS: Final = "penny.status"
+"""Where the scope of a request to GraphQL says what it was answered: such answers do not all go out as ASGI has it."""
 
 
 class Front:
@@ -28,20 +30,26 @@ class Front:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        began, status = perf_counter(), 0
-
-        async def told(message: Any) -> None:
-            nonlocal status
-            status = message.get("status", status)
-            await send(message)
-
+        began = perf_counter()
         try:
-            await app(scope, receive, told)
+            await app(scope, receive, send if is_graphql else _noting(scope, send))
         finally:
             if LASTS not in scope:
                 route = GRAPHQL_PATH if is_graphql else route_of(scope["path"])
-                failure = str(status) if status >= 500 else None
-                REQUESTS.record(perf_counter() - began, scope["method"], scope.get("scheme", "http"), route, status or None, failure)
+                status = scope.get(STATUS)
+                failure = str(status) if status is not None and status >= 500 else None
+                REQUESTS.record(perf_counter() - began, scope["method"], scope.get("scheme", "http"), route, status, failure)
+
+
+def _noting(scope: Any, send: Any) -> Any:
+    """Note in the scope with which status an answer begins."""
+
+    async def told(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            scope[STATUS] = message["status"]
+        await send(message)
+
+    return told
 
 
 def route_of(path: str) -> str | None:

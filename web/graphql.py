@@ -21,7 +21,7 @@ from web.credentials import Credential
 from web.documents import DocumentIsBad, Prepared
 from web.door import Door
 from web.event_streams import COMPLETE, EventStream, event
-from web.front import LASTS
+from web.front import LASTS, STATUS
 from web.headers import Cors, of_api, rate_limit, rate_limited
 from web.negotiation import Media, accepted
 from web.repeats import Repeats
@@ -97,6 +97,7 @@ class GraphQLApp:
         await self._respond(request, send, HTTPStatus.NO_CONTENT, b"", more)
 
     async def _respond(self, request: "Request", send: Send, status: int, content: bytes, more: Headers) -> None:
+        request.note(status)
         headers = [*more, (b"x-request-id", request.caller.request_id.encode())]
         if content:
             headers.append((b"content-type", _CONTENT_TYPES[request.media]))
@@ -144,6 +145,10 @@ class Request:
         self.token: str | None = None
         self._tag: str | None = None
         self.timing = Timing() if door.settings.server_timing else UNTIMED
+
+    def note(self, status: int) -> None:
+        """Say in the scope how the request was answered, for whoever counts."""
+        self._scope[STATUS] = int(status)
 
     async def answered(self, receive: Receive) -> tuple[int, Any]:
         """Answer, whatever comes of it, with a status and the body's JSON."""

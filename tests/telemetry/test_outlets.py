@@ -10,12 +10,12 @@ from typing import Any
 import aiohttp
 import pytest
 import structlog
+from prometheus_client import Metric, generate_latest
 
 from settings import Settings, SettingsError
-from telemetry import outlets, pushing
+from telemetry import outlets, pushing, scraping
 from telemetry.metrics import LOOKUPS
 from telemetry.outlets import Outlets
-from tests.running import free_port
 from tests.telemetry.collector import attributes, collecting, scraped
 
 MISS = {"penny__cache__name": "models", "penny__cache__result": "miss"}
@@ -122,19 +122,19 @@ async def test_a_process_serves_on_where_no_port_is_free(settings: Settings) -> 
     assert (entry["event"], entry["log_level"], entry["address"]) == ("metrics_not_shown", "error", address)
 
 
-async def test_many_scrapes_at_once_are_each_told_everything_once(settings: Settings) -> None:
-    address = f"127.0.0.1:{free_port()}"
-    LOOKUPS.add(1, "models", "miss")
+def test_scrapes_take_turns() -> None:
+    """The reader hands on what it has collected: were there two at once, one would be told twice and the other nothing."""
+    scrapes = scraping.Scrapes()
+    alone: list[bool] = []
 
-    async def scrape(session: aiohttp.ClientSession) -> str:
-        async with session.get(f"http://{address}/metrics") as answer:
-            return await answer.text()
+    class Looking:
+        def collect(self) -> list[Metric]:
+            alone.append(scrapes._registry._turn.locked())
+            return []
 
-    shown = Outlets(given(settings, metrics_address=address), service=SERVICE, environment={})
-    async with shown.opened(), aiohttp.ClientSession() as session:
-        texts = await asyncio.gather(*(scrape(session) for _ in range(20)))
-    assert {text.count("# TYPE penny_cache_lookups_total counter") for text in texts} == {1}
-    assert {text.count("# TYPE target_info gauge") for text in texts} == {1}
+    scrapes._registry.register(Looking())
+    generate_latest(scrapes._registry)
+    assert (alone, scrapes._registry._turn.locked()) == ([True], False)
 
 
 async def test_the_last_numbers_are_sent_when_a_process_stops(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
