@@ -29,8 +29,6 @@ STEPS: Final = 16
 RARE: Final = 1 / 2
 # What is found has words of at least this share of the whole weight; where nothing has, of the weight of what has most.
 LEAST_SHARE: Final = 1 / 2
-
-
 # The constant of the paper on rank fusion, and how finely its sums are told apart.
 FUSION_RANKS: Final = 60
 FUSION_STEPS: Final = 1_000_000_000
@@ -41,6 +39,13 @@ class SemanticSearchIsOff(Invalid):
 
     def __init__(self) -> None:
         super().__init__("Search by meaning is off here; leave `semantic` out.", path=("semantic",), constraint="off")
+
+
+class PlaceIsElsewhere(Invalid):
+    """A place in the results for other words, or of a version that took the same text for other words."""
+
+    def __init__(self) -> None:
+        super().__init__("This cursor is not valid here.", path=("after",))
 
 
 class Filters(TypedDict):
@@ -156,6 +161,8 @@ class Search:
         asked = _Asked(viewer, cipher, question, self._words(question.text))
         if not asked.words:
             return Found([], asked.words, 0, (), 1)
+        if place is not None and len(place.weights) != len(asked.words):
+            raise PlaceIsElsewhere
         if question.semantic:
             return await self._find_near(reads, asked, place, limit)
         async with reads.reading(viewer.tenant_id) as scope:

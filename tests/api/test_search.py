@@ -8,6 +8,8 @@ import pytest
 
 from chat.contents import plain_texts
 from knowledge.search import Question, Search
+from loaders.pages import Cursors
+from schema.ids import local_id
 from settings import Settings
 from tests.api.people import code_of, done, me, member
 from tests.api.test_chats import created
@@ -197,6 +199,18 @@ async def test_results_are_read_page_by_page_while_others_write(api: Api) -> Non
     }  # fmt: skip
     for other in ("pagings", "paging number"):
         assert await code_of(ada, SEARCH, words=other, first=2, after=first["pageInfo"]["endCursor"]) == "BAD_USER_INPUT"
+
+
+async def test_a_cursor_of_an_older_shape_is_refused(api: Api, process: Process) -> None:
+    """It has a score, an id and the weights, but not yet the lowest score."""
+    ada = await api.sign_up()
+    viewer = await process.works.sessions.viewer_of(ada.token or "")
+    _, message_id = await said(ada, "old cursors")
+    cipher = await process.works.keyring.cipher(viewer.tenant_id)
+    for query, weights in (("old", [16]), ("old cursors", [16, 16])):
+        cursors = Cursors(cipher, "search", viewer.user_id, Question(text=query).fingerprint)
+        cursor = cursors.write([99, local_id(message_id, "Message", path=[]), *weights])
+        assert await code_of(ada, SEARCH, words=query, after=cursor) == "BAD_USER_INPUT", query
 
 
 async def test_filters_narrow_what_is_found(api: Api, process: Process) -> None:
