@@ -118,7 +118,7 @@ async def test_a_role_that_changes_is_felt_at_once(api: Api, process: Process) -
         if "chats:write" in (await creator.data(VIEWER))["viewer"]["permissions"]:
             raise LookupError("the old role still counts")
 
-    await soon(look, seconds=1)
+    await soon(look)
     await done(owner, "memberUpdate", membershipId=place, status="DISABLED")
     await ends(creator, "SESSION_TERMINATED")
 

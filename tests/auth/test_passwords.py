@@ -45,9 +45,9 @@ async def test_an_unknown_account_has_no_right_password_and_takes_the_same_work(
     async def fastest(of: str | None) -> float:
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             assert not await slow.verify(of, "wrong")
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     known, unknown = await fastest(hashed), await fastest(None)

@@ -123,15 +123,15 @@ async def test_a_cleared_account_starts_anew(throttle: Throttle) -> None:
 
 
 async def test_a_window_ends_by_itself_and_is_not_lengthened_by_attempts(throttle: Throttle, valkey: Valkey) -> None:
-    brief = account(1, window=0.3)
+    brief = account(1, window=1.0)
     start = time.monotonic()
     await throttle.charge(brief)
     with pytest.raises(RateLimited) as refused:
         await throttle.charge(brief)
-    assert 1 <= refused.value.retry_after_ms <= 300
+    assert 1 <= refused.value.retry_after_ms <= 1000
     while await _is_refused(throttle, brief):
         pass
-    assert 0.29 < time.monotonic() - start < 2
+    assert 0.99 < time.monotonic() - start < 20
     [counter] = [key async for key in valkey.scan_iter()]
     assert await valkey.pttl(counter) > 0
 
@@ -189,7 +189,7 @@ async def test_while_valkey_is_silent_nobody_gets_in_and_nobody_hangs(server: Se
         for attempt in (throttle.charge(account()), throttle.refund(account()), throttle.clear(account())):
             with pytest.raises(ThrottleIsAway):
                 await attempt
-        assert time.monotonic() - start < 3
+        assert time.monotonic() - start < 5
     finally:
         os.kill(server.process.pid, signal.SIGCONT)
     await throttle.charge(account())

@@ -482,7 +482,7 @@ async def test_leaving_ends_the_attempt_with_what_was_said(router: Router, at: A
     assert (attempt.failure, attempt.message) == (None, "It was stopped.")
     assert attempt.ended_at is not None
     assert (attempt.usage.output_tokens, attempt.usage.estimated) == (-(-len(HALF) // 4), True)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await fault_server.asked[0].left.wait()
     assert (await router.standings.look([one.id]))[0].busy == 0
 

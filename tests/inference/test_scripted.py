@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from inference import scripted
 from inference.models import (
     FailureKind,
     Finished,
@@ -93,15 +94,22 @@ async def test_a_mistake_in_a_script_is_a_failure_that_does_not_repeat_it(script
     assert script not in str(caught.value)
 
 
-async def test_the_pause_is_the_setting_unless_the_script_names_one(make_settings: Make, fault_server: FaultServer) -> None:
+async def test_the_pause_is_the_setting_unless_the_script_names_one(
+    make_settings: Make, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    async def pause(milliseconds: float) -> None:
+        pauses.append(milliseconds)
+
+    monkeypatch.setattr(scripted, "_pause", pause)
     settings = make_settings(scripted_token_ms=20.0)
     providers = Providers(settings)
     provider = providers.of(deployment_at(fault_server, "scripted"))
-    begun = time.perf_counter()
-    assert len(texts([event async for event in provider.stream(asking("!script tokens=6"))])) == 6
-    with_the_setting = time.perf_counter() - begun
-    assert len(texts([event async for event in provider.stream(asking("!script tokens=6 delay_ms=0"))])) == 6
-    assert with_the_setting >= 0.1 > time.perf_counter() - begun - with_the_setting
+    for script, between in (("", 20.0), (" delay_ms=0", 0.0), (" delay_ms=7", 7.0)):
+        pauses.clear()
+        assert len(texts([event async for event in provider.stream(asking(f"!script tokens=6{script}"))])) == 6
+        assert pauses.count(between) >= 5
     await providers.close()
 
 

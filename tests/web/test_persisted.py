@@ -265,7 +265,7 @@ async def required(api: Api) -> None:
         if "errors" not in (await api.post(VIEWER)):
             raise LookupError
 
-    await soon(look, seconds=1)
+    await soon(look)
 
 
 async def refused_by_all(api: Api) -> Any:
@@ -322,7 +322,7 @@ async def answers(api: Api, status: int) -> None:
         if (await post(api, documentId=hash_of(VIEWER)))[0] != status:
             raise LookupError
 
-    await soon(look, seconds=1)
+    await soon(look)
 
 
 async def test_uses_are_counted(api: Api, server: Server) -> None:
