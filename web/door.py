@@ -94,15 +94,20 @@ class Door:
     async def viewer_of(self, token: str, caller: Caller) -> Viewer:
         """Find out whom a token stands for; raises `Unauthenticated` and `RateLimited`.
 
-        One that this process does not know is looked up in the database: its address pays for that, until it turns out to count, from
-        a bucket of its own.
+        One that this process does not know is looked up in the database: its address pays for that, from a bucket of its own, and gets
+        it back unless the token turns out to stand for nobody.
         """
         if (known := known_viewer(self.process.works, token)) is not None:
             return known
         charge = await self._charge(self.operation(caller, None), self.settings.graphql_unknown_points, stranger=CREDENTIAL)
-        viewer = await viewer_of_token(self.process.works, token)
-        self.process.works.rates.refund(charge, 0)
-        return viewer
+        cost = 0
+        try:
+            return await viewer_of_token(self.process.works, token)
+        except Unauthenticated:
+            cost = charge.requested
+            raise
+        finally:
+            self.process.works.rates.refund(charge, cost)
 
     async def _text(self, asked: Asked, operation: Operation) -> str:
         """Find the document. One that is not known yet is paid for before it is looked up or read, whatever becomes of it."""

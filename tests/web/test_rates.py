@@ -7,10 +7,19 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
+from auth.rates import Charge
 from auth.tokens import new_api_key
+from auth.viewers import Viewer
+from db.pools import DatabaseIsUnavailable
+from errors import Unauthenticated
+from resolvers.operations import Caller
+from schema.schema import build_schema
+from settings import Settings
 from tests.chat.talking import new_chat
 from tests.running import Api, Server, running_web
 from tests.web.test_sockets import begun, connected, received, subscribe
+from web.door import Door
+from web.works import Process
 
 CHATS = "query ($n: Int!) { chats(first: $n) { nodes { id messages(last: 10) { nodes { id } pageInfo { hasNextPage } } } } }"
 RATE_LIMIT = "{ rateLimit { requestedCost limit remaining restorePerSecond resetAt } }"
@@ -147,6 +156,31 @@ async def test_a_credential_that_counts_is_looked_up_for_nothing(environment: di
     never_known = {"PENNY_SESSION_CACHE_SECONDS": "0", "PENNY_VALKEY_PREFIX": f"narrow-{uuid4()}"}
     async with running_web({**environment, **little, **never_known}) as (url, _):
         assert {(await sent(url, "{ __typename }", ada.token))[0] for _ in range(30)} == {200}
+
+
+@pytest.mark.parametrize(("failure", "is_paid"), [(Unauthenticated, True), (DatabaseIsUnavailable, False), (asyncio.CancelledError, False)])
+async def test_a_look_up_that_found_nothing_out_is_given_back(
+    process: Process, settings: Settings, monkeypatch: pytest.MonkeyPatch, failure: type[BaseException], *, is_paid: bool
+) -> None:
+    door = Door(settings, build_schema(settings))
+    door.opened = process
+    charged: list[Charge] = []
+    charge = process.works.rates.charge
+
+    async def noting(*given: Any, **more: Any) -> Charge:
+        charged.append(await charge(*given, **more))
+        return charged[-1]
+
+    async def failing(*_: object) -> Viewer:
+        raise failure("whatever it is")
+
+    monkeypatch.setattr(process.works.rates, "charge", noting)
+    monkeypatch.setattr("web.door.viewer_of_token", failing)
+    with pytest.raises(failure):
+        await door.viewer_of(FORGED, Caller(address="192.0.2.93", user_agent=None, request_id="rates"))
+    (one,) = charged
+    assert one.requested == settings.graphql_unknown_points > 0
+    assert one.cost == (one.requested if is_paid else 0)
 
 
 async def test_web_processes_count_together(environment: dict[str, str], api: Api) -> None:
