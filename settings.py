@@ -411,10 +411,26 @@ class Settings:
         maximum=10_000,
     )
     search_read_messages: int = setting(
-        "How many of a viewer's newest messages are read for one character of a script without spaces, of which the index has pairs only.",
+        "Most messages that are read for one character of a script without spaces, of which the index has pairs only: the newest that the "
+        "viewer may read, among four times as many of the tenant's newest that the search's filters let through.",
         default=1000,
         minimum=1,
-        maximum=100_000,
+        maximum=10_000,
+    )
+    search_read_bytes: int = setting(
+        "Most bytes of messages that are read for one character, encrypted; older messages are not looked at.",
+        default=4_194_304,
+        minimum=1,
+        maximum=67_108_864,
+    )
+    search_read_characters: int = setting(
+        "How much of the beginning of each message is looked at for one character, in characters.", default=5000, minimum=1, maximum=131_072
+    )
+    search_read_points: int = setting(
+        "Points for a search for one character, beside what its document costs; never more than half of what a document may cost.",
+        default=500,
+        minimum=0,
+        maximum=1_000_000,
     )
     search_embeddings: str = setting(
         "What makes vectors of messages, by which they are found by meaning: nothing, or the embedded model (`wordllama`).",

@@ -1,8 +1,9 @@
 """Search: what of a tenant's messages and chats holds the words that somebody looks for, or means about the same, the best first."""
 
+import asyncio
 import hashlib
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple, TypedDict
@@ -29,6 +30,8 @@ STEPS: Final = 16
 RARE: Final = 1 / 2
 # What is found has words of at least this share of the whole weight; where nothing has, of the weight of what has most.
 LEAST_SHARE: Final = 1 / 2
+# Of the messages that are read, so much is looked at before others get their turn.
+SHARE_BYTES: Final = 32_768
 # The constant of the paper on rank fusion, and how finely its sums are told apart.
 FUSION_RANKS: Final = 60
 FUSION_STEPS: Final = 1_000_000_000
@@ -163,15 +166,19 @@ class Search:
             return Found([], asked.words, 0, (), 1)
         if place is not None and len(place.weights) != len(asked.words):
             raise PlaceIsElsewhere
+        seen = await self._seen(reads, asked) if self.reads(question) else _NOTHING_SEEN
         if question.semantic:
-            return await self._find_near(reads, asked, place, limit)
+            return await self._find_near(reads, asked, seen, place, limit)
         async with reads.reading(viewer.tenant_id) as scope:
-            return await self._look_up(scope, asked, place, limit)
+            return await self._look_up(scope, asked, seen, place, limit)
 
-    async def _look_up(self, scope: Reading, asked: _Asked, place: Place | None, limit: int) -> Found:
+    def reads(self, question: Question) -> bool:
+        """Whether messages are read for a question, which is dear: it has a letter that the index has in pairs only."""
+        return MESSAGE in question.kinds and any(map(is_lone, self._words(question.text)))
+
+    async def _look_up(self, scope: Reading, asked: _Asked, seen: _Seen, place: Place | None, limit: int) -> Found:
         """Find what has the words."""
         versions = asked.hashed_words()
-        seen = await self._seen(scope, asked)
         weights = await self._weights(scope, asked, versions, seen) if place is None else place.weights
         half = math.ceil(sum(weights) * LEAST_SHARE)
 
@@ -202,28 +209,39 @@ class Search:
             hits = [hit for hit in hits if hit.score >= lowest]
         return Found(hits, asked.words, lowest, weights, sum(weights))
 
-    async def _seen(self, scope: Reading, asked: _Asked) -> _Seen:
-        """Read the newest messages for letters that the index has in pairs only; nothing is read for other words."""
+    async def _seen(self, reads: Reads, asked: _Asked) -> _Seen:
+        """Read the newest messages for letters that the index has in pairs only."""
+        settings, viewer = self._settings, asked.viewer
+        async with reads.reading(viewer.tenant_id) as scope:
+            rows = await terms.newest(
+                scope,
+                viewer.tenant_id,
+                viewer.user_id,
+                limit=settings.search_read_messages,
+                bytes_limit=settings.search_read_bytes,
+                **asked.question.filters,
+            )
         lone = [word for word in asked.words if is_lone(word)]
-        if not lone or MESSAGE not in asked.question.kinds:
-            return _NOTHING_SEEN
         others = [word for word in asked.words if word not in lone]
-        viewer, most = asked.viewer, self._settings.search_read_messages
-        rows = await terms.newest(scope, viewer.tenant_id, viewer.user_id, limit=most, **asked.question.filters)
         having: dict[UUID, Collection[str]] = {}
-        for row, text in zip(rows, self._texts(asked.cipher, rows), strict=True):
-            if letters := letters_in(text, lone):
-                having[row["id"]] = letters | words_in(text, others)
+        for some in _shares(rows):
+            for row, text in zip(some, self._texts(asked.cipher, some), strict=True):
+                # Some letters fold to eighteen, and take a hundred times as long as others.
+                beginning = text[: settings.search_read_characters]
+                if letters := letters_in(beginning, lone):
+                    having[row["id"]] = letters | words_in(beginning, others)
+            # There may be hundreds of long messages: others get their turn in between.
+            await asyncio.sleep(0)
         return _Seen(len(rows), having)
 
-    async def _find_near(self, reads: Reads, asked: _Asked, place: Place | None, limit: int) -> Found:
+    async def _find_near(self, reads: Reads, asked: _Asked, seen: _Seen, place: Place | None, limit: int) -> Found:
         """Find what has the words or is near in meaning: the best of both, fused by their ranks, and of that the part beyond the place."""
         if self._embedder is None:
             raise SemanticSearchIsOff
         (vector,) = await self._embedder.embed([asked.question.text])
         start = None if place is None else place._replace(score=terms.HIGHEST_SCORE, id=LAST_ID)
         async with reads.reading(asked.viewer.tenant_id) as scope:
-            named = await self._look_up(scope, asked, start, self._settings.search_candidates)
+            named = await self._look_up(scope, asked, seen, start, self._settings.search_candidates)
             near = await self._near(scope, asked, vector) if MESSAGE in asked.question.kinds else []
         hits = fused(named.hits, near)
         beyond = [hit for hit in hits if place is None or (hit.score, hit.id) < (place.score, place.id)]
@@ -265,6 +283,20 @@ class Search:
         if len(text) > most:
             raise Invalid(f"Search for at most {most} characters.", path=("query",), constraint=f"length=0..{most}")
         return distinct(text, most)
+
+
+def _shares(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """Cut rows into shares that are full when they have so many bytes."""
+    share: list[Row] = []
+    size = 0
+    for row in rows:
+        share.append(row)
+        size += len(row["content"])
+        if size >= SHARE_BYTES:
+            yield share
+            share, size = [], 0
+    if share:
+        yield share
 
 
 def _weight(size: int, having: int) -> int:

@@ -12,7 +12,6 @@ from auth.policies.documents import can_administer_documents
 from db.scopes import Row
 from db.statements import documents
 from db.statements.projections import Columns
-from errors import RateLimited
 from gateway.judging import Appraised
 from gateway.manifests import ManifestDraft, Published
 from loaders.documents import DocumentsKey, DocumentsPage
@@ -27,7 +26,7 @@ async def cost(operation: Operation, text: str, operation_name: str | None, vari
     works = operation.works
     assert works.judge is not None, "a process that serves knows the schema"
     if works.judge.reads(text):
-        await _pay(operation, reading_points(text, works.settings))
+        await operation.pay(reading_points(text, works.settings))
     # An operation may ask after several: others get their turn in between.
     await asyncio.sleep(0)
     return works.judge.appraise(text, operation_name, variables)
@@ -40,19 +39,7 @@ def reading_points(text: str, settings: Settings) -> int:
 
 async def _pay_each(operation: Operation, count: int) -> None:
     """Pay for so many documents that are read anew."""
-    await _pay(operation, count * operation.works.settings.graphql_unknown_points)
-
-
-async def _pay(operation: Operation, points: int) -> None:
-    if not points:
-        return
-    try:
-        await operation.works.rates.charge(operation.credential, operation.caller.address, points)
-    except RateLimited as refused:
-        if (charge := operation.charge) is not None:
-            # The same operation, sent again, pays for itself before it comes here.
-            refused.retry_after_ms += ceil(1000 * charge.requested / charge.restore_per_second)
-        raise
+    await operation.pay(count * operation.works.settings.graphql_unknown_points)
 
 
 async def manifest_by_id(operation: Operation, id: UUID, columns: Columns | None = None) -> Row | None:

@@ -1,6 +1,7 @@
 """What a resolver is given: one operation's viewer, works, loaders and tenant scopes."""
 
 from dataclasses import dataclass, field
+from math import ceil
 from uuid import UUID
 
 from auth.accounts import Accounts
@@ -30,7 +31,7 @@ from chat.shares import Shares
 from chat.trees import Trees
 from db.replicas import Replica
 from db.scopes import Reads, TenantScopes
-from errors import Unauthenticated
+from errors import RateLimited, Unauthenticated
 from events.feeds import Feeds
 from events.jobs import Jobs
 from gateway.judging import Judge
@@ -137,6 +138,18 @@ class Operation:
             replica = self.works.replica
             self._reads = replica.reads() if replica is not None and self.is_query else self.works.scopes
         return self._reads
+
+    async def pay(self, points: int) -> None:
+        """Pay for what the document's cost does not tell; raises `RateLimited`."""
+        if not points:
+            return
+        try:
+            await self.works.rates.charge(self.credential, self.caller.address, points)
+        except RateLimited as refused:
+            if (charge := self.charge) is not None:
+                # The same operation, sent again, pays for itself before it comes here.
+                refused.retry_after_ms += ceil(1000 * charge.requested / charge.restore_per_second)
+            raise
 
     @property
     def questions(self) -> Loaders:

@@ -10,6 +10,7 @@ from knowledge.highlights import Passage, passages
 from knowledge.search import CHAT, MESSAGE, Hit, Place, Question
 from loaders.pages import Cursors, Page, PageArguments
 from resolvers.operations import Operation
+from settings import Settings
 
 
 async def page(operation: Operation, arguments: PageArguments, question: Question) -> Page:
@@ -18,6 +19,8 @@ async def page(operation: Operation, arguments: PageArguments, question: Questio
     cursors = Cursors(cipher, "search", operation.viewer.user_id, question.fingerprint)
     start = arguments.start(cursors)
     place = None if start is None else Place(start[0], start[1], start[2], start[3:])
+    if operation.works.search.reads(question):
+        await operation.pay(_reading_points(operation.works.settings))
     found = await operation.works.search.find(operation.reads, operation.viewer, cipher, question, place=place, limit=arguments.limit)
     hits, words = found.hits[: arguments.size], frozenset(found.words)
     rows = await _rows(operation, hits)
@@ -27,6 +30,11 @@ async def page(operation: Operation, arguments: PageArguments, question: Questio
         has_next=len(found.hits) > arguments.size,
         has_previous=arguments.after is not None,
     )
+
+
+def _reading_points(settings: Settings) -> int:
+    """What it costs that messages are read; a bucket holds what the dearest operation costs, which this one's own cost comes out of too."""
+    return min(settings.search_read_points, settings.graphql_max_cost // 2)
 
 
 async def _rows(operation: Operation, hits: Sequence[Hit]) -> dict[UUID, Row]:

@@ -103,7 +103,9 @@ async def _search(  # noqa: PLR0913 - the arguments of the field
         str,
         strawberry.argument(
             description="Words in any language, at most 200 characters. Their order, case and accents do not matter. Of scripts that put "
-            "no spaces between words two characters are found anywhere, and one in the newest 1,000 messages or where it stands alone."
+            "no spaces between words two characters are found anywhere, and one where it stands alone. Elsewhere one is found in the first "
+            "5,000 characters of what was said of late: at most 1,000 messages that you may read, among the tenant's newest 4,000 that fit "
+            "the other arguments. Reading them costs 500 points more."
         ),
     ],
     first: Annotated[int, strawberry.argument(description="How many results to return, from 1 to 100.")],

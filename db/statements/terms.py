@@ -107,13 +107,16 @@ async def sample(scope: Reading, tenant_id: UUID, reader_id: UUID, wanted: Terms
 
 
 _NEWEST: Final = """
-    SELECT newest.id, newest.content FROM (
-        SELECT * FROM penny.messages WHERE tenant_id = $1{of_chat} ORDER BY id DESC LIMIT $8
-    ) newest
-    JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = newest.chat_id
-    WHERE {readable} AND newest.status NOT IN ('PENDING', 'STREAMING') AND newest.created_at >= $3 AND newest.created_at < $4
-      AND ($5::uuid IS NULL OR newest.author_id = $5) AND ($6::uuid IS NULL OR newest.chat_id = $6)
-    ORDER BY newest.id DESC LIMIT $7
+    SELECT id, content FROM (
+        SELECT newest.id, newest.content, sum(octet_length(newest.content)) OVER (ORDER BY newest.id DESC) AS bytes FROM (
+            SELECT id, chat_id, content FROM penny.messages
+            WHERE tenant_id = $1 AND ($6::uuid IS NULL OR chat_id = $6){of_chat} AND ($5::uuid IS NULL OR author_id = $5)
+              AND created_at >= $3 AND created_at < $4 AND status NOT IN ('PENDING', 'STREAMING')
+            ORDER BY id DESC LIMIT $9
+        ) newest
+        JOIN penny.chats chat ON chat.tenant_id = $1 AND chat.id = newest.chat_id
+        WHERE {readable} ORDER BY newest.id DESC LIMIT $7
+    ) readable WHERE bytes <= $8 ORDER BY id DESC
 """
 _NEWEST_OF_TENANT: Final = _NEWEST.format(of_chat="", readable=READABLE.format(chat="chat", reader="$2"))
 _NEWEST_OF_CHAT: Final = _NEWEST.format(of_chat=" AND chat_id = $6", readable=READABLE.format(chat="chat", reader="$2"))
@@ -129,11 +132,16 @@ async def newest(  # noqa: PLR0913 - the filters of the search
     author_id: UUID | None,
     chat_id: UUID | None,
     limit: int,
+    bytes_limit: int,
 ) -> list[Row]:
-    """Read the newest messages that the reader may see, of the tenant's newest or of a chat's, for words that no index has."""
+    """Read messages for words that no index has: of the newest that the filters let through, the newest that the reader may see.
+
+    Together they have at most so many bytes; what is older than the first one that has too many is not read.
+    """
     statement = _NEWEST_OF_TENANT if chat_id is None else _NEWEST_OF_CHAT
+    most = limit * SAMPLED_FOR_ONE
     return await scope.rows(
-        statement, tenant_id, reader_id, since or EARLIEST, until or LATEST, author_id, chat_id, limit, limit * SAMPLED_FOR_ONE
+        statement, tenant_id, reader_id, since or EARLIEST, until or LATEST, author_id, chat_id, limit, bytes_limit, most
     )
 
 

@@ -1,12 +1,18 @@
 """Search through the endpoint: by words in any language, ranked, with passages, and only what the viewer may read."""
 
+import asyncio
+import contextlib
 import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
+from auth.encryption.ciphers import TenantCipher
 from chat.contents import plain_texts
+from db.scopes import Reading, Row
 from knowledge.search import Question, Search
 from loaders.pages import Cursors
 from schema.ids import local_id
@@ -14,7 +20,7 @@ from settings import Settings
 from tests.api.people import code_of, done, me, member
 from tests.api.test_chats import created
 from tests.chat.talking import ask, hear, new_chat, say
-from tests.running import Api
+from tests.running import Api, running_web
 from web.works import Process
 
 SEARCH = """
@@ -114,11 +120,85 @@ async def test_only_so_many_of_the_newest_messages_are_read_for_one_letter(api: 
     cipher = await process.works.keyring.cipher(viewer.tenant_id)
     await said(ada, "小さな鯨が好き")  # and its answer
 
-    async def look(most: int) -> int:
-        search = Search(embedder=None, texts=plain_texts, settings=dataclasses.replace(settings, search_read_messages=most))
+    async def look(**limits: Any) -> int:
+        search = Search(embedder=None, texts=plain_texts, settings=dataclasses.replace(settings, **limits))
         return len((await search.find(process.works.scopes, viewer, cipher, Question(text="鯨"), place=None, limit=9)).hits)
 
-    assert (await look(1), await look(2)) == (0, 1)
+    assert [await look(search_read_messages=most) for most in (1, 2)] == [0, 1]
+    # Both messages are encrypted, with what is around their texts: some 100 bytes each.
+    assert [await look(search_read_bytes=most) for most in (150, 1000)] == [0, 1]
+    # It says: Well, 小さな鯨が好き
+    assert [await look(search_read_characters=most) for most in (9, 10)] == [0, 1]
+
+
+async def test_an_author_and_a_span_are_looked_for_before_the_newest_are_taken(api: Api, process: Process, settings: Settings) -> None:
+    ada = await api.sign_up()
+    bob = await member(ada, process, "creator")
+    viewer = await process.works.sessions.viewer_of(ada.token or "")
+    cipher = await process.works.keyring.cipher(viewer.tenant_id)
+    await said(ada, "小さな鯨が好き")  # and its answer
+    then = datetime.now(UTC)
+    for number in range(4):
+        await said(bob, f"whale {number}")
+    search = Search(embedder=None, texts=plain_texts, settings=dataclasses.replace(settings, search_read_messages=2))
+
+    async def look(**filters: Any) -> int:
+        question = Question(text="鯨", **filters)
+        return len((await search.find(process.works.scopes, viewer, cipher, question, place=None, limit=9)).hits)
+
+    assert (await look(), await look(author_id=viewer.user_id), await look(until=then), await look(since=then)) == (0, 1, 1, 0)
+
+
+async def test_long_messages_are_read_in_shares_with_no_scope_open_and_others_in_between(
+    api: Api, process: Process, settings: Settings
+) -> None:
+    ada = await api.sign_up()
+    viewer = await process.works.sessions.viewer_of(ada.token or "")
+    cipher = await process.works.keyring.cipher(viewer.tenant_id)
+    chat_id, _ = await said(ada, "鯨" + "を見た" * 4000)
+    for _ in range(2):
+        await hear(ada, (await say(ada, chat_id, "Well, 鯨" + "を見た" * 4000, maxOutputTokens=1))["runs"][0]["id"])
+    turns, opened = 0, 0
+    reads: list[tuple[int, int]] = []
+
+    class Watched:
+        @contextlib.asynccontextmanager
+        async def reading(self, tenant_id: UUID) -> AsyncIterator[Reading]:
+            nonlocal opened
+            async with process.works.scopes.reading(tenant_id) as scope:
+                opened += 1
+                yield scope
+            opened -= 1
+
+    def watched(cipher: TenantCipher, rows: Sequence[Row]) -> Sequence[str]:
+        reads.append((turns, opened))
+        return plain_texts(cipher, rows)
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    search = Search(embedder=None, texts=watched, settings=settings)
+    async with asyncio.TaskGroup() as group:
+        other = group.create_task(others())
+        found = await search.find(Watched(), viewer, cipher, Question(text="鯨"), place=None, limit=9)
+        other.cancel()
+    assert (len(found.hits), len(reads), [scopes for _, scopes in reads]) == (3, 3, [0, 0, 0])
+    assert len({turn for turn, _ in reads}) == 3
+
+
+async def test_reading_messages_for_one_letter_is_paid_for(api: Api, environment: dict[str, str]) -> None:
+    ada = await api.sign_up()
+    little = {"PENNY_SEARCH_READ_POINTS": "1000", "PENNY_RATE_LIMIT_PRINCIPAL_POINTS": "4000", "PENNY_GRAPHQL_MAX_COST": "4000"}
+    little |= {"PENNY_RATE_LIMIT_PRINCIPAL_PER_SECOND": "1", "PENNY_VALKEY_PREFIX": f"searching-{uuid4()}"}
+    async with running_web({**environment, **little}) as (url, _), Api(url, ada.token) as other:
+        assert [await texts(other, query, first=1) for query in ("whale", "小さな鯨") * 3] == [[]] * 6
+        assert await texts(other, "鯨", first=1, types=["CHAT"]) == []
+        answers = [await other.post(SEARCH, words="鯨", first=1) for _ in range(4)]
+    codes = [[error["extensions"]["code"] for error in answer.get("errors", [])] for answer in answers]
+    assert codes == [[], [], [], ["THROTTLED"]]
 
 
 async def test_answers_and_titles_are_found_as_what_they_are(api: Api) -> None:

@@ -284,7 +284,9 @@ def messages_page(
 
 
 def newest_messages(chat_id: UUID | None) -> Callable[[Explained], Awaitable[object]]:
-    return lambda scope: terms.newest(scope, WHALE, WHALE_USER, since=None, until=None, author_id=None, chat_id=chat_id, limit=LIMIT)
+    return lambda scope: terms.newest(
+        scope, WHALE, WHALE_USER, since=None, until=None, author_id=None, chat_id=chat_id, limit=LIMIT, bytes_limit=9999
+    )
 
 
 def runs_page(beyond: tuple[datetime, UUID] | None, columns: Columns | None = None) -> Callable[[Explained], Awaitable[object]]:
