@@ -119,6 +119,8 @@ def environment(stack: Addresses, database: str, worker_id: str, tmp_path_factor
         "PENNY_MODEL_COOLDOWN_MOST_SECONDS": "0.05",
         "PENNY_MODEL_BACKOFF_MS": "10",
         "PENNY_LOG_LEVEL": "WARNING",
+        # Events are compared one by one, and a crowded machine falls silent: whoever tests heartbeats asks for them.
+        "PENNY_RUN_HEARTBEAT_SECONDS": "600",
         "PENNY_RUN_SWEEP_SECONDS": "0.2",
         "PENNY_RUN_SAVE_MS": "50",
         "PENNY_RUN_STOP_SECONDS": "2",

@@ -11,6 +11,9 @@ from web.works import Process
 
 T = TypeVar("T")
 
+PUSHED_SECONDS = 20.0
+"""Within a second on a machine that has time, as is promised; processes that were told of nothing check again after 30 or more."""
+
 ERRORS = "errors { __typename message code path ... on PermissionDeniedError { requiredScopes } }"
 MEMBERS = """
     query ($first: Int!, $after: String, $role: String, $text: String) {
@@ -57,13 +60,13 @@ async def code_of(api: Api, query: str = VIEWER, **variables: Any) -> str | None
 
 
 async def ends(api: Api, *codes: str) -> None:
-    """Wait until this credential is refused with one of these codes: it is told, for processes trust what they know for 30 s."""
+    """Wait until this credential is refused with one of these codes, long before anybody would check it again by themselves."""
 
     async def look() -> None:
         if await code_of(api) not in codes:
             raise LookupError("it still counts")
 
-    await soon(look)
+    await soon(look, seconds=PUSHED_SECONDS)
 
 
 async def me(api: Api) -> Any:
@@ -106,8 +109,8 @@ async def email_of(api: Api) -> str:
     return str((await me(api))["viewer"]["user"]["email"])
 
 
-async def soon(ask: Callable[[], Awaitable[T]], *, seconds: float = 10) -> T:
-    """What `ask` gives as soon as it does not raise LookupError."""
+async def soon(ask: Callable[[], Awaitable[T]], *, seconds: float = 60) -> T:
+    """What `ask` gives as soon as it does not raise LookupError: a process may have to start for that, on a crowded machine."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:

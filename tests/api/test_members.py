@@ -3,6 +3,7 @@
 from auth.roles import BUILTIN
 from tests.api.people import (
     MEMBERS,
+    PUSHED_SECONDS,
     VIEWER,
     address,
     code_of,
@@ -118,7 +119,7 @@ async def test_a_role_that_changes_is_felt_at_once(api: Api, process: Process) -
         if "chats:write" in (await creator.data(VIEWER))["viewer"]["permissions"]:
             raise LookupError("the old role still counts")
 
-    await soon(look)
+    await soon(look, seconds=PUSHED_SECONDS)
     await done(owner, "memberUpdate", membershipId=place, status="DISABLED")
     await ends(creator, "SESSION_TERMINATED")
 

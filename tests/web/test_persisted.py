@@ -10,7 +10,7 @@ from valkey.asyncio import Valkey
 
 from schema.ids import local_id
 from tests.api.manifests import SIGN_IN, VIEWER, hash_of, live, publish, published
-from tests.api.people import done, email_of, invited, member, refused, soon
+from tests.api.people import PUSHED_SECONDS, done, email_of, invited, member, refused, soon
 from tests.chat.talking import ask, new_chat
 from tests.running import PASSWORD, Api, Server, running_web
 from tests.web.test_sockets import begun, connected, received, subscribe
@@ -265,7 +265,7 @@ async def required(api: Api) -> None:
         if "errors" not in (await api.post(VIEWER)):
             raise LookupError
 
-    await soon(look)
+    await soon(look, seconds=PUSHED_SECONDS)
 
 
 async def refused_by_all(api: Api) -> Any:
@@ -322,7 +322,7 @@ async def answers(api: Api, status: int) -> None:
         if (await post(api, documentId=hash_of(VIEWER)))[0] != status:
             raise LookupError
 
-    await soon(look)
+    await soon(look, seconds=PUSHED_SECONDS)
 
 
 async def test_uses_are_counted(api: Api, server: Server) -> None:
