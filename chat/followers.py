@@ -103,6 +103,8 @@ class Follower:
                 return
             tolds = tolds[taken:]
         elif tolds[-1].event.seq <= self.last:
+            if tolds[-1].is_last:  # it waits for what will never come, and finds that out
+                self.lag()
             return
         self._level = False
         self.slow = self.slow or (self._sink is not None and self._sink.crowded)

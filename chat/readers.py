@@ -117,11 +117,16 @@ class RunReader:
                     follower.read(beat)
 
     async def page(self, most: int) -> tuple[list[Told], bool]:
-        """Return the next events that are known now, at most so many, and whether there are more; raises `ValkeyIsUnavailable`."""
+        """Return the next events that are known now, at most so many, and whether there are more; raises `ValkeyIsUnavailable`.
+
+        Beyond the end they are those that `told` yields there.
+        """
         try:
             found, more = await self._written(most)
             if not found or not found[0].follows(self._after):
                 known = await self._state()
+                if known.finished and self._after > known.last_seq:
+                    found, more = await self._ended(), False
                 if known.last_seq > self._after and not found and not _is_long_over(known):
                     await asyncio.sleep(OUTAGE_PAUSE)  # PostgreSQL may have heard of events before the log did
                     found, more = await self._written(most)

@@ -64,7 +64,13 @@ async def _events(
     operation: Operation,
     row: Row,
     first: First = None,
-    after: Annotated[Seq | None, strawberry.argument(description="The last `seq` you saw, which is an edge's cursor too.")] = None,
+    after: Annotated[
+        Seq | None,
+        strawberry.argument(
+            description="The last `seq` you saw, which is an edge's cursor too. After `RunFinished` there is nothing; what lies beyond it "
+            "is answered by a `RunSnapshot` and `RunFinished`."
+        ),
+    ] = None,
 ) -> Page:
     size = asked(operation, first=first).size
     told, more = await runs.events(operation, row["id"], after=after or 0, most=size)

@@ -339,6 +339,31 @@ async def test_a_silent_run_is_shown_to_be_alive(begin: Begin) -> None:
     assert [one.event for one in await run.logs.written(run.cipher, run.run_id)] == events, "none of them is in the log"
 
 
+@pytest.mark.parametrize("ahead", [0, 1, 10**6])
+@pytest.mark.parametrize("view", [EVERYTHING, View(reasoning=False, gather_seconds=0.01)])
+async def test_who_waits_ahead_of_a_run_hears_of_its_end_without_a_silence(
+    begin: Begin, monkeypatch: pytest.MonkeyPatch, ahead: int, view: View
+) -> None:
+    monkeypatch.setattr(readers, "QUIET_SECONDS", 600.0)
+    events = spoken(WORDS)
+    run = begin(events, run_heartbeat_seconds=600)
+    await run.write(4)
+    heard = Reading(run, after=len(events) + ahead, view=view)
+    task = asyncio.create_task(heard.read())
+    await _followed(run)
+    while not run.is_whole:
+        await run.write(1)
+    told = await asyncio.wait_for(task, 60)
+    if not ahead:
+        assert told == []
+        return
+    snapshot, end = told
+    assert isinstance(snapshot, RunSnapshot)
+    assert isinstance(end, RunFinished)
+    assert (snapshot.reason, snapshot.outputs) == ("RESUME_BEYOND_END", [{"said": said(events)}])
+    assert (end.seq, end.status) == (len(events), "COMPLETED")
+
+
 async def test_thoughts_that_are_not_told_are_a_silence(begin: Begin) -> None:
     run = begin(spoken(WORDS, parts=(REASONING,)), run_heartbeat_seconds=0.1)
     await run.write(4)

@@ -48,10 +48,9 @@ async def live(api: Api, run_id: str, **arguments: Any) -> Events:
     return [payload["data"]["runEvents"] for payload in told]
 
 
-async def paged(api: Api, run_id: str, first: int) -> tuple[Events, dict[str, Any]]:
-    """Read all pages of a run's events, and the run as the last of them has it."""
+async def paged(api: Api, run_id: str, first: int, after: int | str | None = None) -> tuple[Events, dict[str, Any]]:
+    """Read all pages of a run's events after a seq, and the run as the last of them has it."""
     events: Events = []
-    after = None
     while True:
         run = (await api.data(PAGES, id=run_id, first=first, after=after))["node"]
         page = run["events"]
@@ -163,6 +162,22 @@ async def test_a_log_that_is_gone_is_one_snapshot_in_every_read(api: Api, valkey
     events, run = await paged(ada, run_id, 5)
     assert [event["seq"] for event in events] == [event["seq"] for event in again]
     assert run["replayableFrom"] == run["lastSeq"] + 1
+
+
+@pytest.mark.parametrize("first", [1, 2, 50])
+async def test_what_lies_beyond_the_end_is_the_end_in_every_read(api: Api, first: int) -> None:
+    ada = await api.sign_up()
+    run_id = await ask(ada, await new_chat(ada), "!script tokens=3")
+    told = await live(ada, run_id)
+    last = len(told)
+    assert await live(ada, run_id, after=last) == (await paged(ada, run_id, first, last))[0] == []
+    for beyond in (last + 1, 10**6):
+        snapshot, end = again = await live(ada, run_id, after=beyond)
+        assert (snapshot["reason"], snapshot["seq"], end["seq"]) == ("RESUME_BEYOND_END", last - 1, last)
+        events, run = await paged(ada, run_id, first, beyond)
+        assert events == again
+        assert snapshot["outputs"][0]["parts"] == [{"id": part["id"], "text": part["text"]} for part in parts_of(told)]
+        assert run["outputs"] == [{"parts": parts_of(told)}]
 
 
 async def test_events_of_somebody_else_s_run_and_wrong_pieces_are_refused(api: Api) -> None:
