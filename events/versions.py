@@ -35,7 +35,8 @@ class Versions:
         self._prefix = settings.valkey_prefix
         self._kept_seconds = settings.graphql_cached_answer_seconds
         self._connections = 0
-        self._late: dict[UUID, asyncio.Task[None]] = {}
+        self._due: dict[UUID, float] = {}  # with until when something may be kept that was made before the change
+        self._late: asyncio.Task[None] | None = None
 
     @property
     def are_kept(self) -> bool:
@@ -50,42 +51,60 @@ class Versions:
         """Return a tenant's version, None while nobody can know."""
         return await self._rounds.of(tenant_id) if self.are_kept else None
 
+    def renewal(self, tenant_id: UUID) -> tuple[bytes, ...]:
+        """Word the command that gives a tenant a new version, for whoever sends it along with others."""
+        return b"SET", self.key(tenant_id).encode(), new_version(), b"EX", b"%d" % LIFE_SECONDS
+
     async def renew(self, tenant_id: UUID) -> None:
         """Give a tenant a new version before whoever changed it is answered. Where Valkey does not answer, that is tried again."""
-        if self.are_kept and not await self._renewed(tenant_id):
-            self.renew_later(tenant_id)
+        if self.are_kept:
+            try:
+                await self._renew(tenant_id)
+            except (ValkeyError, OSError):
+                self.renew_later(tenant_id)
 
     def renew_later(self, tenant_id: UUID) -> None:
         """Give a tenant a new version as soon as Valkey answers again."""
-        if self.are_kept and tenant_id not in self._late:
-            task = self._late[tenant_id] = asyncio.create_task(self._renew_late(tenant_id), name="versions")
-            task.add_done_callback(lambda _: self._late.pop(tenant_id, None))
+        if self.are_kept:
+            self._due[tenant_id] = asyncio.get_running_loop().time() + self._kept_seconds
+            if self._late is None:
+                log.warning("versions_not_renewed")
+                self._late = asyncio.create_task(self._renew_late(), name="versions")
 
     async def close(self) -> None:
-        """Give the connection up."""
-        late = list(self._late.values())
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        """Renew what is due, if Valkey answers now, and give the connection up."""
+        if self._late is not None:
+            self._late.cancel()
+            await asyncio.gather(self._late, return_exceptions=True)
+            await self._renew_due()
         await self._rounds.close()
         await self._wire.close()
 
-    async def _renewed(self, tenant_id: UUID) -> bool:
-        try:
-            await self._valkey.set(self.key(tenant_id), new_version(), ex=LIFE_SECONDS)
-        except (ValkeyError, OSError) as error:
-            log.warning("version_not_renewed", error=type(error).__name__)
-            return False
-        return True
+    async def _renew(self, tenant_id: UUID) -> None:
+        await self._valkey.execute_command(*self.renewal(tenant_id))  # type: ignore[no-untyped-call] # the client's own
 
-    async def _renew_late(self, tenant_id: UUID) -> None:
+    async def _renew_late(self) -> None:
         """Try until it is done, or until nothing can be kept any more that was made before."""
-        time = asyncio.get_running_loop().time
-        until = time() + self._kept_seconds
-        while time() < until:
-            await asyncio.sleep(AGAIN_SECONDS)
-            if await self._renewed(tenant_id):
-                return
+        try:
+            while self._due:
+                await asyncio.sleep(AGAIN_SECONDS)
+                await self._renew_due()
+        finally:
+            self._late = None
+
+    async def _renew_due(self) -> None:
+        """Renew what is due while Valkey answers. Who becomes due while their command is under way is renewed once more."""
+        now = asyncio.get_running_loop().time()
+        while self._due:
+            tenant_id, until = self._due.popitem()
+            try:
+                if now < until:
+                    await self._renew(tenant_id)
+            except BaseException as error:
+                self._due.setdefault(tenant_id, until)
+                if isinstance(error, ValkeyError | OSError):
+                    return
+                raise
 
     async def _read(self, tenant_ids: list[UUID]) -> list[bytes | None]:
         """Read versions, and give one to those who have none.

@@ -7,10 +7,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 from valkey.asyncio import Valkey
 
 from db.scopes import TenantScopes
 from events.facts import RoleCreated, record
+from events.valkey import open_valkey
 from events.versions import LIFE_SECONDS, Versions
 from settings import Settings
 from tests.api.people import soon
@@ -84,31 +86,107 @@ async def test_facts_renew_a_version_before_they_are_told(process: Process, scop
     await soon(renewed)
 
 
+class Away:
+    """A client of Valkey that fails, or keeps quiet of what it did, as often as it is told to."""
+
+    def __init__(self, valkey: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._told = valkey.execute_command
+        self.failing = 0
+        self.tries = 0
+        self.is_held = False
+        self.done, self.go_on = asyncio.Event(), asyncio.Event()
+        monkeypatch.setattr(valkey, "execute_command", self._command)
+
+    async def _command(self, *words: Any) -> Any:
+        self.tries += 1
+        if self.tries <= self.failing:
+            raise ConnectionError("away")
+        answer = await self._told(*words)  # type: ignore[no-untyped-call] # the client's own
+        if self.is_held:
+            self.is_held = False
+            self.done.set()
+            await self.go_on.wait()
+        return answer
+
+
+@pytest.fixture
+async def own(settings: Settings) -> AsyncIterator[Valkey]:
+    """A client of this test's own, which may be spoilt."""
+    client = open_valkey(settings)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def writer(own: Valkey, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Versions]:
+    """Those of a process that writes, and that tries again at once."""
+    monkeypatch.setattr("events.versions.AGAIN_SECONDS", 0)
+    made = Versions(own, settings)
+    yield made
+    await made.close()
+
+
+async def settled(versions: Versions) -> None:
+    """Wait until nothing is due."""
+    while versions._late is not None:
+        await asyncio.wait([versions._late])
+
+
 async def test_a_change_that_nobody_could_be_told_of_is_told_later(
-    two: list[Versions], tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
+    two: list[Versions], writer: Versions, own: Valkey, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = await two[1].of(tenant_id)
-    monkeypatch.setattr("events.versions.AGAIN_SECONDS", 0)
-    tries = 0
-    told = Valkey.set
+    away = Away(own, monkeypatch)
+    away.failing = 3
+    with capture_logs() as logged:
+        await writer.renew(tenant_id)
+        assert writer._late is not None
+        await settled(writer)
+    assert (away.tries, [line["event"] for line in logged]) == (4, ["versions_not_renewed"])
+    assert await two[1].of(tenant_id) != before
 
-    async def failing(self: Valkey, *given: Any, **more: Any) -> object:
-        nonlocal tries
-        tries += 1
-        if tries < 4:
-            raise ConnectionError("away")
-        return await told(self, *given, **more)
 
-    monkeypatch.setattr(Valkey, "set", failing)
-    await two[0].renew(tenant_id)
-    assert await two[1].of(tenant_id) == before
+async def test_a_change_behind_one_that_is_just_being_told_late_is_told_as_well(
+    two: list[Versions], writer: Versions, own: Valkey, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away = Away(own, monkeypatch)
+    away.is_held = True
+    writer.renew_later(tenant_id)
+    await away.done.wait()
+    before = await two[1].of(tenant_id)
+    writer.renew_later(tenant_id)  # the command for the first change was carried out already
+    away.go_on.set()
+    await settled(writer)
+    assert await two[1].of(tenant_id) != before
 
-    async def renewed() -> None:
-        if await two[1].of(tenant_id) == before:
-            raise LookupError("it is the old one")
 
-    await soon(renewed)
-    assert (tries, two[0]._late) == (4, {})
+async def test_changes_of_many_tenants_are_one_outage(writer: Versions, own: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away(own, monkeypatch)
+    away.failing = 12
+    with capture_logs() as logged:
+        await asyncio.gather(*(writer.renew(uuid4()) for _ in range(10)))
+        await settled(writer)
+    assert (away.tries, len(logged)) == (22, 1)
+
+
+async def test_a_process_that_stops_tells_what_is_due(
+    two: list[Versions], own: Valkey, settings: Settings, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.versions.AGAIN_SECONDS", 3600)
+    before = await two[1].of(tenant_id)
+    stopping = Versions(own, settings)
+    stopping.renew_later(tenant_id)
+    await stopping.close()
+    assert await two[1].of(tenant_id) != before
+
+
+async def test_what_can_be_kept_no_more_is_told_no_more(writer: Versions, own: Valkey, monkeypatch: pytest.MonkeyPatch) -> None:
+    away = Away(own, monkeypatch)
+    monkeypatch.setattr(writer, "_kept_seconds", -1)
+    monkeypatch.setattr(Versions, "are_kept", True)
+    writer.renew_later(uuid4())
+    await settled(writer)
+    assert away.tries == 0
 
 
 async def test_where_nothing_is_kept_nothing_is_asked(settings: Settings, tenant_id: UUID) -> None:
@@ -116,6 +194,6 @@ async def test_where_nothing_is_kept_nothing_is_asked(settings: Settings, tenant
     versions = Versions(nowhere, replace(settings, graphql_cached_answer_seconds=0))
     assert await versions.of(tenant_id) is None
     await versions.renew(tenant_id)
-    assert versions._late == {}
+    assert versions._late is None
     await versions.close()
     await nowhere.aclose()
