@@ -23,6 +23,7 @@ from chat.views import Told, View
 from events.entries import Entry
 from events.tails import Tails
 from events.valkey import OUTAGES, ValkeyIsUnavailable
+from events.versions import Versions
 from events.wires import Pipe, refusal_among
 from settings import Settings
 
@@ -39,9 +40,10 @@ class RunLog:
     """Writes one run's log for one epoch."""
 
     def __init__(  # noqa: PLR0913 - what is written, for whom and how
-        self, valkey: Valkey, pipe: Pipe, cipher: TenantCipher, settings: Settings, run_id: UUID, epoch: int
+        self, valkey: Valkey, pipe: Pipe, cipher: TenantCipher, versions: Versions, settings: Settings, run_id: UUID, epoch: int
     ) -> None:
         self._valkey = valkey
+        self._versions = versions
         self._pipe = pipe
         self._cipher = cipher
         self._settings = settings
@@ -66,7 +68,10 @@ class RunLog:
             raise ValkeyIsUnavailable("The run's log cannot be written.") from error
 
     async def append(self, *events: Event) -> None:
-        """Add events in their order; raises `RunWasTaken` when a later epoch has written."""
+        """Add events in their order; raises `RunWasTaken` when a later epoch has written.
+
+        Whoever hears of the run's end, which is saved before it is told, is given nothing older: its tenant's version is renewed first.
+        """
         key = self._key.encode()
         commands: list[Sequence[bytes]] = []
         for event in events:
@@ -80,6 +85,8 @@ class RunLog:
         commands.append((b"EXPIRE", key, b"%d" % kept))
         if len(events) > 1:  # in one piece, so that a waiting reader is woken once and gets all of it
             commands = [(b"MULTI",), *commands, (b"EXEC",)]
+        if isinstance(events[-1], RunFinished) and self._versions.are_kept:
+            commands.insert(0, self._versions.renewal(self._cipher.tenant_id))
         try:
             refused = refusal_among(await self._pipe.asked(*commands))
         except OUTAGES as error:
@@ -129,8 +136,9 @@ class Window:
 class RunLogs:
     """Opens and reads the logs of all runs."""
 
-    def __init__(self, *, valkey: Valkey, tails: Tails, keyring: Keyring, settings: Settings) -> None:
+    def __init__(self, *, valkey: Valkey, tails: Tails, keyring: Keyring, versions: Versions, settings: Settings) -> None:
         self._valkey = valkey
+        self._versions = versions
         self._pipe = Pipe(valkey, seconds=settings.valkey_timeout_seconds)
         self._tails = tails
         self._keyring = keyring
@@ -139,11 +147,15 @@ class RunLogs:
 
     def writer(self, cipher: TenantCipher, run_id: UUID, epoch: int) -> RunLog:
         """Open a run's log for writing in this epoch."""
-        return RunLog(self._valkey, self._pipe, cipher, self._settings, run_id, epoch)
+        return RunLog(self._valkey, self._pipe, cipher, self._versions, self._settings, run_id, epoch)
 
     async def cipher(self, tenant_id: UUID) -> TenantCipher:
         """Return what opens the logs of a tenant."""
         return await self._keyring.cipher(tenant_id)
+
+    async def renew(self, tenant_id: UUID) -> None:
+        """Let nobody be given what was kept before the end of a run that is told without its log."""
+        await self._versions.renew(tenant_id)
 
     async def forget(self, tenant_id: UUID, run_ids: Sequence[UUID]) -> None:
         """Empty the logs of runs for good; again is no mistake.

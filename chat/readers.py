@@ -199,6 +199,7 @@ class RunReader:
         saved = await self._saved()
         at = time.time()
         if saved.finished_at is not None:
+            await self._renew(saved.finished_at)
             end = Told(RunFinished(seq=saved.last_seq, at=saved.finished_at, status=saved.status))
             if end.follows(last):
                 return [end]
@@ -214,8 +215,14 @@ class RunReader:
         """Tell how the run ended to who asked for what follows an event that it never had."""
         saved = await self._saved()
         at = saved.finished_at or time.time()
+        await self._renew(at)
         snapshot = RunSnapshot(seq=saved.last_seq - 1, at=at, reason="RESUME_BEYOND_END", outputs=saved.outputs)
         return [Told(snapshot), Told(RunFinished(seq=saved.last_seq, at=at, status=saved.status))]
+
+    async def _renew(self, finished_at: float) -> None:
+        """Let nobody who hears of this end be given anything older: whoever saved it may not have come to its log, or be gone."""
+        if finished_at > time.time() - self._settings.graphql_cached_answer_seconds:
+            await self._logs.renew(self._tenant_id)
 
     async def _reason(self, known: RunState, *, slow: bool, later: bool) -> str:
         if slow:

@@ -23,6 +23,7 @@ from events.entries import Entry
 from events.facts import AssistantAudience, AssistantFact, Audience, decoded
 from events.hints import Hints
 from events.tails import Tails
+from events.versions import Versions
 from settings import Settings
 
 log = structlog.get_logger()
@@ -197,9 +198,12 @@ class Follower:
 class Feed:
     """The facts of one tenant from the moment on that somebody follows them here, read once for all followers."""
 
-    def __init__(self, tenant_id: UUID, scopes: TenantScopes) -> None:
+    def __init__(self, tenant_id: UUID, scopes: TenantScopes, versions: Versions) -> None:
         self._tenant_id = tenant_id
         self._scopes = scopes
+        self._versions = versions
+        self._renewing = asyncio.Lock()
+        self._renewed: Place | None = None
         self._place: Place | None = None
         self._begun = asyncio.Event()
         self._woken = asyncio.Event()
@@ -222,12 +226,25 @@ class Feed:
         return self._place
 
     async def read(self, place: Place) -> Page:
-        """Read what follows a place; waits while PostgreSQL is away."""
+        """Read what follows a place; waits while PostgreSQL is away. Whoever hears of it is given nothing older from here on."""
         while True:
             try:
-                return await read_page(self._scopes, self._tenant_id, place)
+                page = await read_page(self._scopes, self._tenant_id, place)
             except Unavailable:
                 await asyncio.sleep(OUTAGE_PAUSE)
+            else:
+                await self._renew(page)
+                return page
+
+    async def _renew(self, page: Page) -> None:
+        """Renew the tenant's version, once for all who read these facts: it may be read here before their writer comes to it, or dies."""
+        if not page.happened or not self._versions.are_kept:
+            return
+        last = page.happened[-1].place
+        async with self._renewing:
+            if self._renewed is None or last > self._renewed:
+                await self._versions.renew(self._tenant_id)
+                self._renewed = last
 
     async def _follow(self) -> None:
         pause = FIRST_PAUSE
@@ -266,11 +283,14 @@ class Feed:
 class Feeds:
     """The feeds of all tenants that somebody follows here, and one look a second whether any of them has missed a hint."""
 
-    def __init__(self, *, scopes: TenantScopes, system: SystemScopes, tails: Tails, hints: Hints, settings: Settings) -> None:
+    def __init__(  # noqa: PLR0913 - where it reads, and what it tells
+        self, *, scopes: TenantScopes, system: SystemScopes, tails: Tails, hints: Hints, versions: Versions, settings: Settings
+    ) -> None:
         self._scopes = scopes
         self._system = system
         self._tails = tails
         self._hints = hints
+        self._versions = versions
         self._poll_seconds = settings.event_poll_seconds
         self.backlog = settings.event_backlog
         self._feeds: dict[UUID, Feed] = {}
@@ -294,7 +314,7 @@ class Feeds:
     def join(self, tenant_id: UUID, follower: Follower) -> Feed:
         """Let a follower hear what its tenant's feed reads from now on."""
         if (feed := self._feeds.get(tenant_id)) is None:
-            feed = self._feeds[tenant_id] = Feed(tenant_id, self._scopes)
+            feed = self._feeds[tenant_id] = Feed(tenant_id, self._scopes, self._versions)
             self._tails.follow(self._hints.key(tenant_id), feed)
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), name="feeds", context=contextvars.Context())

@@ -149,7 +149,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
         versions, hints = _open_versions(valkey, settings, closing)
         scopes = TenantScopes(pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
         system = SystemScopes(system_pool, acquire_seconds=settings.database_acquire_seconds, written=written, committed=hints.give)
-        feeds = Feeds(scopes=scopes, system=system, tails=tails, hints=hints, settings=settings)
+        feeds = Feeds(scopes=scopes, system=system, tails=tails, hints=hints, versions=versions, settings=settings)
         closing.push_async_callback(feeds.close)
         replica = await _open_replica(settings, scopes, written, closing, application) if written else None
         kek = open_key_encryption_key(settings)
@@ -164,7 +164,7 @@ async def open_works(settings: Settings, *, application: str, judge: Judge | Non
         throttle = Throttle(valkey, settings)
         mail_queue = MailQueue(system, keyring, open_mailer(settings), settings)
         sessions = Sessions(scopes=scopes, system=system, revocations=revocations, background=background, settings=settings)
-        logs = RunLogs(valkey=valkey, tails=tails, keyring=keyring, settings=settings)
+        logs = RunLogs(valkey=valkey, tails=tails, keyring=keyring, versions=versions, settings=settings)
         queue = RunQueue(valkey, settings)
         rates = RateLimits(valkey, background, settings)
         closing.push_async_callback(rates.close)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
@@ -452,3 +452,33 @@ async def _followed(run: WrittenRun) -> None:
 async def _heard_all(run: WrittenRun) -> None:
     """Wait until this process has read all that was written."""
     await run.until(lambda: run.logs._tails._last.get(run.key) == f"1-{len(run.events)}")
+
+
+async def test_who_hears_of_an_end_is_given_nothing_older(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tenant's version is another one before the end is in the log, and the same as long as the answer grows."""
+    run = begin(spoken(WORDS))
+    before = await run.versions.of(run.cipher.tenant_id)
+    await run.write(len(run.events) - 1)
+    assert await run.versions.of(run.cipher.tenant_id) == before
+    sent: list[bytes] = []
+    asked = run.logs._pipe.asked
+
+    async def noting(*commands: Sequence[bytes]) -> list[Any]:
+        sent.extend(command[0] for command in commands)
+        return await asked(*commands)
+
+    monkeypatch.setattr(run.logs._pipe, "asked", noting)
+    await run.write(1)
+    assert sent.index(b"SET") < sent.index(b"XADD")
+    assert await run.versions.of(run.cipher.tenant_id) != before
+
+
+async def test_who_hears_of_an_end_without_its_log_is_given_nothing_older(begin: Begin) -> None:
+    run = begin(spoken(WORDS))
+    await run.write(len(run.events))
+    await run.logs._valkey.delete(run.key)
+    for is_new in (True, False):
+        before = await run.versions.of(run.cipher.tenant_id)
+        assert isinstance((await Reading(run).read())[-1], RunFinished)
+        assert (await run.versions.of(run.cipher.tenant_id) != before) is is_new
+        run._ended_at -= run.logs._settings.graphql_cached_answer_seconds  # nothing is kept that was made before

@@ -17,6 +17,7 @@ from chat.views import EVERYTHING, View
 from errors import NotFound
 from events.tails import Tails
 from events.valkey import open_valkey
+from events.versions import Versions
 from settings import Settings
 from tests.chat.events_of_a_run import new_cipher, said
 
@@ -37,6 +38,7 @@ class WrittenRun:
 
     def __init__(self, logs: RunLogs, cipher: TenantCipher, events: list[Event]) -> None:
         self.logs = logs
+        self.versions = logs._versions
         self.cipher = cipher
         self.run_id = uuid4()
         self.events = events
@@ -98,15 +100,17 @@ async def beginning(settings: Settings) -> AsyncIterator[Begin]:
     """Let runs begin; at the end nobody may follow them any more."""
     commands, blocking, cipher = open_valkey(settings), open_valkey(settings, waits_seconds=10), new_cipher()
     tails = Tails(blocking, commands, settings.valkey_prefix)
+    versions = Versions(commands, settings)
     begun: list[RunLogs] = []
 
     def begin(events: list[Event], **given: Any) -> WrittenRun:
         own = replace(settings, **given)
-        begun.append(RunLogs(valkey=commands, tails=tails, keyring=cast("Keyring", Keys(cipher)), settings=own))
+        begun.append(RunLogs(valkey=commands, tails=tails, keyring=cast("Keyring", Keys(cipher)), versions=versions, settings=own))
         return WrittenRun(begun[-1], cipher, events)
 
     yield begin
     assert all(logs._broadcasts == {} for logs in begun), "who leaves leaves nothing behind"
+    await versions.close()
     await tails.close()
     await blocking.aclose()
     await commands.aclose()

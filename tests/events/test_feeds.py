@@ -38,7 +38,8 @@ async def feeding(process: Process, settings: Settings, *, hints: bool = True) -
     tails = Tails(process.blocking, process.valkey, settings.valkey_prefix)
     prefix = settings.valkey_prefix if hints else uuid4().hex
     given = Hints(process.valkey, process.versions, replace(settings, valkey_prefix=prefix))
-    feeds = Feeds(scopes=process.works.scopes, system=process.system, tails=tails, hints=given, settings=settings)
+    versions = process.versions
+    feeds = Feeds(scopes=process.works.scopes, system=process.system, tails=tails, hints=given, versions=versions, settings=settings)
     try:
         yield feeds
     finally:
@@ -261,17 +262,51 @@ async def test_facts_come_while_valkey_is_away(process: Process, tenant_id: UUID
     nowhere = Valkey(host="127.0.0.1", port=1, socket_connect_timeout=0.1)
     tails = Tails(nowhere, nowhere, "nowhere")
     quick = replace(settings, event_poll_seconds=0.1)
-    feeds = Feeds(
-        scopes=scopes, system=process.system, tails=tails, hints=Hints(nowhere, Versions(nowhere, settings), settings), settings=quick
-    )
+    versions = Versions(nowhere, settings)
+    hints = Hints(nowhere, versions, settings)
+    feeds = Feeds(scopes=scopes, system=process.system, tails=tails, hints=hints, versions=versions, settings=quick)
     reader = Reader(feeds, tenant_id)
     ids = await written(scopes, tenant_id, 2)
     await reader.hears(2)
     await reader.stop()
     await feeds.close()
+    await versions.close()
     await tails.close()
     await nowhere.aclose()
     assert reader.ids == ids
+
+
+@pytest.mark.parametrize("is_late", [False, True], ids=["follows", "comes later"])
+async def test_who_hears_of_a_fact_is_given_nothing_older_whatever_became_of_its_writer(
+    process: Process, tenant_id: UUID, settings: Settings, monkeypatch: pytest.MonkeyPatch, *, is_late: bool
+) -> None:
+    """The writer is killed between its commit and its hint. Its facts are found all the same, and renew the version once for all."""
+    dying = TenantScopes(process.works.scopes.pool, acquire_seconds=settings.database_acquire_seconds)
+    versions = Versions(process.valkey, settings)
+    renewed: list[UUID] = []
+    renew = versions.renew
+
+    async def counted(tenant_id: UUID) -> None:
+        renewed.append(tenant_id)
+        assert all(reader.heard == [] for reader in readers)
+        await renew(tenant_id)
+
+    monkeypatch.setattr(versions, "renew", counted)
+    readers: list[Reader] = []
+    async with feeding(replace(process, versions=versions), replace(settings, event_poll_seconds=0.02)) as feeds:
+        if is_late:
+            await written(dying, tenant_id, 3)
+        before = await versions.of(tenant_id)
+        readers += [Reader(feeds, tenant_id) for _ in range(4)]
+        if not is_late:
+            await written(dying, tenant_id, 3)
+        for reader in readers:
+            await reader.hears(3)
+        assert await versions.of(tenant_id) != before
+        for reader in readers:
+            await reader.stop()
+    await versions.close()
+    assert renewed == [tenant_id]
 
 
 async def test_a_place_is_kept_as_long_as_not_too_much_lies_behind_it(process: Process, tenant_id: UUID, scopes: TenantScopes) -> None:
