@@ -29,7 +29,14 @@ async def by_id(operation: Operation, id: UUID, columns: Columns | None = None) 
     return row if row is not None and can_see_job(operation.viewer, row) else None
 
 
-async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequence[str] | None, dressed: Callable[[Row], Any]) -> Page:
+async def page(
+    operation: Operation,
+    arguments: PageArguments,
+    *,
+    statuses: Sequence[str] | None,
+    columns: Columns | None,
+    dressed: Callable[[Row], Any],
+) -> Page:
     """Page through the jobs that the viewer began, the newest first, each dressed as what it is."""
     cursors = Cursors(await operation.works.keyring.cipher(operation.tenant_id), "jobs", operation.viewer.user_id)
     start = arguments.start(cursors)
@@ -41,6 +48,7 @@ async def page(operation: Operation, arguments: PageArguments, *, statuses: Sequ
             statuses=statuses,
             beyond=None if start is None else start[0],
             limit=arguments.limit,
+            columns=columns,
         )
 
     def cursor_of(job: Any) -> str:

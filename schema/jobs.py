@@ -132,8 +132,11 @@ async def _jobs(
     first: First = None,
     after: After = None,
     status: Annotated[list[JobStatus] | None, strawberry.argument(description="Only jobs with one of these statuses.")] = None,
+    *,
+    needed: Columns | None = None,
 ) -> Page:
-    return await jobs.page(operation, asked(operation, first=first, after=after), statuses=names_of(status), dressed=dressed)
+    arguments = asked(operation, first=first, after=after)
+    return await jobs.page(operation, arguments, statuses=names_of(status), columns=needed, dressed=dressed)
 
 
 class Following(AsyncIterable[Job]):

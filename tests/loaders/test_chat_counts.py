@@ -140,6 +140,16 @@ async def test_two_levels_are_one_transaction_and_each_is_one_round_trip_more(wo
     assert not any(unread in text for text in sent.statements for unread in ("metadata", "author_id")), "only the columns that are read"
 
 
+async def test_of_jobs_only_the_columns_that_are_shown_are_read(works: Works, viewer: Viewer) -> None:
+    """What a job was told, remembers and found may be long, and nobody is shown it."""
+    operation = Operation(works=works, caller=Caller(address="127.0.0.1", user_agent=None, request_id="test"), credential=viewer)
+    document = "{ jobs(first: 3) { edges { cursor node { __typename } } nodes { id error { code } ... on BackgroundJob { kind } } } }"
+    async with sent_over(works.scopes) as sent:
+        assert (await run_compiled(document, operation, {})).errors is None
+    (statement,) = sent.statements
+    assert "SELECT id, kind, error_code, error_message FROM" in statement
+
+
 RELATIONS = {
     "owner { name }": 2,
     "title metadata viewerCan": 1,
