@@ -129,6 +129,7 @@ class Headers:
 
 
 def _policy(path: str) -> str:
+    path = path.rstrip("/")  # as the router does
     if path.startswith("/graphiql"):
         return GRAPHIQL_POLICY
     if path == "/share" or path in MAILED or path.startswith(("/share/", "/account/")):

@@ -1,12 +1,14 @@
 """Documents that come by their ids: what a caller may send, and what is said of an id that nobody knows."""
 
+import json
+from pathlib import Path
 from typing import Final
 
 from graphql import GraphQLError
 
-from auth.policies.documents import sends_documents_only
+from auth.policies.documents import can_send_documents_of_pages, sends_documents_only
 from errors import Code
-from gateway.formats import hash_of
+from gateway.formats import hash_of, texts_by_name
 from resolvers.operations import Operation
 from web.documents import DocumentIsBad
 from web.metrics import DOCUMENTS
@@ -14,6 +16,11 @@ from web.requests import Asked, Named
 
 # Apollo's clients and urql's compare this text, and then send the hash once more with the document.
 APOLLO_MESSAGE: Final = "PersistedQueryNotFound"
+MANIFESTS: Final = Path(__file__).parent.parent / "schema" / "manifests"
+# What the pages behind links send, of this version and of those before it: nobody publishes that, and everybody is sent there by PENNY.
+OF_PAGES: Final = frozenset(
+    text for path in MANIFESTS.glob("pages@*.json") for text in texts_by_name(json.loads(path.read_text("utf-8"))).values()
+)
 
 
 def known(asked: Asked, operation: Operation) -> str | None:
@@ -23,7 +30,7 @@ def known(asked: Asked, operation: Operation) -> str | None:
     """
     if asked.named is not None:
         return operation.works.documents.known(operation.credential, asked.named.name)
-    if _sends_documents_only(operation):
+    if _sends_documents_only(operation) and not _is_of_pages(asked.query, operation):
         raise _refused(Code.PERSISTED_DOCUMENT_REQUIRED, "Send the id of a published document: this credential may send nothing else.", 403)
     return asked.query
 
@@ -50,6 +57,10 @@ async def found(asked: Asked, operation: Operation) -> str:
 
 def _sends_documents_only(operation: Operation) -> bool:
     return operation.credential is not None and sends_documents_only(operation.credential)
+
+
+def _is_of_pages(text: str | None, operation: Operation) -> bool:
+    return text in OF_PAGES and operation.credential is not None and can_send_documents_of_pages(operation.credential)
 
 
 def _unknown(named: Named) -> DocumentIsBad:

@@ -15,6 +15,11 @@ def sends_documents_only(viewer: Viewer) -> bool:
     return viewer.document_client is not None or (viewer.trusted_documents_only and not can_administer_documents(viewer))
 
 
+def can_send_documents_of_pages(viewer: Viewer) -> bool:
+    """What PENNY's own pages send is no client's: people may who come with their session, a client's key may not."""
+    return viewer.document_client is None
+
+
 def can_send_document(viewer: Viewer, clients: Collection[str]) -> bool:
     """A client's key sends that client's documents; others send any."""
     return viewer.document_client is None or viewer.document_client in clients

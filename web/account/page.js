@@ -18,6 +18,7 @@ const EXPLANATIONS = {
   PERMISSION_DENIED: 'This cannot be done with what you are signed in with.',
 };
 const UNKNOWN = 'The server does not answer as it should. Try again in a moment.';
+const NOBODY = { credentials: 'omit' };
 const JOINED = 'You have joined. You can close this page.';
 
 const EMAIL = { name: 'email', label: 'E-mail address', type: 'email', autocomplete: 'username' };
@@ -42,14 +43,14 @@ function say(text, { wrong = false } = {}) {
 
 class Refused extends Error {}
 
-/** Asks the API; what it refuses is thrown with a sentence for people. */
-async function ask(query, variables) {
+/** Asks the API; what it refuses is thrown with a sentence for people. What a token alone decides is asked for `NOBODY`. */
+async function ask(query, variables, { credentials = 'same-origin' } = {}) {
   const response = await fetch('/graphql', {
     method: 'POST',
     headers: { 'content-type': 'application/json', accept: 'application/graphql-response+json' },
     body: JSON.stringify({ query, variables }),
     cache: 'no-store',
-    credentials: 'same-origin',
+    credentials,
     referrerPolicy: 'no-referrer',
   });
   const { data, errors } = await response.json();
@@ -86,18 +87,18 @@ function form({ heading, fields = [], button, work, done }) {
 
 function verify() {
   say('Confirm that this is your e-mail address.');
-  return [form({ button: 'Confirm', work: () => ask(VERIFY, { token }), done: 'Your address is confirmed. You can close this page.' })];
+  return [form({ button: 'Confirm', work: () => ask(VERIFY, { token }, NOBODY), done: 'Your address is confirmed. You can close this page.' })];
 }
 
 function reset() {
   if (!token) {
     say('Forgotten it, or want another one? A mail brings you the link.');
     const done = 'If there is such an account, a mail with a link is on its way.';
-    return [form({ fields: [EMAIL], button: 'Send the mail', work: (given) => ask(FORGOTTEN, given), done })];
+    return [form({ fields: [EMAIL], button: 'Send the mail', work: (given) => ask(FORGOTTEN, given, NOBODY), done })];
   }
   say('With it you are signed out everywhere else.');
   const done = 'This is your password now. Sign in with it.';
-  return [form({ fields: [NEW_PASSWORD], button: 'Set the password', work: (given) => ask(RESET, { token, ...given }), done })];
+  return [form({ fields: [NEW_PASSWORD], button: 'Set the password', work: (given) => ask(RESET, { token, ...given }, NOBODY), done })];
 }
 
 async function signedIn() {
@@ -143,7 +144,7 @@ const PAGES = {
 };
 
 async function show() {
-  const [title, forms] = PAGES[location.pathname];
+  const [title, forms] = PAGES[location.pathname.replace(/\/+$/, '')];
   byId('title').textContent = document.title = title;
   try {
     if (!token && forms !== reset) say('Something of the link is missing. Open it from the mail again, or copy all of it.', { wrong: true });
