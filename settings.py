@@ -278,7 +278,7 @@ class Settings:
     run_cancel_seconds: float = setting(
         "How long the worker of a cancelled run may show no sign of life before another one ends the run, in seconds.",
         default=1.0,
-        minimum=0.05,
+        minimum=0.5,
         maximum=600,
     )
     run_steer_seconds: float = setting(

@@ -28,11 +28,15 @@ LAST_SEQ_UNBEGUN: Final = 2
 
 
 class Stopped(NamedTuple):
-    """A run that was asked to stop; `unbegun` when no worker had it, so that it has ended already."""
+    """A run that was asked to stop; `unbegun` when no worker had it, so that it has ended already.
+
+    Where it was asked the same `before`, the workers know: they look for what they were not told.
+    """
 
     run: Row
     how: Stop
     unbegun: bool
+    before: bool = False
 
 
 class Dispatch:
@@ -54,12 +58,13 @@ class Dispatch:
 
     async def stops(self, cipher: TenantCipher, stopped: Iterable[Stopped]) -> None:
         """Tell the workers that make these answers to stop; those that nobody had begun have ended, and their readers are told."""
-        for run, how, unbegun in stopped:
+        for run, how, unbegun, before in stopped:
             with contextlib.suppress(*_AWAY):
                 if unbegun:
                     ended = RunFinished(seq=LAST_SEQ_UNBEGUN, at=time.time(), status="CANCELLED")
                     await self._logs.writer(cipher, run["id"], run["epoch"]).append(ended)
-                await self._queue.stop(run["id"], how)
+                if not before:
+                    await self._queue.stop(run["id"], how)
             if unbegun:
                 await self.wake_next(cipher.tenant_id, run["chat_id"])
 

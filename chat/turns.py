@@ -74,7 +74,7 @@ async def ask_to_stop(act: Act, run: Row, how: Stop) -> Stopped | None:
     if asked is None:
         return None
     if asked["status"] != "QUEUED":
-        return Stopped(asked, how, unbegun=False)
+        return Stopped(asked, how, unbegun=False, before=how is Stop.CANCEL and asked["cancelled_before"])
     values: dict[Any, Any] = {
         Run.status: "CANCELLED", Run.stop_reason: _REASONS[how], Run.finished_at: datetime.now(UTC), Run.last_seq: LAST_SEQ_UNBEGUN,
     }  # fmt: skip

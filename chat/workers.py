@@ -128,9 +128,8 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.run_sweep_seconds):
                     await self._doubting.wait()
+            await self._room.wait()
             self._doubting.clear()
-            if not self._room.is_set():
-                continue
             async with self._system.reading() as scope:
                 lost = await runs.abandoned(scope, older_than=timedelta(seconds=self._settings.run_sweep_seconds), limit=SWEEP_AT_ONCE)
             for row in lost[: self._settings.worker_runs - len(self._tasks)]:

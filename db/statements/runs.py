@@ -140,6 +140,7 @@ async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: b
     """Note that an open run should stop, at a clean point where it is steered; None when it is over already.
 
     The worker of one that is cancelled owns it for so long at most unless it shows a sign of life, so that a lost one is not waited for.
+    `cancelled_before` says whether that had been asked for already.
     """
     return await scope.row(
         f"""
@@ -148,7 +149,7 @@ async def ask_to_stop(scope: Writing, tenant_id: UUID, run_id: UUID, *, steer: b
             steer_requested_at = CASE WHEN $3 THEN coalesce(steer_requested_at, now()) ELSE steer_requested_at END,
             lease_until = CASE WHEN $3 OR cancel_requested_at IS NOT NULL THEN lease_until
                 ELSE least(lease_until, now() + $4::interval) END
-        WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING *
+        WHERE tenant_id = $1 AND id = $2 AND {OPEN} RETURNING new.*, old.cancel_requested_at IS NOT NULL AS cancelled_before
         """,  # noqa: S608 - a constant
         tenant_id,
         run_id,

@@ -2,10 +2,14 @@
 
 import asyncio
 import signal
-from uuid import uuid4
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
 
 from valkey.asyncio import Valkey
+from valkey.asyncio.client import PubSub
 
+from schema.ids import local_id
 from tests.api.people import soon
 from tests.chat.conftest import Rows
 from tests.chat.talking import ask, hear, new_chat, say, talk
@@ -123,6 +127,49 @@ async def test_a_run_whose_worker_is_lost_is_cancelled_without_waiting_for_its_l
     assert (rest.end["status"], rest.end["stopReason"], rest.end["error"]) == ("CANCELLED", "USER_CANCEL", None)
     assert rest.end["outputs"] == [{"status": "INCOMPLETE", "parts": [{"text": before.text + rest.text}]}]
     assert [row["outcome"] for row in await lonely_rows("SELECT outcome FROM penny.run_steps ORDER BY step")] == ["LOST", "ENDED"]
+
+
+async def test_a_worker_that_was_full_remembers_a_lost_run_that_was_cancelled_however_often(
+    lonely: dict[str, str], lonely_rows: Rows
+) -> None:
+    """Each worker has room for one answer. The cancellation is told once, while all that are left are full; sweeps are out of reach."""
+    lonely |= {"PENNY_RUN_LEASE_SECONDS": "600", "PENNY_RUN_SWEEP_SECONDS": "600", "PENNY_WORKER_RUNS": "1"}
+    long, channel = "!script tokens=20000 delay_ms=10", f"{lonely['PENNY_VALKEY_PREFIX']}:stops"
+    async with running_web(lonely) as (url, _), Api(url) as api, Valkey.from_url(lonely["PENNY_VALKEY_URL"]) as valkey:
+        ada = await api.sign_up()
+        async with running(lonely, "worker") as worker:
+            lost = await ask(ada, await new_chat(ada), long)
+            await hear(ada, lost, until=8)
+            async with running(lonely, "worker"):
+                made = await ask(ada, await new_chat(ada), long)
+                await hear(ada, made, until=8)
+                worker.send_signal(signal.SIGKILL)
+                await worker.wait()
+                async with valkey.pubsub() as stops:
+                    await stops.subscribe(channel)
+                    assert (await next_of(stops))["type"] == "subscribe"
+                    for _ in range(5):
+                        payload = (await ada.data(CANCEL, id=lost))["runCancel"]
+                        assert (payload["run"]["status"], payload["alreadyFinished"]) == ("RUNNING", False)
+                    await soon(partial(is_free, lonely_rows, lost))
+                    await ada.data(CANCEL, id=made)
+                    told = [UUID(bytes=(await next_of(stops))["data"][:16]) for _ in range(2)]
+                assert told == [local_id(lost, "Run"), local_id(made, "Run")]
+                ends = [(await hear(ada, run_id)).end["status"] for run_id in (made, lost)]
+    assert ends == ["CANCELLED", "CANCELLED"]
+
+
+async def is_free(rows: Rows, run_id: str) -> None:
+    """By then whoever heard of the cancellation has looked for the run's worker."""
+    if not await rows(f"SELECT 1 FROM penny.runs WHERE id = '{local_id(run_id, 'Run')}' AND lease_until < now() - interval '1 second'"):
+        raise LookupError("its worker may still show a sign of life")
+
+
+async def next_of(channel: PubSub) -> Any:
+    async with asyncio.timeout(60):
+        while (message := await channel.get_message(timeout=5.0)) is None:
+            pass
+    return message
 
 
 async def test_a_model_that_cannot_go_on_leaves_what_was_said(lonely: dict[str, str]) -> None:
