@@ -30,9 +30,13 @@ _OPERATION: Final = re.compile(r"\s*(?:(?:query|mutation|subscription)\b[^{('`]*
 
 def manifest_of(client: str) -> dict[str, Any]:
     """Gather what a client sends, in the form of Apollo's manifests."""
-    paths = sorted(path for pattern in CLIENTS[client] for path in ROOT.glob(pattern))
-    bodies = {body for path in paths for body in _documents(path)}
+    bodies = {body for path in paths_of(client) for body in _documents(path)}
     return {"format": APOLLO, "version": 1, "operations": sorted(map(_operation, bodies), key=lambda one: (one["name"], one["id"]))}
+
+
+def paths_of(client: str) -> list[Path]:
+    """The sources of a client."""
+    return sorted(path for pattern in CLIENTS[client] for path in ROOT.glob(pattern))
 
 
 def path_of(client: str) -> Path:

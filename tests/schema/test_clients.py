@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from schema.schema import sdl
 from tests.cli.test_main import penny
-from tests.schema.clients import CLIENTS, FOLDER, manifest_of, path_of, written
+from tests.schema.clients import CLIENTS, FOLDER, manifest_of, path_of, paths_of, written
+
+_BEGINS = re.compile(r"\b(query|mutation|subscription) (\w+) ?[({@]")
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -16,6 +19,14 @@ def test_the_committed_manifest_of_a_client_is_what_it_sends(client: str) -> Non
     manifest = manifest_of(client)
     assert len(manifest["operations"]) > 0
     assert path_of(client).read_text() == written(manifest), "run `make schema`"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_no_document_of_a_client_is_missed(client: str) -> None:
+    """Counted in another way than they are found: by how operations begin, wherever that is."""
+    counted = Counter(name for path in paths_of(client) for name in _BEGINS.findall(path.read_text()))
+    found = Counter((operation["type"], operation["name"]) for operation in manifest_of(client)["operations"])
+    assert counted == found
 
 
 def test_the_schema_answers_all_that_clients_send() -> None:
