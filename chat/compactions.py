@@ -5,7 +5,7 @@ goes away. It is written by a job, so nobody waits for it: until it is there, th
 """
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn
 from uuid import UUID
 
 import msgspec
@@ -22,7 +22,7 @@ from chat.branches import place_after
 from chat.contents import NoticePart, SummaryPart
 from chat.contexts import BYTES_PER_TOKEN, Heard, Window, in_short, read_branch, room_among, tokens_of, usual_room, window_of
 from chat.locks import speakable
-from chat.outcomes import ModelFailed
+from chat.outcomes import ModelFailed, error_code
 from chat.records import Said
 from chat.routes import Kind
 from chat.turns import take_turn
@@ -60,6 +60,13 @@ class Compacting(msgspec.Struct):
     leaf: UUID
     way: Way = Way()
     limit: int | None = None
+
+
+class InVain(msgspec.Struct):
+    """What models answered that were asked in vain: kept with the job, so that nobody asks them again."""
+
+    message: str
+    code: str
 
 
 class Begun(NamedTuple):
@@ -184,20 +191,24 @@ class Summaries:
     async def write(self, job: JobRun) -> None:
         """Do the job; where no model gives a summary, a notice says so, and models are given what they were before.
 
-        Raises `ModelFailed` then: the job has failed for good.
+        Raises `ModelFailed` then: the job has failed for good. After an attempt whose worker was lost nobody is asked for what is known.
         """
         wanted, cipher = job.arguments(Compacting), await self._keyring.cipher(job.tenant_id)
+        if (vain := job.state(InVain)) is not None:
+            await self._fail(cipher, wanted, vain)
         async with self._scopes.reading(job.tenant_id) as scope:
             branch = await read_branch(scope, job.tenant_id, wanted.chat, wanted.leaf, self._settings)
-        if not branch:  # the chat was deleted
+            summary = await messages.by_id(scope, job.tenant_id, wanted.summary)
+        if not branch or summary is None or summary["status"] != "PENDING":  # deleted, redacted, or written before
             return
         window = window_of(branch, None, cipher, limit=wanted.limit or usual_room(self._settings).limit)
         old = covered(window, self._settings)
         try:
             text = await self._summary(job, wanted, window, old)
         except ProviderFailed as failure:
-            await self._keep(cipher, wanted, [_not_compacted(failure.message)], "FAILED")
-            raise ModelFailed(failure) from failure
+            vain = InVain(failure.message, error_code(failure))
+            await job.save(state=vain)
+            await self._fail(cipher, wanted, vain)
         before = sum(tokens_of(said.text) for one in old if (said := one.said) is not None)
         before += 0 if window.summary is None else tokens_of(in_short(window.summary.text))
         part = SummaryPart(uuid7(), text, covers_through=old[-1].id, tokens_saved=max(0, before - tokens_of(in_short(text))))
@@ -215,6 +226,10 @@ class Summaries:
         if not text:
             raise ProviderFailed(FailureKind.SERVER_ERROR)
         return text
+
+    async def _fail(self, cipher: TenantCipher, wanted: Compacting, vain: InVain) -> NoReturn:
+        await self._keep(cipher, wanted, [_not_compacted(vain.message)], "FAILED")
+        raise ModelFailed(vain.message, code=vain.code)
 
     async def _keep(self, cipher: TenantCipher, wanted: Compacting, parts: list[SummaryPart] | list[NoticePart], status: str) -> None:
         async with self._scopes.writing(cipher.tenant_id) as scope:

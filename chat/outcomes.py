@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 from errors import PennyError
 from inference.models import FailureKind, ProviderFailed, StopReason, Trouble
@@ -27,9 +27,14 @@ _ERROR_CODES: Final[dict[StrEnum, str]] = {
 class ModelFailed(PennyError):
     """A model was asked in vain for work that nobody waits for; the code says what happened, as that of a run would."""
 
-    def __init__(self, failure: ProviderFailed) -> None:
-        super().__init__(failure.message)
-        self.code = error_code(failure)
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+    @classmethod
+    def of(cls, failure: ProviderFailed) -> Self:
+        """Say what became of the last attempt."""
+        return cls(failure.message, code=error_code(failure))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,14 +13,15 @@ from chat.acts import Act, Acts
 from chat.asides import Aside
 from chat.compactions import KIND, Compactions, Summaries
 from chat.events import RunFinished
+from chat.outcomes import ModelFailed
 from chat.redactions import Redactions
 from chat.workers import Worker
 from db.scopes import Reading, TenantScopes, Writing
 from db.statements import jobs, runs
 from errors import Unavailable
-from events.jobs import JobRun
+from events.jobs import JobRun, JobWasTaken
 from events.labour import Labour
-from inference.models import ModelMessage, ModelRequest
+from inference.models import FailureKind, ModelMessage, ModelRequest, ProviderFailed
 from settings import Settings
 from tests.api.people import done, soon
 from tests.chat.conftest import Rows
@@ -168,6 +170,70 @@ async def test_a_summary_of_what_is_being_redacted_is_not_written_over_the_redac
     await asyncio.gather(writing, *redacting)
     last = (await chat_of(ada, chat_id))["messages"]["nodes"][-1]
     assert (last["id"], last["status"], last["parts"]) == (summary, "REDACTED", [{"__typename": "NoticePart", "kind": "redacted"}])
+
+
+@pytest.mark.parametrize("lost_before", ["the notice", "the end"])
+async def test_a_summary_that_failed_is_asked_for_once_though_its_worker_is_lost(
+    compacting: tuple[Api, Process, Settings], lonely_rows: Rows, lost_before: str
+) -> None:
+    """The worker is lost before the chat has a notice, or after that and before the job's end."""
+    ada, process, settings = compacting
+    assert ada.token is not None
+    works, viewer = process.works, await process.works.sessions.viewer_of(ada.token)
+    chat_id = await conversation(ada)
+    await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+    asked: list[UUID] = []
+
+    async def refuse(job: JobRun, aside: Aside, request: ModelRequest) -> str:
+        asked.append(job.id)
+        raise ProviderFailed(FailureKind.BUDGET)
+
+    async def die(*_: object) -> None:
+        raise JobWasTaken
+
+    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
+    summaries, lost = (Summaries(scopes=works.scopes, keyring=works.keyring, ask=refuse, settings=settings) for _ in range(2))
+    if lost_before == "the notice":
+        lost._keep = die  # type: ignore[method-assign, assignment] # its worker ends here
+    at_once = timedelta(0)
+    async with works.scopes.writing(viewer.tenant_id) as scope:
+        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="lost", lease=at_once)
+    assert claimed is not None
+    with pytest.raises((JobWasTaken, ModelFailed)):
+        await lost.write(JobRun(claimed, works.scopes, at_once))
+    labour = Labour(name="test", scopes=works.scopes, system=process.system, functions={KIND: summaries.write}, settings=settings)
+    await labour._attempt(viewer.tenant_id, row["id"])
+    (ended,) = await lonely_rows("SELECT status, error_code, attempt FROM penny.jobs")
+    assert (ended["status"], ended["error_code"], ended["attempt"], len(asked)) == ("FAILED", "PROVIDER_CREDIT_SPENT", 2, 1)
+    last = (await chat_of(ada, chat_id))["messages"]["nodes"][-1]
+    assert (last["status"], last["parts"]) == ("FAILED", [{"__typename": "NoticePart", "kind": "not_compacted"}])
+
+
+async def test_a_summary_that_was_written_is_asked_for_once_though_its_worker_is_lost(
+    compacting: tuple[Api, Process, Settings], lonely_rows: Rows
+) -> None:
+    ada, process, settings = compacting
+    assert ada.token is not None
+    works, viewer = process.works, await process.works.sessions.viewer_of(ada.token)
+    chat_id = await conversation(ada)
+    await done(ada, "contextCompact", "message { id }", chatId=chat_id)
+    asked: list[UUID] = []
+
+    async def say(job: JobRun, aside: Aside, request: ModelRequest) -> str:
+        asked.append(job.id)
+        return "Swallows go south."
+
+    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
+    summaries = Summaries(scopes=works.scopes, keyring=works.keyring, ask=say, settings=settings)
+    async with works.scopes.writing(viewer.tenant_id) as scope:
+        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="lost", lease=timedelta(0))
+    assert claimed is not None
+    await summaries.write(JobRun(claimed, works.scopes, timedelta(0)))
+    labour = Labour(name="test", scopes=works.scopes, system=process.system, functions={KIND: summaries.write}, settings=settings)
+    await labour._attempt(viewer.tenant_id, row["id"])
+    (ended,) = await lonely_rows("SELECT status FROM penny.jobs")
+    assert (ended["status"], len(asked)) == ("SUCCEEDED", 1)
+    assert (await chat_of(ada, chat_id))["messages"]["nodes"][-1]["status"] == "COMPLETE"
 
 
 async def test_a_summary_that_ends_while_another_is_considered_is_not_followed_by_it(compacting: tuple[Api, Process, Settings]) -> None:
