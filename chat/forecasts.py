@@ -1,6 +1,6 @@
 """What would become of a question, said before it is asked."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from auth.viewers import Viewer
@@ -15,6 +15,8 @@ from inference.offers import ModelIsUnavailable, Models
 from inference.routing import Router
 from inference.selection import NobodyFits
 from settings import Settings
+
+TOO_LONG: Final = "the message is too long for it"
 
 
 class Candidate(NamedTuple):
@@ -59,16 +61,16 @@ class Forecasts:
         except NobodyFits as nobody:
             return Forecast(None, nobody.message, [Candidate.of(one, available=False, reason=why) for one, why in nobody.misfits])
         except ContextOverflow as overflow:
-            return Forecast(None, overflow.message, [])
+            policy = await self._ideas.policy_of(viewer, idea, reads)
+            return Forecast(None, overflow.message, [Candidate.of(one, available=False, reason=TOO_LONG) for one in policy.candidates])
         except ModelIsUnavailable as unavailable:
-            return Forecast(None, unavailable.message, await self._unasked(viewer, idea))
+            return Forecast(None, unavailable.message, await self._unasked(viewer, idea, reads))
         candidates = [Candidate.of(one.deployment, available=one.available, reason=one.reason) for one in decision.considered]
         who = taken(prepared.policy, Attempt.imagined(decision.deployment, decision.reason))
         return Forecast(who, decision.reason, candidates)
 
-    async def _unasked(self, viewer: Viewer, idea: Idea) -> list[Candidate]:
-        """Say of the places of the model that was named why nobody is asked there."""
-        if idea.model_id is None or (model := await self._models.find(viewer.tenant_id, viewer.user_id, idea.model_id)) is None:
-            return []
-        found = await self._models.unasked(viewer.tenant_id, viewer.user_id, idea.model_id)
-        return [Candidate(place.id, model.key, place.region, available=False, reason=why) for place, why in found]
+    async def _unasked(self, viewer: Viewer, idea: Idea, reads: Reads) -> list[Candidate]:
+        """Say of the places that would be asked why nobody is."""
+        chosen = await self._ideas.model_of(viewer, idea, reads)
+        found = await self._models.unasked(viewer.tenant_id, viewer.user_id, chosen, idea.policy_id)
+        return [Candidate(place.id, model, place.region, available=False, reason=why) for place, model, why in found]

@@ -65,6 +65,15 @@ class Ideas:
         policy = await self._models.policy_for(*who, model_id, idea.policy_id)
         return Prepared(model_id, found.model_id, policy, self._given(idea, found, policy.readers))
 
+    async def model_of(self, viewer: Viewer, idea: Idea, reads: Reads) -> UUID | None:
+        """Say which model somebody chose for it, if anybody did: whoever says it, or the chat's assistant."""
+        return (await self._found(viewer, idea, reads)).model_id
+
+    async def policy_of(self, viewer: Viewer, idea: Idea, reads: Reads) -> Policy:
+        """Say where it would be asked, however long it is; raises what asking would raise of models and policies."""
+        who, chosen = (viewer.tenant_id, viewer.user_id), await self.model_of(viewer, idea, reads)
+        return await self._models.policy_for(*who, await self._models.usable(*who, chosen, idea.policy_id), idea.policy_id)
+
     async def looked_at(self, viewer: Viewer, idea: Idea, reads: Reads) -> tuple[Model, Given]:
         """Say what which model would be given, even one that cannot be asked now; raises `NotFound` for one that is not there."""
         who, found = (viewer.tenant_id, viewer.user_id), await self._found(viewer, idea, reads)

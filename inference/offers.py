@@ -116,10 +116,16 @@ class Models:
             raise ModelIsUnavailable("The model cannot be asked any more.")
         return chosen if policy is not None else msgspec.structs.replace(chosen, max_retries=self._retries)
 
-    async def unasked(self, tenant_id: UUID, user_id: UUID, model_id: UUID) -> list[tuple[Place, str]]:
-        """Return the places of a model where nothing can be asked, each with why."""
-        places = (await self.offering(tenant_id, user_id)).places_of(model_id)
-        return [(place, place.why_not) for place in places if place.why_not is not None]
+    async def unasked(self, tenant_id: UUID, user_id: UUID, model_id: UUID | None, policy_id: UUID | None) -> list[tuple[Place, str, str]]:
+        """Return where nothing can be asked, each with its model's key and why: of the places of a model or, where none is named, of
+        those of a policy and of the model that answers by default.
+        """
+        offering = await self.offering(tenant_id, user_id)
+        policy = None if policy_id is None else offering.policies.get(policy_id)
+        places = {place.id: place for place in offering.places_of(model_id or offering.default_model_id)}
+        if model_id is None and policy is not None:
+            places = {place_id: offering.places[place_id] for place_id in policy.candidates if place_id in offering.places} | places
+        return [(place, offering.models[place.model_id].key, place.why_not) for place in places.values() if place.why_not is not None]
 
     @contextlib.asynccontextmanager
     async def changing(self, viewer: Viewer) -> AsyncIterator[tuple[Writing, Offering]]:

@@ -268,7 +268,7 @@ async def test_of_each_place_it_is_said_why_it_cannot_answer(house: House) -> No
     )  # fmt: skip
     assert decision["candidates"] == [candidate(house, "a", "eu", "not in an allowed region")]
     decision = await explained(house.api, modelId=house.models["a"], content=[{"text": "x" * 40_000}])
-    assert (decision["chosen"], decision["candidates"]) == (None, [])
+    assert (decision["chosen"], decision["candidates"]) == (None, [candidate(house, "a", "eu", "the message is too long for it")])
     assert re.fullmatch(r"The message takes about 10,\d+ tokens, and [\d,]+ can be read beside an answer.", decision["reason"])
     house.plan("a", Fault(status=429, retry_after="300"))
     await house.hear(await house.policy("a", maxRetries=0))
@@ -280,6 +280,14 @@ async def test_of_each_place_it_is_said_why_it_cannot_answer(house: House) -> No
     decision = await explained(house.api, modelId=house.models["a"])
     assert (decision["chosen"], decision["candidates"]) == (None, [candidate(house, "a", "eu", "it is drained")])
     assert decision["reason"] == "Model a cannot be asked: it is drained."
+    # So it is where nobody named the model.
+    (place,) = (await explained(house.api))["candidates"]
+    await done(house.api, "deploymentDrain", deploymentId=place["deployment"]["id"])
+    decision = await explained(house.api)
+    place |= {"available": False, "reason": "it is drained"}
+    assert (decision["chosen"], decision["candidates"]) == (None, [place])
+    decision = await explained(house.api, routingPolicyId=await house.policy("a"))
+    assert (decision["chosen"], decision["candidates"]) == (None, [candidate(house, "a", "eu", "it is drained"), place])
 
 
 def candidate(house: House, letter: str, region: str, reason: str, *, available: bool = False) -> dict[str, Any]:
