@@ -83,6 +83,7 @@ class KeptAnswers:
             if key in shelf.answers:
                 self._forget(key)
         shelf = self._shelves.setdefault(key.tenant_id, Shelf(version))
+        self._shelves.move_to_end(key.tenant_id)
         shelf.answers[key] = answer
         shelf.size += answer.size
         self.size += answer.size
@@ -115,7 +116,7 @@ class KeptAnswers:
     async def turn(self, key: Key, version: bytes) -> AsyncIterator[bool]:
         """Let one of those make an answer who want the same at the same time; the others wait here first, and False tells them so.
 
-        They wait once: where the first one's could not be kept, or its maker went away, each makes its own.
+        They wait once, as long as the first one takes: where that one's could not be kept, or its maker went away, each makes its own.
         """
         name = key, version
         if (made := self._making.get(name)) is not None:
@@ -130,9 +131,9 @@ class KeptAnswers:
             made.set_result(None)
 
     def _make_room(self, own: Shelf) -> None:
-        """Let go of one answer: of those of the tenant that has just got one, where they take more than an even share."""
-        shelves = len(self._shelves)
-        is_greedy = own.size * shelves > self._most_bytes or len(own.answers) * shelves > self._most
+        """Let go of one answer: of those of the tenant that has just got one, where it has others and they take more than an even share."""
+        shelves, count = len(self._shelves), len(own.answers)
+        is_greedy = count > 1 and (own.size * shelves > self._most_bytes or count * shelves > self._most)
         shelf = own if is_greedy else next(iter(self._shelves.values()))
         self._forget(next(iter(shelf.answers)))
 

@@ -272,9 +272,12 @@ class Keeper(RuleBasedStateMachine):
 TestKeeper = Keeper.TestCase
 
 
-@pytest.mark.parametrize(
+BOUNDS = pytest.mark.parametrize(
     "bound", [{"graphql_cached_answers": 10}, {"graphql_cached_answer_bytes": 10 * (OVERHEAD + 2)}], ids=["number", "bytes"]
 )
+
+
+@BOUNDS
 def test_who_floods_makes_room_out_of_their_own(settings: Settings, bound: dict[str, Any]) -> None:
     kept = KeptAnswers(replace(settings, **bound))
     quiet = Key(replace(ADA, tenant_id=TENANTS[1]), b"quiet")
@@ -284,3 +287,14 @@ def test_who_floods_makes_room_out_of_their_own(settings: Settings, bound: dict[
         kept.keep(Key(ADA, b"%d" % number), b"1", answer)
     assert kept.find(quiet, b"1") is answer
     assert kept.count == 10
+
+
+@BOUNDS
+def test_where_there_are_more_tenants_than_room_the_newest_comer_finds_some(settings: Settings, bound: dict[str, Any]) -> None:
+    kept = KeptAnswers(replace(settings, **bound))
+    keys = [Key(replace(ADA, tenant_id=UUID(int=number)), b"one") for number in range(15)]
+    for key in keys:
+        answer = KeptAnswer(b"{}", "tag", 0.0, float("inf"))
+        assert kept.keep(key, b"1", answer)
+        assert kept.find(key, b"1") is answer
+    assert [kept.find(key, b"1") is not None for key in keys] == [False] * 5 + [True] * 10

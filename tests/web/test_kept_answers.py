@@ -13,7 +13,7 @@ import pytest
 from db.scopes import TenantScopes
 from schema.ids import local_id
 from tests.api.manifests import hash_of, publish
-from tests.api.people import done, email_of, me, member, membership_id, soon
+from tests.api.people import done, email_of, invited, me, member, membership_id, soon
 from tests.chat.talking import ask, new_chat
 from tests.running import Api, Server, running_web
 from web.works import Process
@@ -27,6 +27,7 @@ ROLES = "query Roles @cached { tenant { roles { name } } }"
 TWO = "query Name @cached { tenant { name } } query Slug @cached { tenant { slug } }"
 TYPES = "query Types @cached { __schema { queryType { name } } }"
 NOBODYS = "query Limit @cached { rateLimit { limit } tenant { name } }"
+PEOPLE = "query People @cached { tenant { members(first: 5) { nodes { user { name } } } } }"
 LOOSE = "query Loose { tenant { name } }"
 PUBLISHED = (CHATS, SOME_CHATS, NODE, SAID, TENANT, ROLES, TYPES, NOBODYS, LOOSE)
 GRAPHQL = "application/graphql-response+json"
@@ -234,6 +235,25 @@ async def test_what_a_colleague_and_the_worker_do_is_seen(apis: list[Api], proce
             raise LookupError(said)
 
     await soon(answered)
+
+
+async def test_what_a_person_changes_in_one_tenant_is_seen_in_their_others(apis: list[Api], process: Process) -> None:
+    ada, _ = await begun(apis)
+    other = await apis[0].sign_up(tenant="Other")
+    await publish(other, PEOPLE)
+    bob = await member(ada, process, "creator")
+    _, invitation = await invited(other, process, "creator", await email_of(bob))
+    await done(bob, "invitationAccept", token=invitation)
+    there = apis[1].as_(other.token)
+    assert await kept(there, PEOPLE)
+    await done(bob, "profileUpdate", name="Bob the Builder")
+
+    async def seen() -> None:
+        people = (await data(there, PEOPLE))["tenant"]["members"]["nodes"]
+        if {"user": {"name": "Bob the Builder"}} not in people:
+            raise LookupError(people)
+
+    await soon(seen)
 
 
 async def test_a_participant_who_is_taken_out_sees_nothing_more(apis: list[Api], process: Process) -> None:
