@@ -1,7 +1,7 @@
 """What would become of a question, said before it is asked."""
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
-from uuid import UUID
 
 from auth.viewers import Viewer
 from chat.contexts import ContextOverflow
@@ -10,28 +10,12 @@ from chat.ideas import Idea, Ideas
 from chat.routes import Taken, taken
 from db.scopes import Reads
 from inference.attempts import Attempt
-from inference.deployments import Deployment
 from inference.offers import ModelIsUnavailable, Models
-from inference.routing import Router
+from inference.routing import Considered, Router
 from inference.selection import NobodyFits
 from settings import Settings
 
 TOO_LONG: Final = "the message is too long for it"
-
-
-class Candidate(NamedTuple):
-    """A place that could answer, whether it could be asked now, and why or why not."""
-
-    deployment_id: UUID
-    model: str
-    region: str | None
-    available: bool
-    reason: str
-
-    @classmethod
-    def of(cls, deployment: Deployment, *, available: bool, reason: str) -> "Candidate":
-        """A deployment that was considered."""
-        return cls(deployment.id, deployment.model.key, deployment.region, available, reason)
 
 
 class Forecast(NamedTuple):
@@ -39,7 +23,7 @@ class Forecast(NamedTuple):
 
     taken: Taken | None
     reason: str
-    candidates: list[Candidate]
+    candidates: Sequence[Considered]
 
 
 class Forecasts:
@@ -59,18 +43,17 @@ class Forecasts:
             prepared = await self._ideas.prepared(viewer, idea, reads)
             decision = await self._router.explain(prepared.policy, prepared.given.request(), chat_id=idea.chat_id)
         except NobodyFits as nobody:
-            return Forecast(None, nobody.message, [Candidate.of(one, available=False, reason=why) for one, why in nobody.misfits])
+            return Forecast(None, nobody.message, [Considered.of(one, available=False, reason=why) for one, why in nobody.misfits])
         except ContextOverflow as overflow:
             policy = await self._ideas.policy_of(viewer, idea, reads)
-            return Forecast(None, overflow.message, [Candidate.of(one, available=False, reason=TOO_LONG) for one in policy.candidates])
+            return Forecast(None, overflow.message, [Considered.of(one, available=False, reason=TOO_LONG) for one in policy.candidates])
         except ModelIsUnavailable as unavailable:
             return Forecast(None, unavailable.message, await self._unasked(viewer, idea, reads))
-        candidates = [Candidate.of(one.deployment, available=one.available, reason=one.reason) for one in decision.considered]
         who = taken(prepared.policy, Attempt.imagined(decision.deployment, decision.reason))
-        return Forecast(who, decision.reason, candidates)
+        return Forecast(who, decision.reason, decision.considered)
 
-    async def _unasked(self, viewer: Viewer, idea: Idea, reads: Reads) -> list[Candidate]:
+    async def _unasked(self, viewer: Viewer, idea: Idea, reads: Reads) -> list[Considered]:
         """Say of the places that would be asked why nobody is."""
         chosen = await self._ideas.model_of(viewer, idea, reads)
         found = await self._models.unasked(viewer.tenant_id, viewer.user_id, chosen, idea.policy_id)
-        return [Candidate(place.id, model, place.region, available=False, reason=why) for place, model, why in found]
+        return [Considered(place.id, model, place.region, available=False, reason=why) for place, model, why in found]

@@ -9,7 +9,7 @@ import random
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 import msgspec
@@ -42,11 +42,18 @@ RouteEvent = TextDelta | ReasoningDelta | Rerouted | Finished
 
 
 class Considered(msgspec.Struct, frozen=True):
-    """A deployment that could be asked, whether it could be now, and what speaks for it or against it."""
+    """A place that could answer, whether it could be asked now, and what speaks for it or against it."""
 
-    deployment: Deployment
+    deployment_id: UUID
+    model: str
+    region: str | None
     available: bool
     reason: str
+
+    @classmethod
+    def of(cls, deployment: Deployment, *, available: bool, reason: str) -> Self:
+        """A deployment that was considered."""
+        return cls(deployment.id, deployment.model.key, deployment.region, available, reason)
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -98,14 +105,17 @@ class Router:
         choices = await self.selection.choices(policy, need, chat_id)
         standings = await self.standings.look([one.deployment.standing_id for one in choices])
         considered = [
-            Considered(choice.deployment, standing.cools_for_ms == 0, choice.why if standing.cools_for_ms == 0 else cooling(standing))
+            Considered.of(choice.deployment, available=True, reason=choice.why)
+            if standing.cools_for_ms == 0
+            else Considered.of(choice.deployment, available=False, reason=cooling(standing))
             for choice, standing in zip(choices, standings, strict=True)
         ]
-        every = (*considered, *(Considered(one, available=False, reason=why) for one, why in misfits(policy, need)))
-        for place, one in enumerate(considered):
+        every = (*considered, *(Considered.of(one, available=False, reason=why) for one, why in misfits(policy, need)))
+        passed: list[tuple[Deployment, str]] = []
+        for choice, one in zip(choices, considered, strict=True):
             if one.available:
-                passed = [(earlier.deployment, earlier.reason) for earlier in considered[:place]]
-                return Decision(one.deployment, in_words(one.reason, passed), every)
+                return Decision(choice.deployment, in_words(one.reason, passed), every)
+            passed.append((choice.deployment, one.reason))
         return Decision(choices[0].deployment, f"All cool down; it comes first when its pause is over. {choices[0].why}", every)
 
     def note_use(self, deployment: Deployment) -> None:

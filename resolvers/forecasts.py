@@ -13,5 +13,5 @@ async def route(operation: Operation, idea: Idea) -> Row:
     forecast = await operation.works.forecasts.route(operation.viewer, await placed(operation, idea), operation.reads)
     nobody = {"policy_id": idea.policy_id, "deployment_id": None, "model": None, "region": None, "credential_owner": None}
     taken = nobody if forecast.taken is None else msgspec.structs.asdict(forecast.taken)
-    candidates = [candidate._asdict() for candidate in forecast.candidates]
+    candidates = [msgspec.structs.asdict(candidate) for candidate in forecast.candidates]
     return {**taken, "reason": forecast.reason, "attempts": [], "candidates": candidates}
