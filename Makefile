@@ -12,6 +12,8 @@ UV := $(or $(shell command -v uv),.tools/uv/bin/uv)
 # A file stays in one process: what its tests share is made once.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 REFERENCE_TESTS ?= tests/api tests/chat tests/cli tests/clients tests/loaders tests/web
+# What looks at connections or at starting, and at no operation's answer, is the same in both modes.
+REFERENCE_LEFT_OUT := tests/cli/test_dev.py $(addprefix tests/web/test_,answers.py connections.py sieges.py socket_floods.py spending.py)
 NPM_TREE_OF_CLIENTS := tests/clients/node_modules/.package-lock.json
 PYTHON_OF_PEERS := bench/peers/.venv/.synced
 GRAPHIQL := web/graphiql/dist/index.html
@@ -45,7 +47,7 @@ check: $(ENVIRONMENT) ## Everything that CI asks for: form, types, layers, gener
 	@$(MAKE) --no-print-directory reference
 
 reference: $(ENVIRONMENT) $(NPM_TREES) $(GRAPHIQL) ## Run the tests that operations take part in once more, on graphql-core alone.
-	@PENNY_TEST_EXECUTION=reference $(PYTHON) -m pytest $(PYTEST_ARGS) $(REFERENCE_TESTS)
+	@PENNY_TEST_EXECUTION=reference $(PYTHON) -m pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(REFERENCE_LEFT_OUT)) $(REFERENCE_TESTS)
 
 chaos: $(ENVIRONMENT) ## Kill the worker of each of a hundred answers and more, and web processes beside; CHAOS and PENNY_CHAOS_SEED choose how many and when.
 	@PENNY_CHAOS=$(or $(CHAOS),120) $(PYTHON) -m pytest -n 0 -s tests/chat/test_chaos.py tests/chat/test_outages.py
