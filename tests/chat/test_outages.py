@@ -85,7 +85,9 @@ async def penny(servers: Servers, environment: dict[str, str], stack: Addresses)
     await make_template(own)
     roles = {"DATABASE_URL": "penny_app", "DATABASE_SYSTEM_URL": "penny_system", "DATABASE_OWNER_URL": "penny_owner"}
     addresses = {f"PENNY_{name}": own.database_url(role, TEMPLATE) for name, role in roles.items()}
-    async with running_server({**environment, **addresses, "PENNY_VALKEY_URL": own.valkey_url, "PENNY_LOG_LEVEL": "ERROR"}) as server:
+    # A credential that happens to be checked again while the database is away is another story than the one that is told here.
+    given = {"PENNY_VALKEY_URL": own.valkey_url, "PENNY_LOG_LEVEL": "ERROR", "PENNY_SESSION_CACHE_SECONDS": "600"}
+    async with running_server({**environment, **addresses, **given}) as server:
         yield server
 
 
