@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
+from chat.outcomes import ERROR_CODES
 from telemetry.instruments import LONG_SECONDS, Counter, Gauge, Histogram
 
 CLAIMS: Final = Counter(
@@ -18,7 +19,7 @@ RUNS: Final = Histogram(
     bounds=LONG_SECONDS,
     attributes={
         "penny.run.status": ("COMPLETED", "INCOMPLETE", "CANCELLED", "FAILED"),
-        "error.type": ("INTERNAL", "CONTEXT_OVERFLOW", "CONTENT_BLOCKED", "RATE_LIMITED", "MODEL_UNAVAILABLE"),
+        "error.type": ERROR_CODES,
     },
 )
 FIRST_TOKENS: Final = Histogram(

@@ -22,6 +22,8 @@ _ERROR_CODES: Final[dict[StrEnum, str]] = {
     Trouble.COOLING_DOWN: "MODEL_COOLING_DOWN",
     Trouble.NOBODY_FITS: "MODEL_UNAVAILABLE",
 }
+ERROR_CODES: Final = ("INTERNAL", *dict.fromkeys(_ERROR_CODES.values()))
+"""All that may be said of why a run failed."""
 
 
 class ModelFailed(PennyError):

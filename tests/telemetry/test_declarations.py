@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from litestar import Litestar
 
+from chat.metrics import RUNS
+from chat.outcomes import error_code
 from cli.metrics import text
+from inference.models import FailureKind, ProviderFailed, Trouble
 from schema.schema import build_schema
 from settings import Settings
 from telemetry.instruments import DECLARED, Known
@@ -42,6 +45,13 @@ def test_every_instrument_of_the_sources_is_in_the_table() -> None:
     names = {name.value for module, name in made if module.imports_from("telemetry") and isinstance(name, ast.Constant)}
     assert names == set(DECLARED)
     assert {module.name.split("/")[-1] for module, _ in made if module.imports_from("telemetry")} == {"metrics.py"}
+
+
+@pytest.mark.parametrize("failure", [*FailureKind, *Trouble])
+def test_a_run_that_failed_is_counted_by_what_is_told_of_it(failure: FailureKind | Trouble) -> None:
+    trouble = failure if isinstance(failure, Trouble) else None
+    kind = FailureKind.SERVER_ERROR if isinstance(failure, Trouble) else failure
+    assert error_code(ProviderFailed(kind, trouble=trouble)) in RUNS.attributes["error.type"]
 
 
 def test_nobody_counts_past_the_instruments() -> None:
