@@ -22,6 +22,7 @@ from errors import Unavailable
 from events.jobs import JobRun, JobWasTaken
 from events.labour import Labour
 from inference.models import FailureKind, ModelMessage, ModelRequest, ProviderFailed
+from resolvers.operations import Works
 from settings import Settings
 from tests.api.people import done, soon
 from tests.chat.conftest import Rows
@@ -135,6 +136,15 @@ async def compacting(lonely: dict[str, str]) -> AsyncIterator[tuple[Api, Process
         yield await api.sign_up(), process, settings
 
 
+async def claimed_summary(works: Works, viewer: Viewer, rows: Rows, *, lease: timedelta) -> JobRun:
+    """Be the worker that has taken the one summary that is to be written."""
+    (row,) = await rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
+    async with works.scopes.writing(viewer.tenant_id) as scope:
+        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="lost", lease=lease)
+    assert claimed is not None
+    return JobRun(claimed, works.scopes, lease)
+
+
 async def test_a_summary_of_what_is_being_redacted_is_not_written_over_the_redaction(
     compacting: tuple[Api, Process, Settings], lonely_rows: Rows
 ) -> None:
@@ -159,12 +169,9 @@ async def test_a_summary_of_what_is_being_redacted_is_not_written_over_the_redac
         if not waiting:
             raise LookupError("nobody waits for a lock")
 
-    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
-    async with works.scopes.writing(viewer.tenant_id) as scope:
-        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="test", lease=JOB_LEASE)
-    assert claimed is not None
+    job = await claimed_summary(works, viewer, lonely_rows, lease=JOB_LEASE)
     summaries = Summaries(scopes=works.scopes, keyring=works.keyring, ask=say, settings=settings)
-    writing = asyncio.create_task(summaries.write(JobRun(claimed, works.scopes, JOB_LEASE)))
+    writing = asyncio.create_task(summaries.write(job))
     await soon(somebody_waits, seconds=40)
     slow.may_commit.set()
     await asyncio.gather(writing, *redacting)
@@ -191,18 +198,14 @@ async def test_a_summary_that_failed_is_asked_for_once_though_its_worker_is_lost
     async def die(*_: object) -> None:
         raise JobWasTaken
 
-    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
     summaries, lost = (Summaries(scopes=works.scopes, keyring=works.keyring, ask=refuse, settings=settings) for _ in range(2))
     if lost_before == "the notice":
         lost._keep = die  # type: ignore[method-assign, assignment] # its worker ends here
-    at_once = timedelta(0)
-    async with works.scopes.writing(viewer.tenant_id) as scope:
-        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="lost", lease=at_once)
-    assert claimed is not None
+    job = await claimed_summary(works, viewer, lonely_rows, lease=timedelta(0))
     with pytest.raises((JobWasTaken, ModelFailed)):
-        await lost.write(JobRun(claimed, works.scopes, at_once))
+        await lost.write(job)
     labour = Labour(name="test", scopes=works.scopes, system=process.system, functions={KIND: summaries.write}, settings=settings)
-    await labour._attempt(viewer.tenant_id, row["id"])
+    await labour._attempt(viewer.tenant_id, job.id)
     (ended,) = await lonely_rows("SELECT status, error_code, attempt FROM penny.jobs")
     assert (ended["status"], ended["error_code"], ended["attempt"], len(asked)) == ("FAILED", "PROVIDER_CREDIT_SPENT", 2, 1)
     last = (await chat_of(ada, chat_id))["messages"]["nodes"][-1]
@@ -223,14 +226,11 @@ async def test_a_summary_that_was_written_is_asked_for_once_though_its_worker_is
         asked.append(job.id)
         return "Swallows go south."
 
-    (row,) = await lonely_rows(f"SELECT id FROM penny.jobs WHERE kind = '{KIND}'")
     summaries = Summaries(scopes=works.scopes, keyring=works.keyring, ask=say, settings=settings)
-    async with works.scopes.writing(viewer.tenant_id) as scope:
-        claimed = await jobs.claim(scope, viewer.tenant_id, row["id"], worker="lost", lease=timedelta(0))
-    assert claimed is not None
-    await summaries.write(JobRun(claimed, works.scopes, timedelta(0)))
+    job = await claimed_summary(works, viewer, lonely_rows, lease=timedelta(0))
+    await summaries.write(job)
     labour = Labour(name="test", scopes=works.scopes, system=process.system, functions={KIND: summaries.write}, settings=settings)
-    await labour._attempt(viewer.tenant_id, row["id"])
+    await labour._attempt(viewer.tenant_id, job.id)
     (ended,) = await lonely_rows("SELECT status FROM penny.jobs")
     assert (ended["status"], len(asked)) == ("SUCCEEDED", 1)
     assert (await chat_of(ada, chat_id))["messages"]["nodes"][-1]["status"] == "COMPLETE"

@@ -7,8 +7,7 @@
 //   screenshot  where to write a picture of the page before anything is done
 //
 // Prints `title`, `address` (of the page in the end), `leaked` (requests that tell the token), `problems`, `warnings` and `origins`.
-import { launched, watch } from './browsers.mjs';
-import { drive } from './driver.mjs';
+import { driveBrowser, watch } from './browsers.mjs';
 
 async function visit(browser, { base, path, forms = [], session, screenshot }) {
   const context = await browser.newContext({ viewport: { width: 700, height: 800 }, locale: 'en-GB', timezoneId: 'UTC' });
@@ -39,11 +38,4 @@ async function visit(browser, { base, path, forms = [], session, screenshot }) {
   };
 }
 
-drive(async (args) => {
-  const browser = await launched();
-  try {
-    return await visit(browser, args);
-  } finally {
-    await browser.close();
-  }
-});
+driveBrowser(visit);

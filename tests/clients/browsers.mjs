@@ -1,5 +1,6 @@
 // A real browser, and what a page did in it that it should not have done.
 import { chromium } from 'playwright-core';
+import { drive } from './driver.mjs';
 
 const ARGUMENTS = [
   '--headless',
@@ -12,8 +13,16 @@ const ARGUMENTS = [
   '--disable-sync',
 ];
 
-/** A headless Chromium; the environment's CHROMIUM names another one than Debian's. */
-export const launched = () => chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGUMENTS });
+/** A driver whose work is done in a headless Chromium; the environment's CHROMIUM names another one than Debian's. */
+export const driveBrowser = (visit) =>
+  drive(async (args) => {
+    const browser = await chromium.launch({ executablePath: process.env.CHROMIUM || '/usr/bin/chromium', args: ARGUMENTS });
+    try {
+      return await visit(browser, args);
+    } finally {
+      await browser.close();
+    }
+  });
 
 /** Everything the page did that it should not have done, and every origin it spoke to. */
 export function watch(page) {

@@ -11,8 +11,7 @@
 //
 // Prints `title`, `examples` (what their panel lists), `responses` (what the pane showed at each step), `costs` (what was told of the cost,
 // `before` and `after`), `background` (the page's), `origins`, `workers` and `warnings`.
-import { launched, watch } from './browsers.mjs';
-import { drive } from './driver.mjs';
+import { driveBrowser, watch } from './browsers.mjs';
 
 async function write(page, editor, text) {
   await page.locator(`${editor} .view-lines:visible`).click();
@@ -138,15 +137,10 @@ async function visit(browser, { base, token, cookie, steps, scheme = 'light', to
   return { title: await page.title(), examples, responses: done.map((one) => one.response), costs, background, ...seen, origins: [...seen.origins] };
 }
 
-drive(async (args) => {
-  const browser = await launched();
-  try {
-    const { problems, ...outcome } = await visit(browser, args);
-    const foreign = outcome.origins.filter((origin) => origin !== new URL(args.base).origin);
-    if (problems.length) throw new Error(`the page complained: ${problems.join(' | ')}`);
-    if (foreign.length) throw new Error(`the page spoke to other hosts: ${foreign.join(', ')}`);
-    return outcome;
-  } finally {
-    await browser.close();
-  }
+driveBrowser(async (browser, args) => {
+  const { problems, ...outcome } = await visit(browser, args);
+  const foreign = outcome.origins.filter((origin) => origin !== new URL(args.base).origin);
+  if (problems.length) throw new Error(`the page complained: ${problems.join(' | ')}`);
+  if (foreign.length) throw new Error(`the page spoke to other hosts: ${foreign.join(', ')}`);
+  return outcome;
 });

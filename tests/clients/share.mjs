@@ -7,8 +7,7 @@
 //   screenshot  where to write a picture of the page
 //
 // Prints `title`, `heading`, `about`, `articles` (their texts), `html` (of the messages), `links`, `origins` and `dialogs`.
-import { launched, watch } from './browsers.mjs';
-import { drive } from './driver.mjs';
+import { driveBrowser, watch } from './browsers.mjs';
 
 async function visit(browser, { base, token, more = 0, expect, screenshot }) {
   const context = await browser.newContext({ viewport: { width: 900, height: 1100 }, locale: 'en-GB', timezoneId: 'UTC' });
@@ -38,11 +37,4 @@ async function visit(browser, { base, token, more = 0, expect, screenshot }) {
   };
 }
 
-drive(async (args) => {
-  const browser = await launched();
-  try {
-    return await visit(browser, args);
-  } finally {
-    await browser.close();
-  }
-});
+driveBrowser(visit);
